@@ -1,0 +1,1 @@
+"""Manifest, genesis, supervisor and command line."""

@@ -1,0 +1,1 @@
+"""PURE: the L1's proof-of-stake rules."""

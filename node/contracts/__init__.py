@@ -1,0 +1,1 @@
+"""Contracts of the network: sources, compiled artifacts and typed bindings."""

@@ -1,0 +1,1 @@
+"""PURE: Ethereum's primitives, RLP, headers, blocks and fees."""

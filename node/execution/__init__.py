@@ -1,0 +1,1 @@
+"""Execution: the Protocol the node speaks, and the adapter to the native engine."""

@@ -1,0 +1,402 @@
+"""The engine as the node speaks to it.
+
+`Engine` is the complete list of what the node asks of execution; `node._engine`, the Rust crate in `revm/`,
+answers it, and tests may answer it with a fake.
+Bytes and integers cross, one crossing for a block or a list; the native engine releases the interpreter while it
+works, so the shell calls what is long from a thread and what is short (a look-up) in place.
+
+Deliberately absent: consensus. The engine judges a block as Ethereum's execution layer does (header against parent,
+transactions, roots); who may propose it and what `extra_data` commits to is `node.consensus`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from node.eth.primitives import Address, Hash32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """An EIP-4895 withdrawal."""
+
+    index: int
+    """Counts all withdrawals of the chain."""
+    validator_index: int
+    """Whose balance it leaves."""
+    address: Address
+    """Who is credited; 20 bytes."""
+    amount_gwei: int
+    """How much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockAttributes:
+    """What a builder is told before it builds; the rest of the header follows from parent and contents."""
+
+    timestamp: int
+    """Seconds since the epoch of Unix; above the parent's."""
+    fee_recipient: Address
+    """Who gets the priority fees; 20 bytes."""
+    prev_randao: Hash32
+    """The header's `mix_hash`."""
+    gas_limit: int
+    """Gas limit to aim at; the header's moves towards it by at most parent // 1024 - 1."""
+    parent_beacon_block_root: Hash32
+    """Root of the consensus state after the parent (EIP-4788)."""
+    withdrawals: tuple[Withdrawal, ...]
+    """EIP-4895 list."""
+
+
+class Transaction(Protocol):
+    """A decoded transaction with its recovered sender."""
+
+    @property
+    def hash(self) -> bytes:
+        """keccak-256 of its EIP-2718 bytes; 32 bytes."""
+
+    @property
+    def sender(self) -> bytes:
+        """Recovered from the signature; 20 bytes."""
+
+    @property
+    def to(self) -> bytes | None:
+        """Callee, 20 bytes; None creates a contract."""
+
+    @property
+    def kind(self) -> int:
+        """EIP-2718 type; 0 for legacy."""
+
+    @property
+    def nonce(self) -> int:
+        """The sender's transaction count it needs."""
+
+    @property
+    def gas_limit(self) -> int:
+        """Most gas it may use."""
+
+    @property
+    def value(self) -> int:
+        """Wei sent along."""
+
+    @property
+    def max_fee_per_gas(self) -> int:
+        """Wei a unit of gas, base fee included; gas price of types 0 and 1."""
+
+    @property
+    def max_priority_fee_per_gas(self) -> int:
+        """Wei a unit of gas for the proposer; gas price of types 0 and 1."""
+
+    @property
+    def authorities(self) -> list[bytes]:
+        """Recovered signers of its EIP-7702 authorisations, 20 bytes each; those that do not recover are left out."""
+
+    @property
+    def intrinsic_gas(self) -> int:
+        """Least gas limit it may have, EIP-7623 floor included."""
+
+    @property
+    def size(self) -> int:
+        """Length of `raw` in bytes."""
+
+    @property
+    def raw(self) -> bytes:
+        """EIP-2718 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidTransaction:
+    """Why raw bytes are no transaction of this chain."""
+
+    code: str
+    """Stable name: undecodable, chain_id, signature, type, blob."""
+    message: str
+    """As geth words it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PushOutcome:
+    """What became of one transaction that was offered to a builder."""
+
+    included: bool
+    """Whether it is in the block now."""
+    reason: str
+    """Stable name of why not: nonce_too_low, nonce_too_high, balance, block_full, gas_limit, fee, invalid; empty if included."""
+    message: str
+    """Detail for logs."""
+
+
+class BlockResult(Protocol):
+    """What executing a block gives; opaque to all but the engine that made it where it says so."""
+
+    @property
+    def block(self) -> bytes:
+        """The whole block, RLP (header, transactions, ommers, withdrawals)."""
+
+    @property
+    def block_hash(self) -> bytes:
+        """keccak-256 of its header; 32 bytes."""
+
+    @property
+    def state_root(self) -> bytes:
+        """Root of the state after the block; 32 bytes."""
+
+    @property
+    def gas_used(self) -> int:
+        """Gas of all transactions."""
+
+    @property
+    def requests(self) -> list[bytes]:
+        """EIP-7685 requests: type byte followed by data, ascending types, empty ones left out."""
+
+    @property
+    def receipts(self) -> bytes:
+        """Receipts, senders and created addresses in a form of the engine's own, for its rendering functions."""
+
+    @property
+    def transaction_hashes(self) -> list[bytes]:
+        """32 bytes each, in block order."""
+
+    @property
+    def senders(self) -> list[bytes]:
+        """20 bytes each, in block order."""
+
+    @property
+    def touched_senders(self) -> list[tuple[bytes, int, int]]:
+        """(address, nonce, balance in wei) after the block of every account whose nonce or balance it changed."""
+
+    @property
+    def witness(self) -> tuple[list[bytes], list[bytes], list[bytes]] | None:
+        """Trie nodes, codes and ancestors' header hashes that were read, if it was recorded."""
+
+    @property
+    def seconds(self) -> tuple[float, float, float]:
+        """Decoding with recovery, execution, state root."""
+
+
+class BlockBuilder(Protocol):
+    """A block under construction. Not to be used from two threads at once."""
+
+    def push(self, transactions: Sequence[bytes]) -> list[PushOutcome]:
+        """Offers raw transactions in order; one that does not execute is left out and the rest go on."""
+
+    @property
+    def gas_left(self) -> int:
+        """Gas that further transactions may use."""
+
+    @property
+    def bytes_left(self) -> int:
+        """Bytes that further transactions may take under the block's size limit."""
+
+    def seal(self, extra_data: bytes) -> BlockResult:
+        """Closes the block with these `extra_data` (at most 32 bytes); the builder is spent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An account of a state."""
+
+    nonce: int
+    """Transactions sent, or contracts created by a contract."""
+    balance: int
+    """Wei."""
+    code_hash: bytes
+    """keccak-256 of its code; 32 bytes."""
+    storage_root: bytes
+    """Root of its storage trie; 32 bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountProof:
+    """An EIP-1186 proof."""
+
+    account: Account
+    """The account, empty if absent."""
+    nodes: list[bytes]
+    """RLP nodes from the state root to the account or to where it would be."""
+    slots: list[tuple[bytes, list[bytes]]]
+    """For each slot asked for: its value (32 bytes) and the nodes from the storage root."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """How a call ended."""
+
+    status: str
+    """success, revert or halt."""
+    output: bytes
+    """Return or revert data; the reason's name, ASCII, for halt."""
+    gas_used: int
+    """Gas it used, refunds taken off."""
+
+
+class Engine(Protocol):
+    """Execution of one chain over one store of states.
+
+    `root` is always a state root, 32 bytes. `header` is the RLP of the header whose environment counts.
+    `ancestors` is the concatenation of up to 256 block hashes, the parent's first (BLOCKHASH).
+    Raises: InvalidBlock (a peer's fault), MissingState (that root is not kept), StorageError (damage or disk),
+    ValueError (a caller's argument that is no JSON of the right shape).
+    """
+
+    # -- blocks
+
+    def genesis(self) -> BlockResult:
+        """The genesis block of the configured chain; its state is committed."""
+
+    def has_state(self, root: bytes) -> bool:
+        """Whether this state can be read."""
+
+    def decode(self, transactions: Sequence[bytes]) -> list[Transaction | InvalidTransaction]:
+        """Decodes and recovers in parallel; senders are remembered (bounded) for `execute` and `push`."""
+
+    def execute(
+        self, parent_header: bytes, block: bytes, ancestors: bytes, *, record_witness: bool = False
+    ) -> BlockResult:
+        """Judges a whole RLP block on its parent's state: header rules, transactions, all roots."""
+
+    def builder(self, parent_header: bytes, attributes: BlockAttributes, ancestors: bytes) -> BlockBuilder:
+        """Opens a block on the parent's state and runs the system calls."""
+
+    def commit(self, result: BlockResult) -> None:
+        """Stores the state of an executed or sealed block; it is readable when this returns, on disk soon after."""
+
+    def prune(self, live: Sequence[bytes], from_number: int) -> int:
+        """Drops every state but these roots and those of blocks from a number on; gives the bytes freed."""
+
+    def flush(self) -> None:
+        """Waits until every committed state outlives a power loss."""
+
+    def close(self) -> None:
+        """Flushes and lets go of the files."""
+
+    # -- look-ups
+
+    def account(self, root: bytes, address: bytes) -> Account | None:
+        """An account, or None where there is none."""
+
+    def accounts(self, root: bytes, addresses: Sequence[bytes]) -> list[tuple[int, int]]:
+        """(nonce, balance in wei) of each; zeros where there is none."""
+
+    def storage(self, root: bytes, address: bytes, slot: bytes) -> bytes:
+        """A storage word; 32 bytes."""
+
+    def code(self, root: bytes, address: bytes) -> bytes:
+        """An account's code."""
+
+    def proof(self, root: bytes, address: bytes, slots: Sequence[bytes]) -> AccountProof:
+        """An EIP-1186 proof."""
+
+    # -- simulations: `call` is the JSON of a transaction call object as wallets send it
+
+    def call(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        *,
+        gas_cap: int,
+        state_overrides: bytes | None = None,
+        block_overrides: bytes | None = None,
+    ) -> CallResult:
+        """`eth_call`. Raises InvalidCall for what geth refuses before running (message as geth's)."""
+
+    def estimate_gas(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        *,
+        gas_cap: int,
+        state_overrides: bytes | None = None,
+        block_overrides: bytes | None = None,
+    ) -> CallResult:
+        """`eth_estimateGas`: `gas_used` is the estimate; revert or halt as the call itself ends."""
+
+    def access_list(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        *,
+        gas_cap: int,
+        state_overrides: bytes | None = None,
+    ) -> bytes:
+        """`eth_createAccessList`: the answer's JSON object."""
+
+    def trace_block(self, parent_root: bytes, block: bytes, ancestors: bytes, options: bytes) -> bytes:
+        """`debug_traceBlockBy*`: the answer's JSON list."""
+
+    def trace_transaction(
+        self, parent_root: bytes, block: bytes, ancestors: bytes, index: int, options: bytes
+    ) -> bytes:
+        """`debug_traceTransaction`: the answer's JSON."""
+
+    def trace_call(self, root: bytes, header: bytes, ancestors: bytes, call: bytes, options: bytes) -> bytes:
+        """`debug_traceCall`: the answer's JSON; overrides stand in `options`, as geth has them."""
+
+    def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
+        """`debug_executionWitness`: the answer's JSON without its `headers`."""
+
+    # -- rendering, as geth prints it
+
+    def block_json(self, block: bytes, receipts: bytes, *, full: bool) -> bytes:
+        """A block with transaction hashes or full transactions."""
+
+    def header_json(self, header: bytes) -> bytes:
+        """A header, as `eth_subscribe("newHeads")` sends it."""
+
+    def transaction_json(self, block: bytes, receipts: bytes, index: int) -> bytes:
+        """A mined transaction."""
+
+    def pending_json(self, transactions: Sequence[bytes]) -> list[bytes]:
+        """Transactions that are in no block."""
+
+    def receipts_json(self, block: bytes, receipts: bytes) -> bytes:
+        """All receipts of a block, a JSON list."""
+
+    def receipt_json(self, block: bytes, receipts: bytes, index: int) -> bytes:
+        """One receipt."""
+
+    def logs_json(
+        self,
+        blocks: Sequence[tuple[bytes, bytes]],
+        addresses: Sequence[bytes],
+        topics: Sequence[Sequence[bytes]],
+        *,
+        removed: bool = False,
+    ) -> list[bytes]:
+        """The logs of (block, receipts) pairs that match, one JSON object each; empty lists match everything."""
+
+    def raw_receipts(self, receipts: bytes) -> list[bytes]:
+        """EIP-2718 receipts."""
+
+    def raw_transactions(self, block: bytes) -> list[bytes]:
+        """EIP-2718 transactions."""
+
+    def fee_percentiles(self, block: bytes, receipts: bytes, percentiles: Sequence[float]) -> list[int]:
+        """Effective priority fees at these percentiles of gas used, wei (`eth_feeHistory`)."""
+
+
+class ChainTables(Protocol):
+    """Small tables of bytes with atomic batches (redb): blocks, receipts, indexes, meta."""
+
+    def get(self, table: str, key: bytes) -> bytes | None:
+        """A value; checked against the checksum it was stored with."""
+
+    def get_many(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Several values."""
+
+    def scan(self, table: str, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """Entries with start <= key < end in ascending order, at most `limit`."""
+
+    def write(self, puts: Sequence[tuple[str, bytes, bytes]], deletes: Sequence[tuple[str, bytes]]) -> None:
+        """One atomic transaction; it outlives the process when this returns."""
+
+    def close(self) -> None:
+        """Lets go of the file."""

@@ -1,0 +1,1 @@
+"""PURE: the L2's rules."""

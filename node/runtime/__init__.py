@@ -1,0 +1,1 @@
+"""Clock, supervised tasks, structured logs, metrics and health."""

@@ -1,0 +1,1 @@
+"""Closes gaps: by range, by root, backfill."""

@@ -1,0 +1,1 @@
+"""Proposing, voting, and the signer that never signs a slashable message."""

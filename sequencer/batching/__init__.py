@@ -1,0 +1,1 @@
+"""Posts batches to L1."""

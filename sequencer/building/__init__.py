@@ -1,0 +1,1 @@
+"""Seals L2 blocks."""

@@ -1,0 +1,1 @@
+"""Derives the L2 from L1."""
