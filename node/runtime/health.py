@@ -23,7 +23,6 @@ from prometheus_client import (
     generate_latest,
 )
 
-
 REQUEST_DEADLINE_S: Final = 10.0
 """A request, and the sending of its answer, may take this long."""
 

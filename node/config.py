@@ -1,0 +1,169 @@
+"""What one process is told at start: a JSON file, checked to the last key.
+
+    python -m node --config FILE -> load_config -> NodeConfig -> app
+
+Written by the supervisor or by whoever runs a container; paths are absolute or relative to the file.
+Secrets are never in it, only the paths of the files that hold them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+CONFIG_BYTES_MAX: Final = 1 << 20
+"""A configuration file is never longer than this."""
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; the message names key, file, what was found and what is wanted."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class RpcConfig(_Section):
+    """Where JSON-RPC is served, and to whom."""
+
+    host: str = "127.0.0.1"
+    """Address to bind."""
+    port: int = Field(default=8545, ge=0, le=65_535)
+    """TCP port, HTTP and WebSocket; 0 lets the system choose."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host header values accepted besides loopback's."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins accepted when the bind is not loopback."""
+    published_on_loopback: bool = False
+    """Whether a container's port is published on loopback only, so that faults may be asked for."""
+    watch_origin: str | None = None
+    """Origin of the watch page, the only one that may ask for faults from a browser."""
+    gas_cap: int = Field(default=60_000_000, ge=21_000)
+    """Most gas a call may use."""
+
+
+class MetricsConfig(_Section):
+    """Where metrics and health are served."""
+
+    host: str = "127.0.0.1"
+    """Address to bind."""
+    port: int = Field(default=9100, ge=0, le=65_535)
+    """TCP port; 0 lets the system choose."""
+
+
+class PeerConfig(_Section):
+    """A peer that is dialled until it answers."""
+
+    name: str
+    """Its process's name in the manifest."""
+    peer_id: str
+    """Its libp2p identity, base58."""
+    address: str
+    """Where it listens: a multiaddr, /ip4/127.0.0.1/tcp/9000."""
+
+
+class P2pConfig(_Section):
+    """The libp2p host."""
+
+    host: str = "127.0.0.1"
+    """IPv4 address to listen on."""
+    port: int = Field(default=9000, ge=0, le=65_535)
+    """TCP port; 0 lets the system choose."""
+    key_file: Path
+    """File with the Ed25519 seed of the host's identity, 64 hex digits, mode 0600."""
+    peers: tuple[PeerConfig, ...] = ()
+    """Static peers; at most 64."""
+
+
+class LogConfig(_Section):
+    """How logs are written."""
+
+    format: Literal["json", "text"] = "json"
+    """One JSON object a line, or coloured text."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is written."""
+
+
+class EngineConfig(_Section):
+    """Execution and its store."""
+
+    cache_mb: int = Field(default=32, ge=1, le=65_536)
+    """Megabytes of trie nodes kept in memory."""
+    history_blocks: int = Field(default=4_096, ge=64)
+    """Blocks behind finality whose states are kept."""
+    threads: int = Field(default=2, ge=1, le=64)
+    """Threads for execution and recovery."""
+
+
+class NodeConfig(_Section):
+    """One L1 node."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
+    """The process's name in the manifest: validator-0."""
+    data_dir: Path
+    """Folder for everything it stores."""
+    genesis_file: Path
+    """genesis.json: geth's format plus `consensus`."""
+    keys_file: Path | None = None
+    """Validator keys, mode 0600; a node without keys follows only."""
+    rpc: RpcConfig = RpcConfig()
+    """JSON-RPC."""
+    metrics: MetricsConfig = MetricsConfig()
+    """Metrics and health."""
+    p2p: P2pConfig
+    """libp2p."""
+    log: LogConfig = LogConfig()
+    """Logs."""
+    engine: EngineConfig = EngineConfig()
+    """Execution."""
+    faults: bool = False
+    """Whether faults may be asked for."""
+    network: dict[str, JsonValue] = {}
+    """What `devnet_info` answers, passed on as it is."""
+
+
+def load_config(file: Path) -> NodeConfig:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: with the key, the file, what was found and what is wanted.
+    """
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
+    if len(raw) > CONFIG_BYTES_MAX:
+        raise ConfigError(f"{file}: {len(raw)} bytes, at most {CONFIG_BYTES_MAX} are read")
+    try:
+        orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise ConfigError(f"{file}: no JSON: {error}") from error
+    try:
+        config = NodeConfig.model_validate_json(raw)
+    except ValidationError as error:
+        raise ConfigError(_explain(file, error)) from error
+    return _resolve(config, file.parent)
+
+
+def _explain(file: Path, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
+        found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
+        lines.append(f"{file}: {key}: {problem['msg']}{found}")
+    return "\n".join(lines)
+
+
+def _resolve(config: NodeConfig, folder: Path) -> NodeConfig:
+    """Make relative paths relative to the file's folder."""
+    return config.model_copy(
+        update={
+            "data_dir": folder / config.data_dir,
+            "genesis_file": folder / config.genesis_file,
+            "keys_file": None if config.keys_file is None else folder / config.keys_file,
+            "p2p": config.p2p.model_copy(update={"key_file": folder / config.p2p.key_file}),
+        }
+    )
