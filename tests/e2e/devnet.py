@@ -1,0 +1,169 @@
+"""A devnet of real processes, started the way a user starts it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import orjson
+
+BASE_PORTS = [*range(8545, 8561), *range(9000, 9016), *range(9100, 9116), 8600]
+"""Every port that a devnet may bind at offset 0."""
+
+DEADLINE_S = 180.0
+"""The longest wait for any condition; machines are slow at times."""
+
+
+Found = TypeVar("Found")
+
+
+def wait_for(
+    what: str, attempt: Callable[[], Found | None], deadline_s: float = DEADLINE_S
+) -> Found:
+    """Ask again until `attempt` gives something; raises with what was waited for."""
+    end = time.monotonic() + deadline_s
+    while True:
+        found = attempt()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline_s:.0f} s in vain for {what}")
+        time.sleep(0.1)  # noqa: TID251  # a test beside real processes has no loop
+
+
+def free_port_offset() -> int:
+    """An offset at which all ports are free now."""
+    for _ in range(100):
+        offset = random.randrange(1_000, 50_000, 20)
+        if all(_is_free(port + offset) for port in BASE_PORTS):
+            return offset
+    raise AssertionError("no free range of ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+class RpcFailure(Exception):
+    """A JSON-RPC error answer."""
+
+    def __init__(self, error: dict[str, object]) -> None:
+        super().__init__(f"{error.get('code')}: {error.get('message')}")
+        self.code = error.get("code")
+        self.message = str(error.get("message"))
+
+
+@dataclass(kw_only=True)
+class Devnet:
+    """One devnet in a folder of its own."""
+
+    data: Path
+    """Its data."""
+    offset: int = field(default_factory=free_port_offset)
+    """Added to every port."""
+    arguments: tuple[str, ...] = ()
+    """Further arguments of `faultline up`."""
+
+    def faultline(
+        self, *arguments: str, check: bool = True, timeout_s: float = 300.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command line tool on this devnet."""
+        command = [sys.executable, "-m", "deploy.cli", *arguments, "--data", str(self.data)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(
+                f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+            )
+        return done
+
+    def up(self) -> None:
+        """Start it and wait until it is ready."""
+        self.faultline(
+            "up", "--detach", "--quiet", "--port-offset", str(self.offset), *self.arguments
+        )
+
+    def down(self) -> None:
+        """Stop it."""
+        self.faultline("down")
+
+    def status(self) -> dict[str, object]:
+        """What `faultline status --json` prints."""
+        loaded: dict[str, object] = orjson.loads(self.faultline("status", "--json").stdout)
+        return loaded
+
+    def rpc_url(self, validator: int = 0) -> str:
+        """Where a validator's JSON-RPC is."""
+        return f"http://127.0.0.1:{8545 + validator + self.offset}"
+
+    def ws_url(self, validator: int = 0) -> str:
+        """The same over WebSocket."""
+        return f"ws://127.0.0.1:{8545 + validator + self.offset}"
+
+    def rpc(self, method: str, *parameters: object, validator: int = 0) -> object:
+        """One call. Raises RpcFailure, OSError."""
+        body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters})
+        request = urllib.request.Request(
+            self.rpc_url(validator), data=body, headers={"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            decoded = orjson.loads(answer.read())
+        if "error" in decoded:
+            raise RpcFailure(decoded["error"])
+        result: object = decoded["result"]
+        return result
+
+    def number(self, tag: str = "latest", validator: int = 0) -> int:
+        """Number of a tagged block."""
+        block = self.rpc("eth_getBlockByNumber", tag, False, validator=validator)
+        assert isinstance(block, dict)
+        return int(block["number"], 16)
+
+    def metrics(self, validator: int = 0) -> dict[str, float]:
+        """Every sample of a process, by its name with labels."""
+        url = f"http://127.0.0.1:{9100 + validator + self.offset}/metrics"
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, value in samples}
+
+    def wait_for_final(self, number: int, validators: int = 4) -> None:
+        """Wait until every validator has finalized a block number."""
+        for validator in range(validators):
+            wait_for(
+                f"validator-{validator} to finalize block {number}",
+                lambda validator=validator: self.number("finalized", validator) >= number,
+            )
+
+    def kill(self, pid: int) -> None:
+        """SIGKILL one process of ours."""
+        os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def running_devnet(folder: Path, *arguments: str) -> Iterator[Devnet]:
+    """A devnet that is up; stopped at the end whatever happens."""
+    devnet = Devnet(data=folder / "devnet", arguments=arguments)
+    devnet.up()
+    try:
+        yield devnet
+    finally:
+        devnet.faultline("down", check=False)
