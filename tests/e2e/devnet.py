@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -145,12 +146,16 @@ class Devnet:
         samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
         return {name: float(value) for name, value in samples}
 
+    def has_finalized(self, number: int, validator: int) -> bool:
+        """Whether a validator has finalized a block of at least this number."""
+        return self.number("finalized", validator) >= number
+
     def wait_for_final(self, number: int, validators: int = 4) -> None:
         """Wait until every validator has finalized a block number."""
         for validator in range(validators):
             wait_for(
                 f"validator-{validator} to finalize block {number}",
-                lambda validator=validator: self.number("finalized", validator) >= number,
+                partial(self.has_finalized, number, validator),
             )
 
     def kill(self, pid: int) -> None:
