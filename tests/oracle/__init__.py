@@ -1,0 +1,1 @@
+"""Independent implementations judge what ours produced."""
