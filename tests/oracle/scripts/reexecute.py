@@ -1,4 +1,4 @@
-"""Executes a chain with EELS: python reexecute.py CHAIN.json
+"""Executes a chain with EELS: python reexecute.py CHAIN.json.
 
 CHAIN.json: {"chainId": int, "alloc": {address: {balance, nonce, code, storage}}, "blocks": [rlp, ...]}, everything
 0x-hex; the first block is genesis. EELS checks every header field and every root itself; this prints the last hash.
