@@ -1,0 +1,127 @@
+"""Blocks that cannot be imported yet, and what is missing for them.
+
+    unknown parent -> OrphanPool -> (the parent is imported) -> import
+    next slot's    -> FutureQueue -> (the slot begins) -> import
+
+Bounded by number, by bytes and by peer, so that no stranger can fill memory (L1-CONSENSUS section 7).
+What is full gives way from the oldest; the block comes back by request if it mattered.
+Deliberately absent: asking for the missing blocks (node.sync).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from node.eth.primitives import Hash32, Slot
+
+ORPHANS_MAX: Final = 64
+"""Blocks in the pool."""
+
+ORPHAN_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Their envelopes together."""
+
+ORPHANS_PER_ORIGIN_MAX: Final = 8
+"""Blocks that one peer may keep waiting."""
+
+FUTURES_MAX: Final = 16
+"""Blocks of the next slot; it has one honest proposer, equivocations are few."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingBlock:
+    """An envelope that waits."""
+
+    block_hash: Hash32
+    """Its id."""
+    parent_hash: Hash32
+    """The block below it."""
+    slot: Slot
+    """Its slot."""
+    envelope: bytes
+    """As received."""
+    origin: str
+    """Who sent it."""
+
+
+class OrphanPool:
+    """Blocks whose parent is unknown."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[Hash32, WaitingBlock] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def __contains__(self, block_hash: Hash32) -> bool:
+        return block_hash in self._blocks
+
+    def add(self, block: WaitingBlock) -> None:
+        """Keep a block, at the cost of its sender's oldest or of the pool's oldest."""
+        if block.block_hash in self._blocks or len(block.envelope) > ORPHAN_BYTES_MAX:
+            return
+        of_origin = [one for one in self._blocks.values() if one.origin == block.origin]
+        if len(of_origin) >= ORPHANS_PER_ORIGIN_MAX:
+            self._remove(of_origin[0])
+        while self._blocks and (
+            len(self._blocks) >= ORPHANS_MAX or self._bytes + len(block.envelope) > ORPHAN_BYTES_MAX
+        ):
+            self._remove(next(iter(self._blocks.values())))
+        self._blocks[block.block_hash] = block
+        self._bytes += len(block.envelope)
+
+    def take_children(self, parent_hash: Hash32) -> list[WaitingBlock]:
+        """Remove and give the blocks that waited for this one, in order of slot and hash."""
+        children = [one for one in self._blocks.values() if one.parent_hash == parent_hash]
+        for child in children:
+            self._remove(child)
+        return sorted(children, key=lambda one: (one.slot, one.block_hash))
+
+    def drop(self, block_hash: Hash32) -> None:
+        """Forget a block and everything that waits for it."""
+        if (block := self._blocks.get(block_hash)) is not None:
+            self._remove(block)
+        pending = [block_hash]
+        while pending:
+            pending += [child.block_hash for child in self.take_children(pending.pop())]
+
+    def prune(self, finalized_slot: int) -> None:
+        """Forget blocks that can no longer be imported."""
+        for block in [one for one in self._blocks.values() if one.slot <= finalized_slot]:
+            self._remove(block)
+
+    def missing(self) -> dict[Hash32, str]:
+        """Parents that are neither here nor imported, each with the sender of a block above it."""
+        return {
+            one.parent_hash: one.origin
+            for one in self._blocks.values()
+            if one.parent_hash not in self._blocks
+        }
+
+    def _remove(self, block: WaitingBlock) -> None:
+        del self._blocks[block.block_hash]
+        self._bytes -= len(block.envelope)
+
+
+class FutureQueue:
+    """Blocks of the slot after the current one."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[Hash32, WaitingBlock] = {}
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def add(self, block: WaitingBlock) -> None:
+        """Keep a block; nothing happens when the queue is full."""
+        if len(self._blocks) < FUTURES_MAX:
+            self._blocks.setdefault(block.block_hash, block)
+
+    def take_due(self, slot: int) -> Sequence[WaitingBlock]:
+        """Remove and give the blocks whose slot has begun, in order of slot and hash."""
+        due = [one for one in self._blocks.values() if one.slot <= slot]
+        for block in due:
+            del self._blocks[block.block_hash]
+        return sorted(due, key=lambda one: (one.slot, one.block_hash))

@@ -1,0 +1,402 @@
+"""PURE: whom to ask for what, so that this node's chain meets everybody else's.
+
+    statuses, failures, what we have, what we miss, now -> plan() -> tasks, at most one for each peer
+
+Three kinds of task, in this order of importance:
+
+1. *Roots*: a block refers to a parent, or a vote to a head, that is not here; or a peer's head is not here and close.
+   One request brings the block and up to 63 of its ancestors.
+2. *Range*: a peer's chain is further ahead than that.
+   Ranges start at our head; when they do not connect there, further and further below it, at last above finality.
+3. *Status*: of a new peer at once, of every peer once an epoch.
+
+A peer that does not deliver what it claims to have rests, twice as long each time.
+Deliberately absent: judging blocks, sending, clocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from node.eth.primitives import Hash32
+from node.sync.messages import BLOCKS_MAX, Status
+
+TASKS_MAX: Final = 4
+"""Requests under way at once."""
+
+PEERS_MAX: Final = 64
+"""Peers that are kept track of; more than a devnet has."""
+
+WANTED_MAX: Final = 64
+"""Missing roots that are looked for at once."""
+
+ATTEMPTS_MAX: Final = 8
+"""Peers asked for one root before it rests: a root that nobody has is a lie, or is gone."""
+
+ROOT_REST_MS: Final = 10_000
+"""How long a root rests that nobody had."""
+
+REST_MS: Final = 500
+"""First rest of a peer that did not deliver."""
+
+REST_MAX_MS: Final = 60_000
+"""Longest rest; a peer that came back to its senses is used again."""
+
+OVERLAPS: Final = (0, 64, 512, 4_096)
+"""How far below our head successive ranges start while they do not connect; after these, above finality."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalView:
+    """What this node has, as the planner wants it."""
+
+    head_number: int
+    """Number of the head."""
+    head_slot: int
+    """Slot of the head."""
+    finalized_number: int
+    """Number of the finalized block."""
+    finalized_epoch: int
+    """Epoch of the finalized checkpoint."""
+    current_slot: int
+    """By the clock."""
+    status_every_ms: int
+    """Age at which a peer's status is asked for again: an epoch."""
+    wanted: Mapping[Hash32, str]
+    """Missing roots, each with the peer that mentioned it."""
+    has_block: Callable[[Hash32], bool]
+    """Whether a block is imported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """What is known of a connected peer."""
+
+    status: Status | None = None
+    """What it said last."""
+    status_at_ms: int = 0
+    """When it said so."""
+    busy: bool = False
+    """Whether a request to it is under way."""
+    failures: int = 0
+    """Times in a row it did not deliver."""
+    rests_until_ms: int = 0
+    """It is not asked before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempts:
+    """How often a root was asked for."""
+
+    count: int = 0
+    """Peers asked since its last rest."""
+    tried: tuple[str, ...] = ()
+    """Which ones."""
+    rests_until_ms: int = 0
+    """It is not asked for before."""
+    busy: bool = False
+    """Whether a request for it is under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RangeState:
+    """A range sync, from one request to the next."""
+
+    next_number: int
+    """First block to ask for next."""
+    overlap: int
+    """Index into OVERLAPS that it started with; past the end: above finality."""
+    busy: bool = False
+    """Whether a request is under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncState:
+    """Everything the planner remembers."""
+
+    peers: Mapping[str, Peer] = field(default_factory=dict)
+    """By peer id."""
+    roots: Mapping[Hash32, Attempts] = field(default_factory=dict)
+    """By missing root."""
+    ranging: RangeState | None = None
+    """The range sync under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskStatus:
+    """Exchange statuses with a peer."""
+
+    peer: str
+    """Whom to ask."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRoots:
+    """Fetch a block and its ancestors."""
+
+    peer: str
+    """Whom to ask."""
+    root: Hash32
+    """The missing block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchRange:
+    """Fetch blocks of a peer's canonical chain by number."""
+
+    peer: str
+    """Whom to ask."""
+    first: int
+    """Number of the first."""
+    count: int
+    """How many; at most 64."""
+
+
+Task = AskStatus | FetchRoots | FetchRange
+
+
+# -- what happened
+
+
+def connected(state: SyncState, peer: str) -> SyncState:
+    """A peer is there; unknown ones beyond the bound are not used."""
+    if peer in state.peers or len(state.peers) >= PEERS_MAX:
+        return state
+    return replace(state, peers={**state.peers, peer: Peer()})
+
+
+def retained(state: SyncState, present: Iterable[str]) -> SyncState:
+    """Only these peers are connected now."""
+    keep = set(present)
+    if state.peers.keys() <= keep:
+        return state
+    return replace(state, peers={name: one for name, one in state.peers.items() if name in keep})
+
+
+def heard_status(state: SyncState, peer: str, status: Status, now_ms: int) -> SyncState:
+    """A peer told its status."""
+    known = state.peers.get(peer)
+    if known is None:
+        return state
+    return _with_peer(state, peer, replace(known, status=status, status_at_ms=now_ms))
+
+
+def delivered(state: SyncState, task: Task) -> SyncState:
+    """A task brought what it asked for."""
+    known = state.peers.get(task.peer)
+    if known is not None:
+        state = _with_peer(state, task.peer, replace(known, busy=False, failures=0))
+    if isinstance(task, FetchRoots):
+        return _without_root(state, task.root)
+    return state
+
+
+def failed(state: SyncState, task: Task, now_ms: int) -> SyncState:
+    """A task's peer did not deliver, or delivered nonsense."""
+    known = state.peers.get(task.peer)
+    if known is not None:
+        rest_ms = min(REST_MAX_MS, REST_MS << min(known.failures, 16))
+        rested = replace(
+            known, busy=False, failures=known.failures + 1, rests_until_ms=now_ms + rest_ms
+        )
+        state = _with_peer(state, task.peer, rested)
+    match task:
+        case FetchRoots(root=root):
+            attempts = replace(state.roots.get(root, Attempts()), busy=False)
+            if attempts.count >= ATTEMPTS_MAX:
+                attempts = Attempts(rests_until_ms=now_ms + ROOT_REST_MS)
+            return replace(state, roots={**state.roots, root: attempts})
+        case FetchRange() if state.ranging is not None:
+            return replace(state, ranging=replace(state.ranging, busy=False))
+        case _:
+            return state
+
+
+def range_imported(state: SyncState, task: FetchRange, imported: int) -> SyncState:
+    """The first so many blocks of a range are on our chain now; zero ends the range sync."""
+    state = delivered(state, task)
+    if state.ranging is None or imported == 0:
+        return replace(state, ranging=None)
+    following = task.first + imported
+    return replace(state, ranging=replace(state.ranging, next_number=following, busy=False))
+
+
+def roots_disconnected(state: SyncState, task: FetchRoots, view: LocalView) -> SyncState:
+    """A block came with 63 ancestors and still does not connect: the gap is one for a range."""
+    state = delivered(state, task)
+    if state.ranging is None:
+        return replace(state, ranging=_range_from(view, 1))
+    return state
+
+
+def range_disconnected(state: SyncState, task: FetchRange, view: LocalView) -> SyncState:
+    """A range did not connect to what we have: start lower, or give the peer up."""
+    ranging = state.ranging
+    state = delivered(state, task)
+    if ranging is None or task.first <= view.finalized_number + 1:
+        return replace(state, ranging=None)
+    return replace(state, ranging=_range_from(view, ranging.overlap + 1))
+
+
+# -- what to do
+
+
+def plan(state: SyncState, view: LocalView, now_ms: int) -> tuple[SyncState, list[Task]]:
+    """The tasks to start now, and the state in which they are under way."""
+    state = _end_range(_forget_roots(state, view, now_ms), view)
+    tasks: list[Task] = []
+    under_way = sum(peer.busy for peer in state.peers.values())
+    for choose in (_choose_root, _choose_range, _choose_status):
+        while under_way < TASKS_MAX and (chosen := choose(state, view, now_ms)) is not None:
+            state, task = chosen
+            tasks.append(task)
+            under_way += 1
+    return state, tasks
+
+
+def best_peer_head(state: SyncState) -> tuple[int, int]:
+    """(slot, number) of the highest head that a peer which delivers claims; zeros when there is none."""
+    heads = [
+        (peer.status.head_slot, peer.status.head_number)
+        for peer in state.peers.values()
+        if peer.status is not None and peer.failures == 0
+    ]
+    return max(heads, default=(0, 0))
+
+
+def _choose_root(
+    state: SyncState, view: LocalView, now_ms: int
+) -> tuple[SyncState, FetchRoots] | None:
+    for root, origin in _missing_roots(state, view).items():
+        attempts = state.roots.get(root, Attempts())
+        if attempts.busy or attempts.rests_until_ms > now_ms:
+            continue
+        peers = [name for name in _idle_peers(state, now_ms) if name not in attempts.tried]
+        if not peers:
+            continue
+        peer = min(peers, key=lambda name: (name != origin, not _claims(state, name, root), name))
+        attempts = replace(
+            attempts, count=attempts.count + 1, tried=(*attempts.tried, peer), busy=True
+        )
+        state = replace(_mark_busy(state, peer), roots={**state.roots, root: attempts})
+        return state, FetchRoots(peer=peer, root=root)
+    return None
+
+
+def _choose_range(
+    state: SyncState, view: LocalView, now_ms: int
+) -> tuple[SyncState, FetchRange] | None:
+    ranging = state.ranging
+    if ranging is not None and ranging.busy:
+        return None
+    idle = _idle_peers(state, now_ms)
+    ahead = [name for name in idle if _is_far_ahead(state.peers[name].status, view, ranging)]
+    if not ahead:
+        return None
+    ranging = _range_from(view, 0) if ranging is None else ranging
+    first = ranging.next_number
+    peer = max(ahead, key=lambda name: _promise(state.peers[name]))
+    status = state.peers[peer].status
+    assert status is not None
+    count = max(1, min(BLOCKS_MAX, status.head_number - first + 1))
+    state = replace(_mark_busy(state, peer), ranging=replace(ranging, busy=True))
+    return state, FetchRange(peer=peer, first=first, count=count)
+
+
+def _choose_status(
+    state: SyncState, view: LocalView, now_ms: int
+) -> tuple[SyncState, AskStatus] | None:
+    for name in _idle_peers(state, now_ms):
+        peer = state.peers[name]
+        if peer.status is None or now_ms - peer.status_at_ms >= view.status_every_ms:
+            # The time counts from the asking, so that a peer that never answers is not asked in a loop.
+            asked = _with_peer(_mark_busy(state, name), name, replace(peer, status_at_ms=now_ms))
+            return _mark_busy(asked, name), AskStatus(peer=name)
+    return None
+
+
+def _missing_roots(state: SyncState, view: LocalView) -> dict[Hash32, str]:
+    """Roots to look for: what blocks and votes refer to, then heads of peers that are close."""
+    missing = {root: origin for root, origin in view.wanted.items() if not view.has_block(root)}
+    for name, peer in state.peers.items():
+        status = peer.status
+        if status is None or view.has_block(status.head_hash):
+            continue
+        if _is_close(status, view) and status.head_slot <= view.current_slot:
+            missing.setdefault(status.head_hash, name)
+    return dict(list(missing.items())[:WANTED_MAX])
+
+
+def _is_close(status: Status, view: LocalView) -> bool:
+    return view.finalized_number < status.head_number <= view.head_number + BLOCKS_MAX
+
+
+def _is_far_ahead(status: Status | None, view: LocalView, ranging: RangeState | None) -> bool:
+    if status is None or view.has_block(status.head_hash):
+        return False
+    if ranging is not None:
+        return status.head_number >= ranging.next_number
+    return status.head_number > view.head_number + BLOCKS_MAX
+
+
+def _end_range(state: SyncState, view: LocalView) -> SyncState:
+    """End a range sync when no peer has more of it."""
+    ranging = state.ranging
+    if ranging is None or ranging.busy:
+        return state
+    if any(_is_far_ahead(peer.status, view, ranging) for peer in state.peers.values()):
+        return state
+    return replace(state, ranging=None)
+
+
+def _range_from(view: LocalView, overlap: int) -> RangeState:
+    above_finality = view.finalized_number + 1
+    if overlap >= len(OVERLAPS):
+        return RangeState(next_number=above_finality, overlap=overlap)
+    first = max(above_finality, view.head_number + 1 - OVERLAPS[overlap])
+    return RangeState(next_number=first, overlap=overlap)
+
+
+def _promise(peer: Peer) -> tuple[int, int, int, bytes]:
+    """How much a peer's chain promises, the more the better; the hash only decides ties."""
+    status = peer.status
+    assert status is not None
+    return (-peer.failures, status.finalized_epoch, status.head_slot, status.head_hash)
+
+
+def _claims(state: SyncState, name: str, root: Hash32) -> bool:
+    status = state.peers[name].status
+    return status is not None and status.head_hash == root
+
+
+def _idle_peers(state: SyncState, now_ms: int) -> Sequence[str]:
+    return sorted(
+        name
+        for name, peer in state.peers.items()
+        if not peer.busy and peer.rests_until_ms <= now_ms
+    )
+
+
+def _mark_busy(state: SyncState, peer: str) -> SyncState:
+    return _with_peer(state, peer, replace(state.peers[peer], busy=True))
+
+
+def _with_peer(state: SyncState, name: str, peer: Peer) -> SyncState:
+    return replace(state, peers={**state.peers, name: peer})
+
+
+def _without_root(state: SyncState, root: Hash32) -> SyncState:
+    return replace(state, roots={key: one for key, one in state.roots.items() if key != root})
+
+
+def _forget_roots(state: SyncState, view: LocalView, now_ms: int) -> SyncState:
+    """Forget attempts at roots that nobody misses any more and that do not rest."""
+    missing = _missing_roots(state, view)
+    kept = {
+        root: attempts
+        for root, attempts in state.roots.items()
+        if root in missing or attempts.busy or attempts.rests_until_ms > now_ms
+    }
+    return replace(state, roots=dict(list(kept.items())[-4 * WANTED_MAX :]))
