@@ -1,0 +1,1 @@
+"""Measurements with their targets; nothing here is asserted in the test suite."""
