@@ -1,0 +1,196 @@
+"""From a request body to the response body.
+
+    body -> parse -> read_call -> method table -> handler -> result | error -> body
+
+A handler is a plain function for what takes microseconds and runs in place, without a task; for what takes longer it
+returns a coroutine, and so does `Dispatcher.answer`. A batch is a coroutine that gives way to other tasks between calls.
+What a handler may raise: RpcError, InvalidCall, MissingState. Corruption passes through and stops the process.
+Anything else is a bug: it is logged with its traceback and counted, and the caller is told what geth tells when a handler
+panics. It must not stop a validator, for then one odd request could.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from types import CoroutineType
+from typing import Final, Protocol
+
+import structlog
+import trio
+
+from node.errors import Corruption, InvalidCall, MissingState
+from node.rpc import jsonrpc
+from node.rpc.jsonrpc import INTERNAL_ERROR, NOTIFICATION, SERVER_ERROR, InvalidRequest, RpcError
+from node.rpc.metrics import CRASH, ERROR, SUCCESS, RpcMetrics
+from node.rpc.parameters import Params, positional
+
+SLICE_S: Final = 0.002
+"""A task that serves many calls at once gives way to others after this long."""
+
+
+class Session(Protocol):
+    """A connection that can be sent events: a WebSocket."""
+
+    def push(self, message: bytes) -> None:
+        """Queue a message; a peer whose queue is full is cut off. Never waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls."""
+
+    origin: str | None = None
+    """The web page the call comes from, as the browser names it; None for a program."""
+    session: Session | None = None
+    """Where subscriptions are sent; None over plain HTTP."""
+
+
+Answer = bytes | Coroutine[object, object, bytes]
+"""A response body, or a coroutine that will give it; empty where nothing is owed."""
+
+Handler = Callable[[Params, Caller], object]
+"""Gives a result that orjson can encode, or a coroutine that will."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """An entry of the method table."""
+
+    handler: Handler
+    """Answers a call."""
+    arguments_max: int
+    """More arguments than these are refused."""
+
+
+class Dispatcher:
+    """Answers request bodies by a table of methods."""
+
+    def __init__(
+        self,
+        methods: Mapping[str, Method],
+        metrics: RpcMetrics,
+        *,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """`timer` tells seconds since any moment; it measures calls."""
+        self._methods = methods
+        self._metrics = metrics
+        self._timer = timer
+        self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+
+    def answer(self, body: bytes, caller: Caller) -> Answer:
+        """Answer a body: a call or a batch. Empty for notifications and for an empty body."""
+        try:
+            message = jsonrpc.parse(body)
+        except RpcError as error:
+            return jsonrpc.error_text(None, error) if body.strip() else b""
+        if type(message) is list:
+            return self._batch(message, caller)
+        return self._call(message, caller)
+
+    def _call(self, message: object, caller: Caller) -> Answer:
+        try:
+            method, params, identity = jsonrpc.read_call(message)
+        except InvalidRequest as error:
+            return jsonrpc.error_text(error.identity, error)
+        started = self._timer()
+        entry = self._methods.get(method)
+        if entry is None:
+            return self._fail(jsonrpc.method_not_found(method), method, identity, started)
+        try:
+            result = entry.handler(positional(params, entry.arguments_max), caller)
+            if type(result) is CoroutineType:
+                return self._finish(result, method, identity, started)
+            return self._succeed(result, method, identity, started)
+        except Corruption:
+            raise
+        except Exception as error:  # noqa: BLE001  # see the module's docstring
+            return self._fail(error, method, identity, started)
+
+    async def _finish(
+        self,
+        result: Coroutine[object, object, object],
+        method: str,
+        identity: object,
+        started: float,
+    ) -> bytes:
+        try:
+            return self._succeed(await result, method, identity, started)
+        except Corruption:
+            raise
+        except Exception as error:  # noqa: BLE001  # see the module's docstring
+            return self._fail(error, method, identity, started)
+
+    def _succeed(self, result: object, method: str, identity: object, started: float) -> bytes:
+        if identity is NOTIFICATION:
+            text = b""
+        else:
+            text = jsonrpc.result_text(identity, result)
+            if len(text) > jsonrpc.RESPONSE_BYTES_MAX:
+                text = jsonrpc.too_large_text(identity)
+        self._metrics.record(method, SUCCESS, self._timer() - started)
+        return text
+
+    def _fail(self, error: Exception, method: str, identity: object, started: float) -> bytes:
+        told, outcome = as_rpc_error(error), ERROR
+        if told is None:
+            outcome = CRASH
+            told = RpcError(INTERNAL_ERROR, "method handler crashed")
+            self._log.error("rpc_handler_crashed", method=method[:128], exc_info=error)
+        self._metrics.record(method, outcome, self._timer() - started)
+        return b"" if identity is NOTIFICATION else jsonrpc.error_text(identity, told)
+
+    async def _batch(self, messages: list[object], caller: Caller) -> bytes:
+        try:
+            jsonrpc.check_batch(messages)
+        except InvalidRequest as error:
+            text = jsonrpc.error_text(error.identity, error)
+            return jsonrpc.batch_text([text]) if messages else text
+        answers: list[bytes] = []
+        size = 0
+        slice_end = self._timer() + SLICE_S
+        for message in messages:
+            answer: Answer
+            if size > jsonrpc.RESPONSE_BYTES_MAX:
+                answer = _refuse_for_size(message)
+            else:
+                answer = self._call(message, caller)
+            if type(answer) is CoroutineType:
+                answer = await answer
+            assert isinstance(answer, bytes)
+            if size + len(answer) > jsonrpc.RESPONSE_BYTES_MAX:
+                size += len(answer)
+                answer = _refuse_for_size(message)
+            if answer:
+                answers.append(answer)
+                size += len(answer)
+            if self._timer() > slice_end:
+                await trio.lowlevel.checkpoint()
+                slice_end = self._timer() + SLICE_S
+        return jsonrpc.batch_text(answers) if answers else b""
+
+
+def _refuse_for_size(message: object) -> bytes:
+    """What a call of a batch is answered when there is no room left."""
+    try:
+        _, _, identity = jsonrpc.read_call(message)
+    except InvalidRequest as error:
+        return jsonrpc.error_text(error.identity, error)
+    return b"" if identity is NOTIFICATION else jsonrpc.too_large_text(identity)
+
+
+def as_rpc_error(error: Exception) -> RpcError | None:
+    """What a caller is told; None for a bug."""
+    match error:
+        case RpcError():
+            return error
+        case InvalidCall():
+            return RpcError(error.code, str(error))
+        case MissingState():
+            return RpcError(SERVER_ERROR, str(error) or "historical state is not available")
+        case trio.TooSlowError():
+            return RpcError(jsonrpc.TIMED_OUT, "request timed out")
+        case _:
+            return None

@@ -1,0 +1,157 @@
+"""JSON-RPC 2.0 as geth speaks it: bytes to calls, results and errors to bytes.
+
+    body -> parse -> [read_call] -> (method, params, id) -> handler -> result_text | error_text -> body
+
+Codes and messages are geth's (rpc/errors.go, rpc/json.go), for wallets compare them.
+Deliberately absent: methods, connections, time. This module is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+
+PARSE_ERROR: Final = -32700
+"""The body is no JSON."""
+INVALID_REQUEST: Final = -32600
+"""JSON, but no call; also an empty or too large batch."""
+METHOD_NOT_FOUND: Final = -32601
+"""No such method, or no notifications on this transport."""
+INVALID_PARAMS: Final = -32602
+"""An argument is missing, surplus or malformed."""
+INTERNAL_ERROR: Final = -32603
+"""The handler failed in a way it should not."""
+SERVER_ERROR: Final = -32000
+"""What geth answers when an error has no code of its own."""
+TIMED_OUT: Final = -32002
+"""The call took longer than it may."""
+RESPONSE_TOO_LARGE: Final = -32003
+"""The answer is longer than a response may be."""
+REVERTED: Final = 3
+"""The EVM reverted; `data` holds what it returned."""
+
+BATCH_CALLS_MAX: Final = 1_000
+"""Calls in one batch: geth's limit."""
+BODY_BYTES_MAX: Final = 5 << 20
+"""Length of a request: geth's limit for HTTP."""
+RESPONSE_BYTES_MAX: Final = 64 << 20
+"""Length of a response, a whole batch included: the largest block with traces fits, memory does not run out."""
+
+
+class NoIdentity:
+    """Stands for an absent id: the message is a notification and gets no answer."""
+
+
+NOTIFICATION: Final = NoIdentity()
+"""The absent id."""
+
+Call = tuple[str, object, object]
+"""Method, params (None when absent) and id (NOTIFICATION when absent)."""
+
+
+class RpcError(Exception):
+    """What a caller is told instead of a result."""
+
+    def __init__(self, code: int, message: str, data: object = None) -> None:
+        super().__init__(message)
+        self.code = code
+        """JSON-RPC error code."""
+        self.message = message
+        """One line, as geth words it."""
+        self.data = data
+        """Further detail, JSON; None leaves it out."""
+
+
+class InvalidRequest(RpcError):
+    """A message that is no call; carries the id when it has one."""
+
+    def __init__(self, message: str = "invalid request", identity: object = None) -> None:
+        super().__init__(INVALID_REQUEST, message)
+        self.identity = identity
+        """Its id, or None."""
+
+
+def parse(body: bytes) -> object:
+    """Decode a body. Raises RpcError with code -32700 when it is no JSON."""
+    try:
+        message: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise RpcError(PARSE_ERROR, "parse error") from None
+    return message
+
+
+def read_call(message: object) -> Call:
+    """Read one message of a batch, or a single one. Raises InvalidRequest when it is no call."""
+    if type(message) is not dict:
+        raise InvalidRequest
+    identity = message.get("id", NOTIFICATION)
+    if isinstance(identity, (dict, list)):
+        raise InvalidRequest
+    method = message.get("method")
+    if type(method) is not str or not method or message.get("jsonrpc") != "2.0":
+        raise InvalidRequest(identity=None if identity is NOTIFICATION else identity)
+    return method, message.get("params"), identity
+
+
+def check_batch(messages: Sequence[object]) -> None:
+    """Refuse an empty batch and one that is too long. Raises InvalidRequest."""
+    if not messages:
+        raise InvalidRequest("empty batch")
+    if len(messages) > BATCH_CALLS_MAX:
+        raise InvalidRequest("batch too large", _first_identity(messages))
+
+
+def _first_identity(messages: Sequence[object]) -> object:
+    """The id of the first call: the best place for an error that concerns a whole batch."""
+    for message in messages:
+        try:
+            _, _, identity = read_call(message)
+        except InvalidRequest:
+            continue
+        if identity is not NOTIFICATION:
+            return identity
+    return None
+
+
+def result_text(identity: object, result: object) -> bytes:
+    """Encode an answer. Bytes that are JSON already go in as orjson.Fragment."""
+    return orjson.dumps({"jsonrpc": "2.0", "id": identity, "result": result})
+
+
+def error_text(identity: object, error: RpcError) -> bytes:
+    """Encode an error answer."""
+    body: dict[str, object] = {"code": error.code, "message": error.message}
+    if error.data is not None:
+        body["data"] = error.data
+    return orjson.dumps({"jsonrpc": "2.0", "id": identity, "error": body})
+
+
+def too_large_text(identity: object) -> bytes:
+    """Encode what is answered when the response would be too long."""
+    return error_text(identity, RpcError(RESPONSE_TOO_LARGE, "response too large"))
+
+
+def batch_text(answers: Sequence[bytes]) -> bytes:
+    """Join the answers of a batch, in the order of its calls."""
+    return b"[" + b",".join(answers) + b"]"
+
+
+def subscription_text(subscription: str, result: bytes) -> bytes:
+    """Encode an event of a subscription; `result` is JSON already."""
+    return (
+        b'{"jsonrpc":"2.0","method":"eth_subscription","params":{"subscription":"%b","result":%b}}'
+        % (subscription.encode("ascii"), result)
+    )
+
+
+def method_not_found(method: str) -> RpcError:
+    """The error for a method that is not there."""
+    return RpcError(METHOD_NOT_FOUND, f"the method {method[:128]} does not exist/is not available")
+
+
+def revert_error(output: bytes, reason: str | None) -> RpcError:
+    """The error for a reverted call: geth puts the decoded reason behind a colon."""
+    message = "execution reverted" if reason is None else f"execution reverted: {reason}"
+    return RpcError(REVERTED, message, "0x" + output.hex())

@@ -1,0 +1,295 @@
+"""A WebSocket: calls in, answers and events out, over one bounded queue.
+
+    socket -> wsproto -> message -> Dispatcher.answer -> queue -> writer -> socket
+                                    Session.push (events) ----^
+
+Short calls are answered in place and in order; long ones run beside each other, a bounded number of them, and are answered as
+they end: callers match answers by id. A peer that does not read is cut off: at once when events pile up, or when one write
+takes too long. A peer that answers no ping is gone.
+Deliberately absent: compression (a small message could ask for much memory) and subprotocols.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from types import CoroutineType
+from typing import Final
+
+import trio
+import wsproto
+from wsproto import ConnectionType, events as ws_events
+from wsproto.utilities import ProtocolError
+
+from node.rpc.dispatch import SLICE_S, Caller, Dispatcher
+from node.rpc.http import Budget, HttpRequest
+from node.rpc.jsonrpc import BODY_BYTES_MAX
+
+QUEUED_MESSAGES_MAX: Final = 4_096
+"""Events that may wait for one peer: those of a full block with a subscription to everything."""
+
+QUEUED_BYTES_MAX: Final = 16 << 20
+"""Bytes that may wait for one peer before an event cuts it off, and before its next call is read."""
+
+CALLS_AT_ONCE_MAX: Final = 32
+"""Long calls of one peer that run beside each other."""
+
+FRAGMENTS_MAX: Final = 65_536
+"""Parts of one message; more only cost time."""
+
+READ_BYTES: Final = 65_536
+WRITE_BYTES: Final = 262_144
+"""Small messages are joined up to this length."""
+
+PING_EVERY_S: Final = 30.0
+"""A quiet peer is pinged this often, as geth does."""
+
+PONG_WITHIN_S: Final = 30.0
+"""A peer that sends nothing for this long after a ping is gone."""
+
+MESSAGE_WITHIN_S: Final = 30.0
+"""A message that comes in parts must be complete after this long."""
+
+WRITE_WITHIN_S: Final = 30.0
+"""A write must end after this long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSocketHooks:
+    """What a WebSocket needs of its server."""
+
+    dispatcher: Dispatcher
+    """Answers messages."""
+    on_close: Callable[[WebSocket], None]
+    """Forgets the subscriptions of a session."""
+    budget: Budget
+    """Bytes that all connections together may hold."""
+
+
+class WebSocket:
+    """One WebSocket connection; it is the `Session` that subscriptions are sent to."""
+
+    def __init__(
+        self, connection: socket.socket, hooks: WebSocketHooks, *, origin: str | None
+    ) -> None:
+        self._socket = connection
+        self._hooks = hooks
+        self._caller = Caller(origin=origin, session=self)
+        self._protocol = wsproto.WSConnection(ConnectionType.SERVER)
+        self._scope = trio.CancelScope()
+        self._queue: deque[bytes] = deque()
+        self._queued_bytes = 0
+        self._wake_writer = trio.Event()
+        self._room = trio.Condition()
+        self._closing = False
+        self._parts: list[str | bytes | bytearray] = []
+        self._part_bytes = 0
+        self._calls = trio.Semaphore(CALLS_AT_ONCE_MAX)
+        now = trio.current_time()
+        self._message_due = float("inf")
+        self._write_due = float("inf")
+        self._ping_due = now + PING_EVERY_S
+        self._pong_due = float("inf")
+
+    # -- what others may ask of it
+
+    def push(self, message: bytes) -> None:
+        """Queue an event; a peer whose queue is full is cut off."""
+        if (
+            len(self._queue) >= QUEUED_MESSAGES_MAX
+            or self._queued_bytes + len(message) > QUEUED_BYTES_MAX
+        ):
+            self.cut_off()
+        else:
+            self._enqueue(message)
+
+    def cut_off(self) -> None:
+        """End the connection without a word."""
+        self._scope.cancel()
+
+    def tick(self, now: float) -> None:
+        """Ping, and cut off what is late; called about once a second. `now` is trio's time."""
+        if now > min(self._message_due, self._write_due, self._pong_due):
+            self.cut_off()
+        elif now > self._ping_due and not self._closing:
+            self._ping_due = float("inf")
+            self._pong_due = now + PONG_WITHIN_S
+            self._send_event(ws_events.Ping())
+
+    # -- its life
+
+    async def run(self, request: HttpRequest, received: bytes) -> None:
+        """Serve until either side ends it. `received` is what came after the handshake."""
+        try:
+            with self._scope:
+                self._accept(request, received)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._write)
+                    await self._read(nursery)
+        finally:
+            self._drop_message()
+            self._hooks.budget.used -= self._queued_bytes
+            self._hooks.on_close(self)
+
+    def _accept(self, request: HttpRequest, received: bytes) -> None:
+        """Answer the handshake. Raises ProtocolError when it is malformed."""
+        self._protocol.initiate_upgrade_connection(
+            request.headers, request.target.decode("latin-1")
+        )
+        for event in self._protocol.events():
+            if isinstance(event, ws_events.Request):
+                self._send_event(ws_events.AcceptConnection())
+        if received:
+            self._protocol.receive_data(received)
+
+    async def _read(self, nursery: trio.Nursery) -> None:
+        while True:
+            await self._handle_events(nursery)
+            if self._closing:
+                return  # the writer sends what is queued and ends the connection
+            await self._wait_for_room()
+            await trio.lowlevel.wait_readable(self._socket)
+            try:
+                received = self._socket.recv(READ_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError:
+                received = b""
+            if not received:
+                self.cut_off()
+                await trio.lowlevel.checkpoint()
+            now = trio.current_time()
+            self._ping_due, self._pong_due = now + PING_EVERY_S, float("inf")
+            try:
+                self._protocol.receive_data(received)
+            except ProtocolError:
+                self._close(1002)
+
+    async def _handle_events(self, nursery: trio.Nursery) -> None:
+        slice_end = trio.current_time() + SLICE_S
+        try:
+            for event in self._protocol.events():
+                match event:
+                    case ws_events.TextMessage() | ws_events.BytesMessage():
+                        await self._handle_part(event, nursery)
+                    case ws_events.Ping():
+                        self._send_event(event.response())
+                    case ws_events.CloseConnection():
+                        self._send_event(event.response())
+                        self._finish()
+                    case _:
+                        pass  # pongs count as signs of life where they are received
+                if self._closing:
+                    return
+                if trio.current_time() > slice_end:
+                    await trio.lowlevel.checkpoint()
+                    slice_end = trio.current_time() + SLICE_S
+        except ProtocolError:
+            self._close(1002)
+
+    async def _handle_part(
+        self, event: ws_events.TextMessage | ws_events.BytesMessage, nursery: trio.Nursery
+    ) -> None:
+        self._parts.append(event.data)
+        self._part_bytes += len(event.data)
+        self._hooks.budget.used += len(event.data)
+        if self._part_bytes > BODY_BYTES_MAX or len(self._parts) > FRAGMENTS_MAX:
+            self._close(1009)
+        elif self._hooks.budget.used > self._hooks.budget.limit:
+            self._close(1013)
+        elif not event.message_finished:
+            self._message_due = min(self._message_due, trio.current_time() + MESSAGE_WITHIN_S)
+        else:
+            body = b"".join(
+                part.encode() if isinstance(part, str) else part for part in self._parts
+            )
+            self._drop_message()
+            if len(body) > BODY_BYTES_MAX:
+                self._close(1009)
+            else:
+                await self._answer(body, nursery)
+
+    async def _answer(self, body: bytes, nursery: trio.Nursery) -> None:
+        answer = self._hooks.dispatcher.answer(body, self._caller)
+        if type(answer) is CoroutineType:
+            await self._calls.acquire()
+            nursery.start_soon(self._answer_later, answer)
+        elif isinstance(answer, bytes):
+            self._enqueue(answer)
+
+    async def _answer_later(self, answer: Coroutine[object, object, bytes]) -> None:
+        try:
+            self._enqueue(await answer)
+        finally:
+            self._calls.release()
+
+    def _drop_message(self) -> None:
+        self._hooks.budget.used -= self._part_bytes
+        self._parts, self._part_bytes = [], 0
+        self._message_due = float("inf")
+
+    # -- sending
+
+    def _enqueue(self, message: bytes) -> None:
+        if message and not self._closing:
+            self._send_event(ws_events.Message(data=message.decode()))
+
+    def _send_event(self, event: ws_events.Event) -> None:
+        encoded = self._protocol.send(event)
+        self._queue.append(encoded)
+        self._queued_bytes += len(encoded)
+        self._hooks.budget.used += len(encoded)
+        if self._hooks.budget.used > 2 * self._hooks.budget.limit:
+            self.cut_off()
+        self._wake_writer.set()
+
+    def _close(self, code: int) -> None:
+        """Say why and end the connection once everything is sent."""
+        if not self._closing:
+            self._send_event(ws_events.CloseConnection(code=code))
+            self._finish()
+
+    def _finish(self) -> None:
+        self._closing = True
+        self._write_due = trio.current_time() + WRITE_WITHIN_S
+        self._wake_writer.set()
+
+    async def _wait_for_room(self) -> None:
+        async with self._room:
+            while self._queued_bytes > QUEUED_BYTES_MAX:
+                await self._room.wait()
+
+    async def _write(self) -> None:
+        while True:
+            if not self._queue:
+                if self._closing:
+                    self.cut_off()
+                await self._wake_writer.wait()
+                self._wake_writer = trio.Event()
+                continue
+            joined = [self._queue.popleft()]
+            size = len(joined[0])
+            while self._queue and size + len(self._queue[0]) <= WRITE_BYTES:
+                size += len(self._queue[0])
+                joined.append(self._queue.popleft())
+            await self._send_all(joined[0] if len(joined) == 1 else b"".join(joined))
+            self._queued_bytes -= size
+            self._hooks.budget.used -= size
+            async with self._room:
+                self._room.notify_all()
+
+    async def _send_all(self, encoded: bytes) -> None:
+        view, sent = memoryview(encoded), 0
+        while sent < len(view):
+            try:
+                sent += self._socket.send(view[sent:])
+            except BlockingIOError:
+                self._write_due = min(self._write_due, trio.current_time() + WRITE_WITHIN_S)
+                await trio.lowlevel.wait_writable(self._socket)
+            except OSError:
+                self.cut_off()
+                await trio.lowlevel.checkpoint()
+        if not self._closing:
+            self._write_due = float("inf")
