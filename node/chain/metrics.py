@@ -1,0 +1,121 @@
+"""What the chain counts, in the names that INTERFACE.md promises.
+
+Labels are bounded: layers, outcomes and rejection reasons, never a hash or a peer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+LAYER: Final = "l1"
+"""This chain's value of the label `layer`."""
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Histogram bounds: an empty block takes milliseconds, a slot is one to twelve seconds."""
+
+
+class ChainMetrics:
+    """One process's chain."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        head = Gauge(
+            "faultline_chain_head_number", "Number of the head.", ["layer"], registry=registry
+        )
+        safe = Gauge(
+            "faultline_chain_safe_number",
+            "Number of the head's justified block.",
+            ["layer"],
+            registry=registry,
+        )
+        finalized = Gauge(
+            "faultline_chain_finalized_number",
+            "Number of the finalized block.",
+            ["layer"],
+            registry=registry,
+        )
+        reorgs = Counter(
+            "faultline_chain_reorgs_total",
+            "Times the head moved to another branch.",
+            ["layer"],
+            registry=registry,
+        )
+        depth = Histogram(
+            "faultline_chain_reorg_depth_blocks",
+            "Blocks that a reorganisation dropped.",
+            ["layer"],
+            registry=registry,
+            buckets=(1, 2, 3, 4, 6, 8, 16, 32, 64, 128),
+        )
+        self.head_number = head.labels(layer=LAYER)
+        self.safe_number = safe.labels(layer=LAYER)
+        self.finalized_number = finalized.labels(layer=LAYER)
+        self.reorgs = reorgs.labels(layer=LAYER)
+        self.reorg_depth_blocks = depth.labels(layer=LAYER)
+        self.slot = Gauge(
+            "faultline_consensus_slot", "The slot that the clock says.", registry=registry
+        )
+        self.head_slot = Gauge(
+            "faultline_consensus_head_slot", "Slot of the head.", registry=registry
+        )
+        self.justified_epoch = Gauge(
+            "faultline_consensus_justified_epoch",
+            "Highest justified epoch seen.",
+            registry=registry,
+        )
+        self.finalized_epoch = Gauge(
+            "faultline_consensus_finalized_epoch", "The finalized epoch.", registry=registry
+        )
+        self.participation_ratio = Gauge(
+            "faultline_consensus_participation_ratio",
+            "Share of the weight whose vote of the last frozen slot was heard.",
+            registry=registry,
+        )
+        self.safety_faults = Counter(
+            "faultline_consensus_safety_faults",
+            "Conflicting finality that this process has seen.",
+            registry=registry,
+        )
+        self.evidence = Counter(
+            "faultline_consensus_evidence", "Validators caught breaking a rule.", registry=registry
+        )
+        self.votes = Counter(
+            "faultline_consensus_votes",
+            "Votes heard, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.imports = Counter(
+            "faultline_chain_imports",
+            "Envelopes offered, by what became of them.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.rejected = Counter(
+            "faultline_chain_rejected", "Envelopes refused, by rule.", ["reason"], registry=registry
+        )
+        self.import_seconds = Histogram(
+            "faultline_chain_import_seconds",
+            "From the start of a block's import to the new head.",
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.check_seconds = Histogram(
+            "faultline_consensus_check_seconds",
+            "Judging a block by the rules of consensus, signatures included.",
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.execute_seconds = Histogram(
+            "faultline_engine_execute_seconds",
+            "Executing a block.",
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.save_seconds = Histogram(
+            "faultline_storage_save_seconds",
+            "Writing a block, its state and its indexes.",
+            registry=registry,
+            buckets=_SECONDS,
+        )
