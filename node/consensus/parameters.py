@@ -16,9 +16,6 @@ STAKE_GWEI = 32_000_000_000
 SLASHED_SHARE_DIVISOR = 2
 """A slashed validator loses its balance divided by this."""
 
-FAR_FUTURE_EPOCH = Epoch((1 << 64) - 1)
-"""An epoch that never comes."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
@@ -28,10 +25,10 @@ class Parameters:
     """Seconds between slots; whole, because a header's timestamp is."""
     slots_per_epoch: int = 2
     """E, 1..32; finality comes about E + 2 slots behind the head."""
-    vote_due: float = 0.40
-    """Share of the slot after which a validator votes even if no block came."""
-    freeze: float = 0.80
-    """Share of the slot after which votes that were heard enter the fork choice."""
+    vote_due_permille: int = 400
+    """Thousandths of the slot after which a validator votes even if no block came."""
+    freeze_permille: int = 800
+    """Thousandths of the slot after which votes that were heard enter the fork choice."""
     vote_expiry_slots: int = 8
     """ETA: how many slots a vote counts in the fork choice (RLMD)."""
     lookahead_slots: int = 4

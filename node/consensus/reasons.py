@@ -23,10 +23,8 @@ class Reason(StrEnum):
     """A bitlist that is empty, padded, or counts other than the signatures."""
     MALFORMED_EVIDENCE = "malformed_evidence"
     """Evidence of an unknown kind."""
-    MALFORMED_STATE = "malformed_state"
-    """A consensus state that does not decode: what is stored is not what was written."""
-    MALFORMED_REQUEST = "malformed_request"
-    """An execution request of the wrong length."""
+    BLOCK_TOO_LARGE = "block_too_large"
+    """More bytes than an EVM block may have."""
 
     # -- header mapping
     TIMESTAMP = "timestamp"
@@ -35,8 +33,6 @@ class Reason(StrEnum):
     """The slot is not above the parent's."""
     PAYLOAD_SLOT = "payload_slot"
     """The payload names another slot than the header's timestamp."""
-    PARENT = "parent"
-    """The header's parent is not the block this state comes after."""
     EXTRA_DATA = "extra_data"
     """extra_data is not the root of the payload."""
     PARENT_STATE_ROOT = "parent_state_root"
