@@ -1,0 +1,145 @@
+//! Raw transactions: decoding, recovery of senders on all cores, and the memory of recovered senders.
+
+use alloy_consensus::{
+    EthereumTxEnvelope, Transaction, TxEip4844,
+    transaction::{Recovered, SignerRecoverable},
+};
+use alloy_eips::eip2718::{Decodable2718, Eip2718Error, Encodable2718, WithEncoded};
+use alloy_primitives::{Address, B256, Bytes};
+use lru::LruCache;
+use rayon::prelude::*;
+use revm::{context_interface::cfg::gas::calculate_initial_tx_gas, primitives::hardfork::SpecId};
+use std::{num::NonZeroUsize, sync::Mutex};
+
+/// A transaction as a block holds it: blobs without their sidecar (the pool's form does not decode).
+pub type L1Tx = EthereumTxEnvelope<TxEip4844>;
+
+/// With its sender and its bytes: the executor then neither encodes nor hashes it again.
+pub type Prepared = WithEncoded<Recovered<L1Tx>>;
+
+/// EIP-4844's type.
+pub const BLOB: u8 = 3;
+
+/// Senders kept: a pool and several blocks' worth, about 8 MiB.
+const SENDERS_MAX: usize = 1 << 16;
+
+/// Least work for a second core.
+const PARALLEL_MIN: usize = 16;
+
+/// Why bytes are no transaction of this chain: a stable code, and geth's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl Refusal {
+    fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// Transaction hash → sender, for those recovered lately.
+#[derive(Debug)]
+pub struct Senders(Mutex<LruCache<B256, Address>>);
+
+impl Default for Senders {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(NonZeroUsize::new(SENDERS_MAX).expect("not zero"))))
+    }
+}
+
+impl Senders {
+    fn get(&self, hash: &B256) -> Option<Address> {
+        self.0.lock().unwrap().get(hash).copied()
+    }
+    fn put(&self, hash: B256, sender: Address) {
+        self.0.lock().unwrap().put(hash, sender);
+    }
+}
+
+/// Decodes one; `senders` may be left out where nothing may be remembered.
+pub fn prepare(raw: Bytes, chain_id: u64, senders: Option<&Senders>) -> Result<Prepared, Refusal> {
+    let tx = decode(&raw)?;
+    if let Some(id) = tx.chain_id().filter(|id| *id != chain_id) {
+        let message = format!("invalid sender: invalid chain id for signer: have {id} want {chain_id}");
+        return Err(Refusal::new("chain_id", message));
+    }
+    let hash = *tx.tx_hash();
+    let sender = match senders.and_then(|senders| senders.get(&hash)) {
+        Some(sender) => sender,
+        None => {
+            // Enforces the low s of EIP-2; `recover_signer_unchecked` does not.
+            let sender = tx.recover_signer().map_err(|_| {
+                Refusal::new("signature", "invalid sender: invalid transaction v, r, s values")
+            })?;
+            if let Some(senders) = senders {
+                senders.put(hash, sender);
+            }
+            sender
+        }
+    };
+    Ok(WithEncoded::new(raw, Recovered::new_unchecked(tx, sender)))
+}
+
+/// Decodes many, in order, on all cores.
+pub fn prepare_all(raws: &[Bytes], chain_id: u64, senders: &Senders) -> Vec<Result<Prepared, Refusal>> {
+    let one = |raw: &Bytes| prepare(raw.clone(), chain_id, Some(senders));
+    raws.par_iter().with_min_len(PARALLEL_MIN).map(one).collect()
+}
+
+fn decode(raw: &Bytes) -> Result<L1Tx, Refusal> {
+    match raw.first() {
+        None => return Err(Refusal::new("undecodable", "typed transaction too short")),
+        Some(0 | 5..=0x7f) => return Err(Refusal::new("type", "transaction type not supported")),
+        _ => {}
+    }
+    let tx = L1Tx::decode_2718_exact(raw).map_err(|error| {
+        let words = match &error {
+            Eip2718Error::RlpError(error) => rlp_words(error),
+            _ => "rlp: input is no transaction",
+        };
+        Refusal::new("undecodable", words)
+    })?;
+    // One transaction, one form: what does not encode to itself would have two hashes.
+    if tx.encode_2718_len() != raw.len() || tx.encoded_2718() != **raw {
+        return Err(Refusal::new("undecodable", "rlp: non-canonical encoding"));
+    }
+    Ok(tx)
+}
+
+/// geth's words for what is wrong with RLP.
+fn rlp_words(error: &alloy_rlp::Error) -> &'static str {
+    use alloy_rlp::Error::*;
+    match error {
+        InputTooShort => "rlp: value size exceeds available input length",
+        Overflow => "rlp: input string too long for integer",
+        LeadingZero => "rlp: non-canonical integer (leading zero bytes)",
+        NonCanonicalSingleByte | NonCanonicalSize => "rlp: non-canonical size information",
+        UnexpectedLength => "rlp: input string has the wrong length",
+        UnexpectedString => "rlp: expected input list",
+        UnexpectedList => "rlp: expected input string or byte",
+        ListLengthMismatch { .. } => "rlp: input list has the wrong number of elements",
+        _ => "rlp: input is no transaction",
+    }
+}
+
+/// Least gas limit that a transaction may have; EIP-7623's floor included.
+pub fn intrinsic_gas(tx: &L1Tx, rules: SpecId) -> u64 {
+    let (accounts, slots) = tx.access_list().map_or((0, 0), |list| (list.len(), list.storage_keys_count()));
+    let gas = calculate_initial_tx_gas(
+        rules,
+        tx.input(),
+        tx.is_create(),
+        accounts as u64,
+        slots as u64,
+        tx.authorization_list().map_or(0, <[_]>::len) as u64,
+    );
+    gas.initial_total_gas.max(gas.floor_gas)
+}
+
+/// The signers of a transaction's EIP-7702 authorisations; those that do not recover are left out.
+pub fn authorities(tx: &L1Tx) -> Vec<Address> {
+    tx.authorization_list().iter().flat_map(|list| list.iter()).filter_map(|it| it.recover_authority().ok()).collect()
+}
+
