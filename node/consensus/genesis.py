@@ -1,6 +1,6 @@
 """The `consensus` object of a genesis.json: read with errors that name the key, and made into the first state.
 
-    genesis.json -> parse_genesis -> Genesis -> extra_data (in the genesis header) -> genesis hash -> rules, genesis_state
+    genesis.json -> parse -> Genesis -> extra_data (in the genesis header) -> genesis hash -> rules, genesis_state
 
 The header's extra_data commits to parameters and validators, so the genesis hash does, and so does every signature.
 Deliberately absent: files, and EVM accounts (the engine reads its part of the same object).
@@ -47,6 +47,8 @@ _RANGES = {
 }
 """What each parameter may be, both ends included."""
 
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenesisValidator:
@@ -58,7 +60,7 @@ class GenesisValidator:
     """Where its stake goes in the end; 20 bytes."""
     commitment: Hash32
     """Tip of its first RANDAO onion."""
-    balance_gwei: Gwei = Gwei(STAKE_GWEI)
+    balance_gwei: Gwei = STAKE_GWEI
     """What it gets back; at least the stake."""
 
 
@@ -138,7 +140,7 @@ def genesis_state(genesis: Genesis, genesis_hash: Hash32) -> ConsensusState:
     )
 
 
-def parse_genesis(document: object) -> Genesis:
+def parse(document: object) -> Genesis:
     """Read a genesis.json as decoded from JSON. Raises Rejected(GENESIS) with the key, what it holds and what it must."""
     top = _mapping(document, "genesis.json")
     consensus = _mapping(_key(top, "consensus", ""), "consensus")
@@ -159,7 +161,7 @@ def parse_genesis(document: object) -> Genesis:
 
 
 def genesis_document(genesis: Genesis) -> dict[str, object]:
-    """Write the `consensus` object of a genesis.json; `parse_genesis` reads it back."""
+    """Write the `consensus` object of a genesis.json; `parse` reads it back."""
     document: dict[str, object] = {
         entry.name: int(getattr(genesis.parameters, entry.name)) for entry in fields(Parameters)
     }
@@ -179,7 +181,9 @@ def _parameters(consensus: Mapping[str, object]) -> Parameters:
     names = {entry.name for entry in fields(Parameters)}
     if unknown := sorted(set(consensus) - names - {"validators"}):
         raise _wrong(f"consensus.{unknown[0]}", "an unknown key", f"one of {sorted(names)}")
-    defaults = Parameters()
+    slots_per_epoch = consensus.get("slots_per_epoch", Parameters().slots_per_epoch)
+    least = max(4, 2 * slots_per_epoch) if isinstance(slots_per_epoch, int) else 4
+    defaults = Parameters(lookahead_slots=least)
     values = {
         name: _integer(
             consensus.get(name, getattr(defaults, name)), f"consensus.{name}", *_RANGES[name]
@@ -267,11 +271,10 @@ def _integer(value: object, name: str, least: int, most: int) -> int:
 
 def _quantity(value: object, name: str) -> int:
     """Read a number as geth's genesis has it: an integer or a hex string."""
-    if isinstance(value, str) and value.startswith("0x") and len(value) <= 18:
-        try:
-            return int(value, 16)
-        except ValueError:
-            raise _wrong(name, _shown(value), "an integer or a hex quantity") from None
+    if isinstance(value, str) and value.startswith("0x"):
+        if not 3 <= len(value) <= 18 or not set(value[2:]) <= _HEX_DIGITS:
+            raise _wrong(name, _shown(value), "an integer or a hex quantity")
+        return int(value, 16)
     return _integer(value, name, 0, (1 << 63) - 1)
 
 
@@ -279,10 +282,9 @@ def _hex(value: object, name: str, length: int) -> bytes:
     wanted = f"{length} bytes as 0x and {2 * length} hex digits"
     if not isinstance(value, str) or len(value) != 2 + 2 * length or not value.startswith("0x"):
         raise _wrong(name, _shown(value), wanted)
-    try:
-        return bytes.fromhex(value[2:])
-    except ValueError:
-        raise _wrong(name, _shown(value), wanted) from None
+    if not set(value[2:]) <= _HEX_DIGITS:
+        raise _wrong(name, _shown(value), wanted)
+    return bytes.fromhex(value[2:])
 
 
 def _shown(value: object) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from node.consensus.signing import Domains
-from node.eth.primitives import Epoch, Slot
+from node.eth.primitives import Epoch, Gwei, Slot
 
-STAKE_GWEI = 32_000_000_000
+STAKE_GWEI = Gwei(32_000_000_000)
 """What a validator puts down; more is kept for it but weighs nothing, so nobody buys finality."""
 
 SLASHED_SHARE_DIVISOR = 2
