@@ -5,9 +5,10 @@
 Three kinds of task, in this order of importance:
 
 1. *Roots*: a block refers to a parent, or a vote to a head, that is not here; or a peer's head is not here and close.
-   One request brings the block and up to 63 of its ancestors.
+   One request brings the block and a few of its ancestors; if they do not connect, a second brings 64.
 2. *Range*: a peer's chain is further ahead than that.
    Ranges start at our head; when they do not connect there, further and further below it, at last above finality.
+   While ranges bring blocks, nothing is asked for by root: it would not connect.
 3. *Status*: of a new peer at once, of every peer once an epoch.
 
 A peer that does not deliver what it claims to have rests, twice as long each time.
@@ -34,6 +35,9 @@ WANTED_MAX: Final = 64
 
 ATTEMPTS_MAX: Final = 8
 """Peers asked for one root before it rests: a root that nobody has is a lie, or is gone."""
+
+DEPTH_MIN: Final = 8
+"""Blocks asked for by root at first: most gaps are one or two blocks."""
 
 ROOT_REST_MS: Final = 10_000
 """How long a root rests that nobody had."""
@@ -96,6 +100,8 @@ class Attempts:
     """Which ones."""
     rests_until_ms: int = 0
     """It is not asked for before."""
+    deep: bool = False
+    """Whether a few ancestors did not connect."""
     busy: bool = False
     """Whether a request for it is under way."""
 
@@ -108,6 +114,8 @@ class RangeState:
     """First block to ask for next."""
     overlap: int
     """Index into OVERLAPS that it started with; past the end: above finality."""
+    proven: bool = False
+    """Whether it has brought blocks that connect."""
     busy: bool = False
     """Whether a request is under way."""
 
@@ -140,6 +148,8 @@ class FetchRoots:
     """Whom to ask."""
     root: Hash32
     """The missing block."""
+    depth: int
+    """Blocks in all, the missing one included; at most 64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,12 +230,15 @@ def range_imported(state: SyncState, task: FetchRange, imported: int) -> SyncSta
     if state.ranging is None or imported == 0:
         return replace(state, ranging=None)
     following = task.first + imported
-    return replace(state, ranging=replace(state.ranging, next_number=following, busy=False))
+    ranging = replace(state.ranging, next_number=following, proven=True, busy=False)
+    return replace(state, ranging=ranging)
 
 
 def roots_disconnected(state: SyncState, task: FetchRoots, view: LocalView) -> SyncState:
-    """A block came with 63 ancestors and still does not connect: the gap is one for a range."""
+    """A block's ancestors do not connect: ask for more of them, then see the gap as one for a range."""
     state = delivered(state, task)
+    if task.depth < BLOCKS_MAX:
+        return replace(state, roots={**state.roots, task.root: Attempts(deep=True)})
     if state.ranging is None:
         return replace(state, ranging=_range_from(view, 1))
     return state
@@ -245,7 +258,7 @@ def range_disconnected(state: SyncState, task: FetchRange, view: LocalView) -> S
 
 def plan(state: SyncState, view: LocalView, now_ms: int) -> tuple[SyncState, list[Task]]:
     """The tasks to start now, and the state in which they are under way."""
-    state = _end_range(_forget_roots(state, view, now_ms), view)
+    state = _end_range(_forget_roots(state, view, now_ms), view, now_ms)
     tasks: list[Task] = []
     under_way = sum(peer.busy for peer in state.peers.values())
     for choose in (_choose_root, _choose_range, _choose_status):
@@ -269,6 +282,8 @@ def best_peer_head(state: SyncState) -> tuple[int, int]:
 def _choose_root(
     state: SyncState, view: LocalView, now_ms: int
 ) -> tuple[SyncState, FetchRoots] | None:
+    if state.ranging is not None and state.ranging.proven:
+        return None
     for root, origin in _missing_roots(state, view).items():
         attempts = state.roots.get(root, Attempts())
         if attempts.busy or attempts.rests_until_ms > now_ms:
@@ -280,8 +295,9 @@ def _choose_root(
         attempts = replace(
             attempts, count=attempts.count + 1, tried=(*attempts.tried, peer), busy=True
         )
+        depth = BLOCKS_MAX if attempts.deep else _depth(state, peer, root, view)
         state = replace(_mark_busy(state, peer), roots={**state.roots, root: attempts})
-        return state, FetchRoots(peer=peer, root=root)
+        return state, FetchRoots(peer=peer, root=root, depth=depth)
     return None
 
 
@@ -341,13 +357,23 @@ def _is_far_ahead(status: Status | None, view: LocalView, ranging: RangeState | 
     return status.head_number > view.head_number + BLOCKS_MAX
 
 
-def _end_range(state: SyncState, view: LocalView) -> SyncState:
-    """End a range sync when no peer has more of it."""
+def _depth(state: SyncState, peer: str, root: Hash32, view: LocalView) -> int:
+    """How many blocks to ask for: down to our head's number and a little below where that is known."""
+    if not _claims(state, peer, root):
+        return DEPTH_MIN
+    status = state.peers[peer].status
+    assert status is not None
+    return min(BLOCKS_MAX, max(DEPTH_MIN, status.head_number - view.head_number + 2))
+
+
+def _end_range(state: SyncState, view: LocalView, now_ms: int) -> SyncState:
+    """End a range sync when no peer that delivers has more of it."""
     ranging = state.ranging
     if ranging is None or ranging.busy:
         return state
-    if any(_is_far_ahead(peer.status, view, ranging) for peer in state.peers.values()):
-        return state
+    for peer in state.peers.values():
+        if peer.rests_until_ms <= now_ms and _is_far_ahead(peer.status, view, ranging):
+            return state
     return replace(state, ranging=None)
 
 
