@@ -1,0 +1,138 @@
+"""Why a transaction is not taken: one enum, and messages that are geth's to the letter.
+
+Wallets match on these texts (viem and ethers read "nonce too low", "insufficient funds", "underpriced"), so they are
+an interface: core/error.go, core/txpool/errors.go and core/txpool/validation.go of go-ethereum are their source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RefusalReason(StrEnum):
+    """Stable names of refusals, for metrics and verdicts."""
+
+    UNDECODABLE = "undecodable"
+    """Bytes that are no transaction of this chain."""
+    ALREADY_KNOWN = "already_known"
+    OVERSIZED = "oversized"
+    GAS_LIMIT = "gas_limit"
+    TIP_ABOVE_FEE = "tip_above_fee"
+    NONCE_MAX = "nonce_max"
+    INTRINSIC_GAS = "intrinsic_gas"
+    NO_AUTHORISATION = "no_authorisation"
+    UNDERPRICED = "underpriced"
+    NONCE_TOO_LOW = "nonce_too_low"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    ACCOUNT_LIMIT = "account_limit"
+    DELEGATED_LIMIT = "delegated_limit"
+    AUTHORITY_RESERVED = "authority_reserved"
+    REPLACEMENT_UNDERPRICED = "replacement_underpriced"
+    POOL_FULL = "pool_full"
+    BUSY = "busy"
+    """The service has more waiting than it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A transaction that was not taken."""
+
+    reason: RefusalReason
+    """Which rule."""
+    message: str
+    """As geth words it."""
+
+
+ALREADY_KNOWN = Refused(RefusalReason.ALREADY_KNOWN, "already known")
+GAS_LIMIT = Refused(RefusalReason.GAS_LIMIT, "exceeds block gas limit")
+TIP_ABOVE_FEE = Refused(
+    RefusalReason.TIP_ABOVE_FEE, "max priority fee per gas higher than max fee per gas"
+)
+NONCE_MAX = Refused(RefusalReason.NONCE_MAX, "nonce has max value")
+NO_AUTHORISATION = Refused(
+    RefusalReason.NO_AUTHORISATION, "set code tx must have at least one authorization tuple"
+)
+DELEGATED_GAP = Refused(RefusalReason.DELEGATED_LIMIT, "gapped-nonce tx from delegated accounts")
+DELEGATED_IN_FLIGHT = Refused(
+    RefusalReason.DELEGATED_LIMIT, "in-flight transaction limit reached for delegated accounts"
+)
+AUTHORITY_RESERVED = Refused(RefusalReason.AUTHORITY_RESERVED, "authority already reserved")
+REPLACEMENT_UNDERPRICED = Refused(
+    RefusalReason.REPLACEMENT_UNDERPRICED, "replacement transaction underpriced"
+)
+UNDERPRICED = Refused(RefusalReason.UNDERPRICED, "transaction underpriced")
+FUTURE_REPLACES_PENDING = Refused(
+    RefusalReason.POOL_FULL, "future transaction tries to replace pending"
+)
+BUSY = Refused(RefusalReason.BUSY, "txpool is full")
+
+
+def oversized(size: int, limit: int) -> Refused:
+    """Refuse for its length in bytes."""
+    return Refused(
+        RefusalReason.OVERSIZED, f"oversized data: transaction size {size}, limit {limit}"
+    )
+
+
+def gas_above_cap(gas_limit: int, cap: int) -> Refused:
+    """Refuse for a gas limit above EIP-7825's."""
+    return Refused(
+        RefusalReason.GAS_LIMIT, f"transaction gas limit too high (cap: {cap}, tx: {gas_limit})"
+    )
+
+
+def intrinsic_gas(gas_limit: int, needed: int) -> Refused:
+    """Refuse for a gas limit below what the transaction costs before it runs."""
+    return Refused(
+        RefusalReason.INTRINSIC_GAS,
+        f"intrinsic gas too low: gas {gas_limit}, minimum needed {needed}",
+    )
+
+
+def tip_below_minimum(tip: int, minimum: int) -> Refused:
+    """Refuse for a tip below what this pool asks."""
+    return Refused(
+        RefusalReason.UNDERPRICED,
+        f"transaction gas price below minimum: gas tip cap {tip}, minimum needed {minimum}",
+    )
+
+
+def nonce_too_low(next_nonce: int, nonce: int) -> Refused:
+    """Refuse for a nonce that is used up."""
+    return Refused(
+        RefusalReason.NONCE_TOO_LOW, f"nonce too low: next nonce {next_nonce}, tx nonce {nonce}"
+    )
+
+
+def insufficient_funds(balance: int, cost: int) -> Refused:
+    """Refuse what the sender cannot pay by itself."""
+    return Refused(
+        RefusalReason.INSUFFICIENT_FUNDS,
+        "insufficient funds for gas * price + value: "
+        f"balance {balance}, tx cost {cost}, overshot {cost - balance}",
+    )
+
+
+def overdraft(balance: int, spent: int, cost: int) -> Refused:
+    """Refuse what the sender cannot pay after its other transactions."""
+    return Refused(
+        RefusalReason.INSUFFICIENT_FUNDS,
+        "insufficient funds for gas * price + value: "
+        f"balance {balance}, queued cost {spent}, tx cost {cost}, overshot {spent + cost - balance}",
+    )
+
+
+def replacement_overdraft(balance: int, spent: int, bumped: int) -> Refused:
+    """Refuse a replacement that the sender cannot pay beside its other transactions."""
+    return Refused(
+        RefusalReason.INSUFFICIENT_FUNDS,
+        "insufficient funds for gas * price + value: "
+        f"balance {balance}, queued cost {spent}, tx bumped {bumped}, "
+        f"overshot {spent + bumped - balance}",
+    )
+
+
+def account_limit(pooled: int) -> Refused:
+    """Refuse for the number of transactions this sender has here."""
+    return Refused(RefusalReason.ACCOUNT_LIMIT, f"account limit exceeded: pooled {pooled} txs")

@@ -1,0 +1,91 @@
+"""Which transactions a builder is offered, best tip first, each sender's in order of nonce.
+
+    Pool.select -> Selection.take -> builder.push -> Selection.take ... until the block is full or time is up
+
+A transaction's gas limit is a promise and its use is less, so a builder asks again with the gas that is really left.
+The selection looks at the live pool: what is replaced or dropped meanwhile is offered as it is then, or not at all.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from node.eth.primitives import Address
+from node.txpool.transaction import PooledTransaction
+
+TRANSACTION_GAS: Final = 21_000
+"""No transaction fits into less."""
+
+ASIDE_MAX: Final = 256
+"""So many that do not fit are looked past before a call gives up: a full block must not cost a walk of the pool."""
+
+
+class SenderView(Protocol):
+    """One sender's transactions."""
+
+    nonce: int
+    """Its next nonce."""
+    executable: dict[int, PooledTransaction]
+    """By nonce, without a gap from `nonce` on."""
+
+
+class Selection:
+    """An offer in progress; for the task that owns the pool only."""
+
+    def __init__(self, senders: Mapping[Address, SenderView], base_fee: int) -> None:
+        self._senders = senders
+        self._base_fee = base_fee
+        self._refused: set[Address] = set()
+        self._aside: list[PooledTransaction] = []
+        self._heap: list[tuple[int, int, PooledTransaction]] = []
+        for sender in senders.values():
+            first = sender.executable.get(sender.nonce)
+            if first is not None:
+                tip = min(first.max_priority_fee_per_gas, first.max_fee_per_gas - base_fee)
+                if tip >= 0:
+                    self._heap.append((-tip, first.arrival, first))
+        heapq.heapify(self._heap)
+
+    def take(self, *, gas: int, size: int, count: int) -> list[PooledTransaction]:
+        """Give the next transactions whose gas limits, bytes and number stay within these.
+
+        What did not fit is offered again by the next call; an empty list means that nothing fits any more.
+        """
+        for one in self._aside:
+            self._offer(one)
+        self._aside = []
+        taken: list[PooledTransaction] = []
+        heap, senders, base_fee = self._heap, self._senders, self._base_fee
+        while heap and len(taken) < count and gas >= TRANSACTION_GAS:
+            best = heap[0][2]
+            if best.sender in self._refused:
+                heapq.heappop(heap)
+                continue
+            if best.gas_limit > gas or best.size > size:
+                self._aside.append(best)
+                heapq.heappop(heap)
+                if len(self._aside) >= ASIDE_MAX:
+                    break
+                continue
+            taken.append(best)
+            gas -= best.gas_limit
+            size -= best.size
+            sender = senders.get(best.sender)
+            following = sender.executable.get(best.nonce + 1) if sender is not None else None
+            if following is not None:
+                tip = min(following.max_priority_fee_per_gas, following.max_fee_per_gas - base_fee)
+                if tip >= 0:
+                    heapq.heapreplace(heap, (-tip, following.arrival, following))
+                    continue
+            heapq.heappop(heap)
+        return taken
+
+    def refuse(self, sender: Address) -> None:
+        """Offer nothing more of a sender whose transaction the builder could not include."""
+        self._refused.add(sender)
+
+    def _offer(self, one: PooledTransaction) -> None:
+        tip = min(one.max_priority_fee_per_gas, one.max_fee_per_gas - self._base_fee)
+        heapq.heappush(self._heap, (-tip, one.arrival, one))

@@ -1,0 +1,118 @@
+"""What the pool keeps of a transaction, and what it must know of the account that sends it.
+
+    raw bytes -> engine.decode -> Transaction -> PooledTransaction -> builder
+
+A pooled transaction copies the fields that rules read often: a field of the native engine's object costs a call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from node.eth.primitives import Address, Hash32
+
+
+class Transaction(Protocol):
+    """A decoded transaction with its recovered sender, as the engine gives it."""
+
+    @property
+    def hash(self) -> bytes:
+        """keccak-256 of its EIP-2718 bytes; 32 bytes."""
+
+    @property
+    def sender(self) -> bytes:
+        """Recovered from the signature; 20 bytes."""
+
+    @property
+    def to(self) -> bytes | None:
+        """Callee, 20 bytes; None creates a contract."""
+
+    @property
+    def kind(self) -> int:
+        """EIP-2718 type; 0 for legacy."""
+
+    @property
+    def nonce(self) -> int:
+        """The sender's transaction count it needs."""
+
+    @property
+    def gas_limit(self) -> int:
+        """Most gas it may use."""
+
+    @property
+    def value(self) -> int:
+        """Wei sent along."""
+
+    @property
+    def max_fee_per_gas(self) -> int:
+        """Wei a unit of gas, base fee included."""
+
+    @property
+    def max_priority_fee_per_gas(self) -> int:
+        """Wei a unit of gas for the proposer."""
+
+    @property
+    def authorities(self) -> list[bytes]:
+        """Recovered signers of its EIP-7702 authorisations, 20 bytes each."""
+
+    @property
+    def intrinsic_gas(self) -> int:
+        """Least gas limit it may have."""
+
+    @property
+    def size(self) -> int:
+        """Length of `raw` in bytes."""
+
+    @property
+    def raw(self) -> bytes:
+        """EIP-2718 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What the head's state says of a sender."""
+
+    nonce: int
+    """Its next nonce."""
+    balance: int
+    """Wei."""
+    has_code: bool
+    """Whether it holds code: for a sender, that is a delegation (EIP-7702)."""
+
+
+@dataclass(slots=True, eq=False)
+class PooledTransaction:
+    """A transaction in the pool; never changed after it was made (not frozen: making one must be cheap)."""
+
+    hash: Hash32
+    """keccak-256 of `raw`."""
+    sender: Address
+    """Who signed it."""
+    nonce: int
+    """The sender's transaction count it needs."""
+    gas_limit: int
+    """Most gas it may use."""
+    max_fee_per_gas: int
+    """Wei a unit of gas, base fee included."""
+    max_priority_fee_per_gas: int
+    """Wei a unit of gas for the proposer."""
+    cost: int
+    """Most wei it may take: gas limit times fee, and value."""
+    size: int
+    """Length of `raw` in bytes."""
+    raw: bytes
+    """EIP-2718 bytes."""
+    authorities: tuple[Address, ...]
+    """Signers of its EIP-7702 authorisations."""
+    arrival: int
+    """Counts admissions; of two equal tips the earlier goes first."""
+    added_ms: int
+    """When it was admitted, milliseconds since the epoch of Unix."""
+    decoded: Transaction
+    """What the engine decoded, for `to` and `value` in views."""
+
+    @property
+    def price(self) -> tuple[int, int]:
+        """What it is kept for when room is short: tip, then fee."""
+        return self.max_priority_fee_per_gas, self.max_fee_per_gas

@@ -1,0 +1,108 @@
+"""The checks a transaction passes before the pool looks for room, in geth's order, so that the first message is geth's.
+
+    check_alone      what the transaction and the block limit say
+    check_account    nonce, funds and number, given the sender
+    check_delegation EIP-7702: a delegated account's balance can vanish, so it has one transaction in flight
+
+Each gives a Refused or None and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from node.eth.primitives import Address
+from node.txpool import refusals
+from node.txpool.limits import PoolLimits
+from node.txpool.refusals import Refused
+from node.txpool.sender import Sender
+from node.txpool.transaction import Transaction
+
+NONCE_MAX: Final = (1 << 64) - 1
+"""EIP-2681: a transaction's nonce is below this."""
+
+SET_CODE_KIND: Final = 4
+"""EIP-2718 type of EIP-7702 transactions."""
+
+
+def check_alone(
+    transaction: Transaction, limits: PoolLimits, block_gas_limit: int
+) -> Refused | None:
+    """Check what needs no state."""
+    size = transaction.size
+    if size > limits.transaction_bytes_max:
+        return refusals.oversized(size, limits.transaction_bytes_max)
+    gas_limit = transaction.gas_limit
+    if gas_limit > limits.transaction_gas_max:
+        return refusals.gas_above_cap(gas_limit, limits.transaction_gas_max)
+    if gas_limit > block_gas_limit:
+        return refusals.GAS_LIMIT
+    tip = transaction.max_priority_fee_per_gas
+    if tip > transaction.max_fee_per_gas:
+        return refusals.TIP_ABOVE_FEE
+    if transaction.nonce >= NONCE_MAX:
+        return refusals.NONCE_MAX
+    if gas_limit < transaction.intrinsic_gas:
+        return refusals.intrinsic_gas(gas_limit, transaction.intrinsic_gas)
+    if tip < limits.tip_min_wei:
+        return refusals.tip_below_minimum(tip, limits.tip_min_wei)
+    if transaction.kind == SET_CODE_KIND and not transaction.authorities:
+        return refusals.NO_AUTHORISATION
+    return None
+
+
+def check_account(sender: Sender, nonce: int, cost: int, limits: PoolLimits) -> Refused | None:
+    """Check nonce, funds over everything executable, and the sender's number of transactions."""
+    if nonce < sender.nonce:
+        return refusals.nonce_too_low(sender.nonce, nonce)
+    balance = sender.balance
+    if balance < cost:
+        return refusals.insufficient_funds(balance, cost)
+    replaced = sender.find(nonce)
+    if replaced is not None:
+        bumped = cost - replaced.cost
+        if balance < sender.cost + bumped:
+            return refusals.replacement_overdraft(balance, sender.cost, bumped)
+        return None
+    if balance < sender.cost + cost:
+        return refusals.overdraft(balance, sender.cost, cost)
+    if nonce == sender.next_nonce:
+        if len(sender.executable) >= limits.sender_executable_max:
+            return refusals.account_limit(len(sender.executable))
+    elif len(sender.queued) >= limits.sender_queued_max and nonce > max(sender.queued):
+        return refusals.account_limit(len(sender.executable) + len(sender.queued))
+    return None
+
+
+def check_delegation(
+    transaction: Transaction,
+    sender: Sender,
+    authorities: Mapping[Address, int],
+    senders: Mapping[Address, Sender],
+) -> Refused | None:
+    """Check geth's limits for accounts that are delegated, or about to be.
+
+    `authorities` counts the pooled transactions that carry an authorisation of each account.
+    """
+    if sender.has_code or sender.address in authorities:
+        if not sender.executable:
+            if transaction.nonce != sender.next_nonce:
+                return refusals.DELEGATED_GAP
+        elif transaction.nonce not in sender.executable:
+            return refusals.DELEGATED_IN_FLIGHT
+    if transaction.kind == SET_CODE_KIND:
+        for authority in transaction.authorities:
+            other = senders.get(Address(authority))
+            if other is not None and len(other.executable) + len(other.queued) > 1:
+                return refusals.AUTHORITY_RESERVED
+    return None
+
+
+def pays_more(old: tuple[int, int], new: tuple[int, int], percent: int) -> bool:
+    """Whether (tip, fee) `new` may replace `old`: both are higher, and by `percent` at least."""
+    factor = 100 + percent
+    return all(
+        ours > theirs and ours >= theirs * factor // 100
+        for theirs, ours in zip(old, new, strict=True)
+    )
