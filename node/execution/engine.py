@@ -123,7 +123,8 @@ class PushOutcome:
     included: bool
     """Whether it is in the block now."""
     reason: str
-    """Stable name of why not: nonce_too_low, nonce_too_high, balance, block_full, gas_limit, fee, invalid; empty if included."""
+    """Stable name of why not: nonce_too_low, nonce_too_high, balance, block_full, gas_limit, fee, invalid, fault (the precompile's
+    callable failed, which is a bug); empty if included."""
     message: str
     """Detail for logs."""
 
@@ -257,7 +258,23 @@ class Engine(Protocol):
     ) -> BlockResult:
         """Judges a whole RLP block on its parent's state: header rules, transactions, all roots."""
 
-    def builder(self, parent_header: bytes, attributes: BlockAttributes, ancestors: bytes) -> BlockBuilder:
+    def stateless(
+        self,
+        parent_header: bytes,
+        block: bytes,
+        nodes: Sequence[bytes],
+        codes: Sequence[bytes],
+        headers: Sequence[bytes],
+    ) -> BlockResult:
+        """Judges a whole RLP block from a witness alone: no disk, no threads, nothing remembered; re-entrant.
+
+        `headers` are RLP, the parent's first, as many as `BLOCKHASH` reads (length of the witness's third list).
+        Raises MissingState where the witness does not hold what is needed.
+        """
+
+    def builder(
+        self, parent_header: bytes, attributes: BlockAttributes, ancestors: bytes
+    ) -> BlockBuilder:
         """Opens a block on the parent's state and runs the system calls."""
 
     def commit(self, result: BlockResult) -> None:
@@ -329,7 +346,9 @@ class Engine(Protocol):
     ) -> bytes:
         """`eth_createAccessList`: the answer's JSON object."""
 
-    def trace_block(self, parent_root: bytes, block: bytes, ancestors: bytes, options: bytes) -> bytes:
+    def trace_block(
+        self, parent_root: bytes, block: bytes, ancestors: bytes, options: bytes
+    ) -> bytes:
         """`debug_traceBlockBy*`: the answer's JSON list."""
 
     def trace_transaction(
@@ -337,7 +356,9 @@ class Engine(Protocol):
     ) -> bytes:
         """`debug_traceTransaction`: the answer's JSON."""
 
-    def trace_call(self, root: bytes, header: bytes, ancestors: bytes, call: bytes, options: bytes) -> bytes:
+    def trace_call(
+        self, root: bytes, header: bytes, ancestors: bytes, call: bytes, options: bytes
+    ) -> bytes:
         """`debug_traceCall`: the answer's JSON; overrides stand in `options`, as geth has them."""
 
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
@@ -379,7 +400,9 @@ class Engine(Protocol):
     def raw_transactions(self, block: bytes) -> list[bytes]:
         """EIP-2718 transactions."""
 
-    def fee_percentiles(self, block: bytes, receipts: bytes, percentiles: Sequence[float]) -> list[int]:
+    def fee_percentiles(
+        self, block: bytes, receipts: bytes, percentiles: Sequence[float]
+    ) -> list[int]:
         """Effective priority fees at these percentiles of gas used, wei (`eth_feeHistory`)."""
 
 
@@ -395,7 +418,9 @@ class ChainTables(Protocol):
     def scan(self, table: str, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Entries with start <= key < end in ascending order, at most `limit`."""
 
-    def write(self, puts: Sequence[tuple[str, bytes, bytes]], deletes: Sequence[tuple[str, bytes]]) -> None:
+    def write(
+        self, puts: Sequence[tuple[str, bytes, bytes]], deletes: Sequence[tuple[str, bytes]]
+    ) -> None:
         """One atomic transaction; it outlives the process when this returns."""
 
     def close(self) -> None:

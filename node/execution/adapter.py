@@ -1,0 +1,336 @@
+"""The native engine behind the `Engine` protocol: tuples in and out of Rust become the node's dataclasses here.
+
+Nothing is decided here: what a method does, and what it raises, is what the protocol says and what the crate in
+`revm/` does.
+Simulations, traces and rendering pass straight through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from node import _engine
+from node.eth.primitives import Address
+from node.execution.engine import (
+    Account,
+    AccountProof,
+    BlockAttributes,
+    BlockBuilder,
+    BlockResult,
+    CallResult,
+    ChainTables,
+    InvalidTransaction,
+    PushOutcome,
+    Transaction,
+)
+
+StepCallable = Callable[[bytes, bytes, bool], bytes]
+"""(input, caller, whether the call is static) -> output; `Rejected` reverts, anything else stops the block."""
+
+
+def verify_signatures(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+    """Whether each (public key, message, signature) is a strictly valid Ed25519 signature.
+
+    Malformed keys and signatures are invalid, never an error.
+    """
+    return _engine.verify_ed25519(items)
+
+
+def open_tables(path: Path) -> ChainTables:
+    """Opens or creates a file of tables; its folder is made.
+
+    Raises StorageError, naming the file, if it is damaged or open in another process.
+    """
+    return _engine.NativeTables(path)
+
+
+class RevmBuilder:
+    """A block under construction; see `BlockBuilder`."""
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _engine.NativeBuilder) -> None:
+        self._native = native
+
+    def push(self, transactions: Sequence[bytes]) -> list[PushOutcome]:
+        """Offers raw transactions in order."""
+        return [
+            PushOutcome(included=not reason, reason=reason, message=message)
+            for reason, message in self._native.push(transactions)
+        ]
+
+    @property
+    def gas_left(self) -> int:
+        """Gas that further transactions may use."""
+        return self._native.gas_left
+
+    @property
+    def bytes_left(self) -> int:
+        """Bytes that further transactions may take."""
+        return self._native.bytes_left
+
+    def seal(self, extra_data: bytes) -> BlockResult:
+        """Closes the block; the builder is spent."""
+        return self._native.seal(extra_data)
+
+
+class RevmEngine:
+    """One chain, executed by revm; see `Engine`."""
+
+    __slots__ = ("_native",)
+
+    def __init__(
+        self,
+        genesis: bytes,
+        *,
+        folder: Path | None = None,
+        portal: Address | None = None,
+        step: StepCallable | None = None,
+        cache_megabytes: int = 64,
+    ) -> None:
+        """Opens the states of the chain of a genesis file (geth's JSON): in a folder, or in memory without one.
+
+        `portal` is the contract whose deposits become requests of type 0x7e; `step` answers precompile 0x0101.
+        Raises ValueError (the genesis file), StorageError (the folder is damaged or in use).
+        """
+        self._native = _engine.NativeEngine(
+            genesis, path=folder, portal=portal, step=step, cache_mb=cache_megabytes
+        )
+
+    # -- blocks
+
+    def genesis(self) -> BlockResult:
+        """The genesis block; its state is committed."""
+        return self._native.genesis()
+
+    def has_state(self, root: bytes) -> bool:
+        """Whether this state can be read."""
+        return self._native.has_state(root)
+
+    def decode(self, transactions: Sequence[bytes]) -> list[Transaction | InvalidTransaction]:
+        """Decodes and recovers in parallel."""
+        return [
+            InvalidTransaction(*transaction) if isinstance(transaction, tuple) else transaction
+            for transaction in self._native.decode(transactions)
+        ]
+
+    def execute(
+        self, parent_header: bytes, block: bytes, ancestors: bytes, *, record_witness: bool = False
+    ) -> BlockResult:
+        """Judges a whole RLP block on its parent's state."""
+        return self._native.execute(parent_header, block, ancestors, record_witness=record_witness)
+
+    def stateless(
+        self,
+        parent_header: bytes,
+        block: bytes,
+        nodes: Sequence[bytes],
+        codes: Sequence[bytes],
+        headers: Sequence[bytes],
+    ) -> BlockResult:
+        """Judges a whole RLP block from a witness alone."""
+        return self._native.stateless(parent_header, block, nodes, codes, headers)
+
+    def builder(
+        self, parent_header: bytes, attributes: BlockAttributes, ancestors: bytes
+    ) -> BlockBuilder:
+        """Opens a block on the parent's state."""
+        withdrawals = [
+            (it.index, it.validator_index, it.address, it.amount_gwei)
+            for it in attributes.withdrawals
+        ]
+        native = self._native.builder(
+            parent_header,
+            attributes.timestamp,
+            attributes.fee_recipient,
+            attributes.prev_randao,
+            attributes.gas_limit,
+            attributes.parent_beacon_block_root,
+            withdrawals,
+            ancestors,
+        )
+        return RevmBuilder(native)
+
+    def commit(self, result: BlockResult) -> None:
+        """Stores the state of a result of this engine."""
+        if not isinstance(result, _engine.BlockResult):
+            raise TypeError("only a result that the native engine made can be committed")
+        self._native.commit(result)
+
+    def prune(self, live: Sequence[bytes], from_number: int) -> int:
+        """Drops every state but these roots and those of blocks from a number on."""
+        return self._native.prune(live, from_number)
+
+    def flush(self) -> None:
+        """Waits until every committed state outlives a power loss."""
+        self._native.flush()
+
+    def close(self) -> None:
+        """Flushes and lets go of the files."""
+        self._native.close()
+
+    # -- look-ups
+
+    def account(self, root: bytes, address: bytes) -> Account | None:
+        """An account, or None where there is none."""
+        account = self._native.account(root, address)
+        return None if account is None else _account(account)
+
+    def accounts(self, root: bytes, addresses: Sequence[bytes]) -> list[tuple[int, int]]:
+        """(nonce, balance in wei) of each."""
+        return self._native.accounts(root, addresses)
+
+    def storage(self, root: bytes, address: bytes, slot: bytes) -> bytes:
+        """A storage word."""
+        return self._native.storage(root, address, slot)
+
+    def code(self, root: bytes, address: bytes) -> bytes:
+        """An account's code."""
+        return self._native.code(root, address)
+
+    def proof(self, root: bytes, address: bytes, slots: Sequence[bytes]) -> AccountProof:
+        """An EIP-1186 proof."""
+        account, nodes, storage = self._native.proof(root, address, slots)
+        return AccountProof(account=_account(account), nodes=nodes, slots=storage)
+
+    # -- simulations
+
+    def call(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        *,
+        gas_cap: int,
+        state_overrides: bytes | None = None,
+        block_overrides: bytes | None = None,
+    ) -> CallResult:
+        """`eth_call`."""
+        answer = self._native.call(
+            root,
+            header,
+            ancestors,
+            call,
+            gas_cap=gas_cap,
+            state_overrides=state_overrides,
+            block_overrides=block_overrides,
+        )
+        return CallResult(*answer)
+
+    def estimate_gas(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        *,
+        gas_cap: int,
+        state_overrides: bytes | None = None,
+        block_overrides: bytes | None = None,
+    ) -> CallResult:
+        """`eth_estimateGas`."""
+        answer = self._native.estimate_gas(
+            root,
+            header,
+            ancestors,
+            call,
+            gas_cap=gas_cap,
+            state_overrides=state_overrides,
+            block_overrides=block_overrides,
+        )
+        return CallResult(*answer)
+
+    def access_list(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        *,
+        gas_cap: int,
+        state_overrides: bytes | None = None,
+    ) -> bytes:
+        """`eth_createAccessList`."""
+        return self._native.access_list(
+            root, header, ancestors, call, gas_cap=gas_cap, state_overrides=state_overrides
+        )
+
+    def trace_block(
+        self, parent_root: bytes, block: bytes, ancestors: bytes, options: bytes
+    ) -> bytes:
+        """`debug_traceBlockBy*`."""
+        return self._native.trace_block(parent_root, block, ancestors, options)
+
+    def trace_transaction(
+        self, parent_root: bytes, block: bytes, ancestors: bytes, index: int, options: bytes
+    ) -> bytes:
+        """`debug_traceTransaction`."""
+        return self._native.trace_transaction(parent_root, block, ancestors, index, options)
+
+    def trace_call(
+        self, root: bytes, header: bytes, ancestors: bytes, call: bytes, options: bytes
+    ) -> bytes:
+        """`debug_traceCall`."""
+        return self._native.trace_call(root, header, ancestors, call, options)
+
+    def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
+        """`debug_executionWitness` without its headers."""
+        return self._native.execution_witness(parent_header, block, ancestors)
+
+    # -- rendering
+
+    def block_json(self, block: bytes, receipts: bytes, *, full: bool) -> bytes:
+        """A block."""
+        return self._native.block_json(block, receipts, full=full)
+
+    def header_json(self, header: bytes) -> bytes:
+        """A header."""
+        return self._native.header_json(header)
+
+    def transaction_json(self, block: bytes, receipts: bytes, index: int) -> bytes:
+        """A mined transaction."""
+        return self._native.transaction_json(block, receipts, index)
+
+    def pending_json(self, transactions: Sequence[bytes]) -> list[bytes]:
+        """Transactions that are in no block."""
+        return self._native.pending_json(transactions)
+
+    def receipts_json(self, block: bytes, receipts: bytes) -> bytes:
+        """All receipts of a block."""
+        return self._native.receipts_json(block, receipts)
+
+    def receipt_json(self, block: bytes, receipts: bytes, index: int) -> bytes:
+        """One receipt."""
+        return self._native.receipt_json(block, receipts, index)
+
+    def logs_json(
+        self,
+        blocks: Sequence[tuple[bytes, bytes]],
+        addresses: Sequence[bytes],
+        topics: Sequence[Sequence[bytes]],
+        *,
+        removed: bool = False,
+    ) -> list[bytes]:
+        """The logs that match."""
+        return self._native.logs_json(blocks, addresses, topics, removed=removed)
+
+    def raw_receipts(self, receipts: bytes) -> list[bytes]:
+        """EIP-2718 receipts."""
+        return self._native.raw_receipts(receipts)
+
+    def raw_transactions(self, block: bytes) -> list[bytes]:
+        """EIP-2718 transactions."""
+        return self._native.raw_transactions(block)
+
+    def fee_percentiles(
+        self, block: bytes, receipts: bytes, percentiles: Sequence[float]
+    ) -> list[int]:
+        """Effective priority fees at these percentiles of gas used."""
+        return self._native.fee_percentiles(block, receipts, percentiles)
+
+
+def _account(fields: tuple[int, int, bytes, bytes]) -> Account:
+    nonce, balance, code_hash, storage_root = fields
+    return Account(nonce=nonce, balance=balance, code_hash=code_hash, storage_root=storage_root)
