@@ -1,0 +1,121 @@
+"""Builds the native engine into the checkout, and only when its sources changed.
+
+    crate sources + rustc -> fingerprint == the last one's?  -> done
+                                                       else  -> maturin develop -> node/_engine*.so + `faultline`
+
+Run by the Makefile before the project itself is installed, so it imports nothing but the standard library
+(and puccinialin, which fetches a Rust toolchain, where there is none).
+Compiled dependencies live outside the checkout, keyed by Cargo.lock and rustc: a fresh clone compiles the crate alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
+"""The checkout."""
+
+CRATE: Final = REPOSITORY / "node" / "execution" / "revm"
+"""The crate's folder."""
+
+TARGETS_KEPT: Final = 2
+"""Folders of compiled dependencies that are kept: this build's and the one before."""
+
+
+def main() -> int:
+    """Build what is missing; the exit code is 0 when the engine is there."""
+    environment = toolchain(os.environ)
+    if environment is None:
+        return 1
+    rustc = _rustc_version(environment)
+    fingerprint = fingerprint_of(CRATE, rustc)
+    stamp = Path(sys.prefix) / "faultline-engine"
+    if is_current(stamp, fingerprint):
+        print("The engine is up to date.")
+        return 0
+    target = target_folder(environment, (CRATE / "Cargo.lock").read_bytes(), rustc)
+    target.mkdir(parents=True, exist_ok=True)
+    target.touch()
+    _forget_old_targets(target.parent)
+    print(f"Building the engine (about 150 s the first time; compiled parts go to {target}) ...")
+    built = subprocess.run(  # noqa: S603  # fixed arguments
+        [sys.executable, "-m", "maturin", "develop", "--release", "--locked"],
+        cwd=REPOSITORY,
+        env={**environment, "CARGO_TARGET_DIR": str(target), "VIRTUAL_ENV": sys.prefix},
+        check=False,
+    )
+    if built.returncode != 0:
+        print("The engine could not be built; the lines above say why.", file=sys.stderr)
+        return 1
+    stamp.write_text(fingerprint)
+    return 0
+
+
+def toolchain(environment: Mapping[str, str]) -> dict[str, str] | None:
+    """The environment with a Rust toolchain on its PATH; None, with what is missing printed, when there can be none."""
+    cargo_home = Path(environment.get("CARGO_HOME", Path.home() / ".cargo"))
+    path = environment.get("PATH", os.defpath) + os.pathsep + str(cargo_home / "bin")
+    found = {**environment, "PATH": path}
+    if shutil.which("cargo", path=path) is not None:
+        return found
+    print("No Rust toolchain was found: fetching one ...")
+    try:
+        from puccinialin import setup_rust  # noqa: PLC0415  # only where it is needed
+
+        return {**found, **setup_rust()}
+    except Exception as error:  # noqa: BLE001  # whatever fails in it, the answer is the same
+        print(
+            f"Missing: a Rust toolchain (cargo, rustc 1.95 or newer). It could not be fetched: {error!r}\n"
+            "Install one from https://rustup.rs or your system's packages, then run this again.",
+            file=sys.stderr,
+        )
+        return None
+
+
+def fingerprint_of(crate: Path, rustc: str) -> str:
+    """A digest of everything the module is compiled from."""
+    digest = hashlib.sha256(rustc.encode())
+    for file in sorted(crate.rglob("*")):
+        if file.is_file() and "target" not in file.relative_to(crate).parts:
+            digest.update(str(file.relative_to(crate)).encode() + b"\0")
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    digest.update(hashlib.sha256((REPOSITORY / "pyproject.toml").read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def is_current(stamp: Path, fingerprint: str) -> bool:
+    """Whether the module of this fingerprint is installed."""
+    built = any((REPOSITORY / "node").glob("_engine*.so"))
+    return built and stamp.is_file() and stamp.read_text() == fingerprint
+
+
+def target_folder(environment: Mapping[str, str], cargo_lock: bytes, rustc: str) -> Path:
+    """Where compiled dependencies are kept: outside the checkout, one folder for each set of them."""
+    home = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    key = hashlib.sha256(cargo_lock + rustc.encode()).hexdigest()[:12]
+    return Path(home) / "faultline" / f"target-{key}"
+
+
+def _rustc_version(environment: Mapping[str, str]) -> str:
+    rustc = shutil.which("rustc", path=environment["PATH"]) or "rustc"
+    answer = subprocess.run(  # noqa: S603  # fixed arguments
+        [rustc, "-vV"], env=environment, capture_output=True, text=True, check=True
+    )
+    return answer.stdout
+
+
+def _forget_old_targets(folder: Path) -> None:
+    targets = sorted(folder.glob("target-*"), key=lambda target: target.stat().st_mtime)
+    for old in targets[:-TARGETS_KEPT]:
+        shutil.rmtree(old)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""Keys of the network itself: random, one set for each network, in files that only their owner reads.
+
+    random bytes -> ValidatorSecret -> keys/<process>.json      what a validator process is given
+                                    -> keys/withdrawals.json    who may ask for exits (EIP-7002) and is paid out
+                 -> keys/<process>.p2p                          libp2p identity
+
+Deliberately absent: the test mnemonic; its keys are public and belong to users.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import base58
+import orjson
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from deploy.accounts import FundedAccount, account_of
+
+SECRET_MODE: Final = 0o600
+"""Readable by the owner alone."""
+
+_PEER_ID_PREFIX: Final = bytes.fromhex("002408011220")
+"""Identity multihash (0x00, 36 bytes) of a libp2p PublicKey protobuf {type: Ed25519, data: 32 bytes}."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidatorSecret:
+    """What one validator signs, reveals and withdraws with."""
+
+    private_key: bytes
+    """Ed25519 seed; 32 bytes."""
+    onion_seed: bytes
+    """Seed of its RANDAO onion; 32 bytes."""
+    withdrawal_key: bytes
+    """secp256k1 key of the account that is paid out; 32 bytes."""
+
+    @property
+    def public_key(self) -> bytes:
+        """Ed25519 public key; 32 bytes."""
+        return Ed25519PrivateKey.from_private_bytes(self.private_key).public_key().public_bytes_raw()
+
+    @property
+    def withdrawal_account(self) -> FundedAccount:
+        """The account that is paid out."""
+        return account_of(self.withdrawal_key)
+
+
+def new_validator() -> ValidatorSecret:
+    """A validator from the system's randomness."""
+    return ValidatorSecret(
+        private_key=secrets.token_bytes(32),
+        onion_seed=secrets.token_bytes(32),
+        withdrawal_key=secrets.token_bytes(32),
+    )
+
+
+def peer_id(seed: bytes) -> str:
+    """The libp2p identity (base58) of an Ed25519 seed (32 bytes); libp2p spec, peer ids."""
+    public_key = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    return base58.b58encode(_PEER_ID_PREFIX + public_key).decode()
+
+
+def share_out(validators: Sequence[ValidatorSecret], processes: int) -> list[list[ValidatorSecret]]:
+    """Validators for each process: neighbours together, sizes differing by one at most."""
+    size, larger = divmod(len(validators), processes)
+    shares = []
+    start = 0
+    for index in range(processes):
+        end = start + size + (1 if index < larger else 0)
+        shares.append(list(validators[start:end]))
+        start = end
+    return shares
+
+
+def validator_file(validators: Sequence[ValidatorSecret]) -> bytes:
+    """What a validator process reads."""
+    keys = [
+        {"private_key": validator.private_key.hex(), "onion_seed": validator.onion_seed.hex()}
+        for validator in validators
+    ]
+    return orjson.dumps({"keys": keys}, option=orjson.OPT_INDENT_2)
+
+
+def withdrawal_file(validators: Sequence[ValidatorSecret]) -> bytes:
+    """Keys of the withdrawal accounts, by validator index."""
+    accounts = [
+        {
+            "validator_index": index,
+            "public_key": "0x" + validator.public_key.hex(),
+            "address": validator.withdrawal_account.address,
+            "private_key": validator.withdrawal_account.private_key,
+        }
+        for index, validator in enumerate(validators)
+    ]
+    return orjson.dumps({"accounts": accounts}, option=orjson.OPT_INDENT_2)
+
+
+def save_secret(file: Path, content: bytes) -> None:
+    """Write a new file that only its owner reads, on disk when this returns. Raises FileExistsError."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET_MODE)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
