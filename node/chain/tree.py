@@ -2,13 +2,14 @@
 
     import -> add; fork choice's answer -> set_head -> (added, dropped); finality -> finalize -> (made final, forks)
 
-Below the finalized block it remembers the hashes of RECENT_MAX canonical blocks, for BLOCKHASH and for old states' calls.
+Below the finalized block it remembers the canonical blocks that BLOCKHASH and the votes of the next blocks can reach:
+RECENT_MAX of them, or as many as lie above the finality that the finalized block itself has seen.
 Deliberately absent: blocks' contents, weights, and the disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,10 +36,12 @@ class HeadMove:
 class BlockTree:
     """Every block above the finalized one, and the canonical chain through them."""
 
-    def __init__(self, root: TreeEntry, recent: Iterable[tuple[int, Hash32]] = ()) -> None:
+    def __init__(self, root: TreeEntry, recent: Sequence[TreeEntry] = ()) -> None:
         self._root = root
         self._entries: dict[Hash32, TreeEntry] = {root.block_hash: root}
-        self._canonical: dict[int, Hash32] = {**dict(recent), root.number: root.block_hash}
+        self._recent: dict[Hash32, TreeEntry] = {one.block_hash: one for one in recent}
+        self._canonical: dict[int, Hash32] = {one.number: one.block_hash for one in recent}
+        self._canonical[root.number] = root.block_hash
         self._head = root
 
     def __len__(self) -> int:
@@ -60,6 +63,10 @@ class BlockTree:
     def entry(self, block_hash: Hash32) -> TreeEntry | None:
         """A block of the tree."""
         return self._entries.get(block_hash)
+
+    def is_recent(self, block_hash: Hash32) -> bool:
+        """Whether this is one of the canonical blocks remembered below the finalized one."""
+        return block_hash in self._recent
 
     def add(self, entry: TreeEntry) -> None:
         """Put a block on its parent, which must be in the tree."""
@@ -91,8 +98,13 @@ class BlockTree:
         ascending = tuple(one.block_hash for one in reversed(added))
         return HeadMove(added=ascending, dropped=tuple(dropped))
 
-    def finalize(self, block_hash: Hash32) -> tuple[list[TreeEntry], list[TreeEntry]]:
-        """Move the root up to a canonical block: (blocks made final, ascending; forks that are gone)."""
+    def finalize(
+        self, block_hash: Hash32, keep_from_slot: int
+    ) -> tuple[list[TreeEntry], list[TreeEntry]]:
+        """Move the root up to a canonical block: (blocks made final, ascending; forks that are gone).
+
+        Canonical blocks from `keep_from_slot` on, and RECENT_MAX in any case, stay known below the new root.
+        """
         root = self._entries[block_hash]
         assert self.is_canonical(root), "the head descends from the finalized block"
         final = [
@@ -107,13 +119,20 @@ class BlockTree:
                 kept[entry.block_hash] = entry
             elif entry.block_hash not in gone:
                 forks.append(entry)
+        self._recent[self._root.block_hash] = self._root
+        self._recent.update((one.block_hash, one) for one in final[:-1])
+        self._recent.pop(root.block_hash, None)
         self._entries, self._root = kept, root
-        self._canonical = {
-            number: one
-            for number, one in self._canonical.items()
-            if number >= root.number - RECENT_MAX
-        }
+        self._forget_recent(root.number - RECENT_MAX, keep_from_slot)
         return final, forks
+
+    def block_at(self, block_hash: Hash32, slot: int) -> Hash32:
+        """The last block with a slot not above this one, on the chain that ends with a block of the tree."""
+        entry = self._entries[block_hash]
+        while entry.slot > slot:
+            parent = entry.parent_hash
+            entry = self._entries.get(parent) or self._recent[parent]
+        return entry.block_hash
 
     def ancestors(self, block_hash: Hash32) -> bytes | None:
         """Up to 256 hashes below and including this block, newest first; None if it is not here."""
@@ -137,6 +156,13 @@ class BlockTree:
         while base is not None and entry is not None and entry.number > base.number:
             entry = self._entries.get(entry.parent_hash)
         return base is not None and entry == base
+
+    def _forget_recent(self, from_number: int, from_slot: int) -> None:
+        for entry in list(self._recent.values()):
+            if entry.number >= from_number or entry.slot >= from_slot:
+                return
+            del self._recent[entry.block_hash]
+            del self._canonical[entry.number]
 
     def entries(self) -> list[TreeEntry]:
         """All blocks of the tree, by slot."""

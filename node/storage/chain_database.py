@@ -9,9 +9,9 @@
 | meta | name | layout, genesis, finalized |
 | envelopes | block hash | the envelope as it was gossiped |
 | receipts | block hash | the engine's receipts record |
-| tree | slot, block hash | number, parent hash: blocks at or above the anchor, the ones a restart replays |
+| tree | slot, block hash | number, parent hash: the blocks that a restart replays |
 | states | block hash | consensus post-state of every block of the tree |
-| canonical | number | hash and logs bloom of a finalized block |
+| canonical | number | slot, hash and logs bloom of a finalized block |
 | transactions | transaction hash, block hash | index in that block |
 | evidence | validator index | proof of an offence |
 
@@ -127,6 +127,8 @@ class CanonicalEntry:
 
     number: BlockNumber
     """Its number."""
+    slot: Slot
+    """Its slot."""
     block_hash: Hash32
     """Its id."""
     bloom: bytes
@@ -144,7 +146,7 @@ class NewFinality:
     dropped: Sequence[tuple[TreeEntry, Sequence[bytes]]]
     """Blocks that can never be final any more, with the hashes of their transactions."""
     forgotten: Sequence[TreeEntry]
-    """Final blocks so old that a restart no longer starts from them: only their states go."""
+    """Final blocks that a restart no longer starts from: they leave the tree, and their states go."""
 
 
 class ChainDatabase:
@@ -175,7 +177,9 @@ class ChainDatabase:
         """Save the genesis block as the finalized one, and this layout's version, in one batch."""
         entry = genesis.entry
         checkpoint = Checkpoint(epoch=Epoch(0), block_hash=entry.block_hash)
-        row = CanonicalEntry(number=entry.number, block_hash=entry.block_hash, bloom=bloom)
+        row = CanonicalEntry(
+            number=entry.number, slot=entry.slot, block_hash=entry.block_hash, bloom=bloom
+        )
         puts = _block_puts(genesis)
         puts.append((_CANONICAL, _number_key(entry.number), _canonical_value(row)))
         puts.append((_META, _LAYOUT_KEY, LAYOUT.to_bytes(4)))
@@ -303,12 +307,13 @@ class ChainDatabase:
             start = rows[-1][0] + b"\x00"
 
     def _canonical_entry(self, key: bytes, value: bytes) -> CanonicalEntry:
-        if len(value) != 32 + _BLOOM_BYTES:
+        if len(value) != 40 + _BLOOM_BYTES:
             raise Corruption(f"{self._folder}: a row of the canonical index is damaged")
         return CanonicalEntry(
             number=BlockNumber(int.from_bytes(key)),
-            block_hash=Hash32(bytes(value[:32])),
-            bloom=bytes(value[32:]),
+            slot=Slot(int.from_bytes(value[:8])),
+            block_hash=Hash32(bytes(value[8:40])),
+            bloom=bytes(value[40:]),
         )
 
     def _damage(self, what: str, block_hash: Hash32) -> Corruption:
@@ -325,7 +330,7 @@ def _tree_key(entry: TreeEntry) -> bytes:
 
 def _canonical_value(row: CanonicalEntry) -> bytes:
     assert len(row.bloom) == _BLOOM_BYTES
-    return row.block_hash + row.bloom
+    return row.slot.to_bytes(8) + row.block_hash + row.bloom
 
 
 def _checkpoint_value(checkpoint: Checkpoint) -> bytes:

@@ -24,7 +24,7 @@ from node.eth.headers import (
     withdrawals_of_block,
 )
 from node.eth.primitives import ZERO_ADDRESS, ZERO_HASH, Hash32
-from node.execution.engine import BlockAttributes, PushOutcome
+from node.execution.engine import BlockAttributes, BlockResult, PushOutcome
 
 REQUEST_PREFIX: Final = b"\xf0REQ"
 """What follows is a request: its type byte and its data."""
@@ -67,7 +67,6 @@ class FakeResult:
     touched_senders: list[tuple[bytes, int, int]] = field(default_factory=list)
     witness: tuple[list[bytes], list[bytes], list[bytes]] | None = None
     seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    number: int = 0
 
 
 class FakeBuilder:
@@ -216,9 +215,9 @@ class FakeEngine:
         assert ancestors[:32] == parent.hash(), "ancestors start with the parent"
         return FakeBuilder(self, parent, attributes)
 
-    def commit(self, result: FakeResult) -> None:
+    def commit(self, result: BlockResult) -> None:
         """Keep the state of a block."""
-        self.disk.roots[result.state_root] = result.number
+        self.disk.roots[result.state_root] = header_of_block(result.block).number
 
     def prune(self, live: Sequence[bytes], from_number: int) -> int:
         """Drop every root but these and those of blocks from a number on."""
@@ -283,7 +282,6 @@ def _result(block: bytes, header: Header, transactions: Sequence[bytes]) -> Fake
         requests=_requests(transactions),
         receipts=b"receipts of " + header.hash(),
         transaction_hashes=[keccak256(raw) for raw in transactions],
-        number=header.number,
     )
 
 

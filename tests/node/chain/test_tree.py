@@ -72,7 +72,7 @@ def test_finality_drops_the_forks_and_keeps_what_lies_above() -> None:
     tree, made = forked()
     tree.set_head(name("a3"))
 
-    final, forks = tree.finalize(name("a2"))
+    final, forks = tree.finalize(name("a2"), 0)
 
     assert final == [made["a1"], made["a2"]]
     assert forks == [made["b1"], made["b2"]]
@@ -84,7 +84,7 @@ def test_finality_drops_the_forks_and_keeps_what_lies_above() -> None:
 def test_ancestors_come_newest_first_and_cross_finality() -> None:
     tree, _ = forked()
     tree.set_head(name("a3"))
-    tree.finalize(name("a1"))
+    tree.finalize(name("a1"), 0)
 
     chain = [name(text) for text in ("a3", "a2", "a1", "root")]
     assert tree.ancestors(name("a3")) == b"".join(chain)
@@ -105,7 +105,7 @@ def test_at_most_256_ancestors_are_given_and_few_more_are_kept() -> None:
         tip = entry(str(number), tip)
         tree.add(tip)
         tree.set_head(tip.block_hash)
-        tree.finalize(tip.block_hash)
+        tree.finalize(tip.block_hash, tip.slot - 600 if tip.number < 900 else tip.slot)
 
     hashes = tree.ancestors(tip.block_hash)
 
@@ -125,6 +125,32 @@ def test_descent_is_seen_within_the_tree_only() -> None:
     assert not tree.descends(name("a1"), name("a3"))
     assert not tree.descends(name("elsewhere"), name("a1"))
     assert not tree.descends(name("a1"), name("elsewhere"))
+
+
+def test_blocks_below_finality_are_kept_as_long_as_votes_can_name_them() -> None:
+    tip = entry("0", None)
+    tree = BlockTree(tip)
+    for number in range(1, 3 * RECENT_MAX):
+        tip = entry(str(number), tip, slot=2 * number)
+        tree.add(tip)
+    tree.set_head(tip.block_hash)
+
+    tree.finalize(tip.block_hash, 400)
+
+    assert tree.block_at(tip.block_hash, 401) == name("200")
+    assert not tree.is_recent(name("199"))
+    assert tree.is_recent(name("200"))
+    assert not tree.is_recent(tip.block_hash)
+
+
+def test_the_last_block_at_a_slot_is_looked_up_on_its_own_chain() -> None:
+    tree, _ = forked()
+    tree.set_head(name("a3"))
+    tree.finalize(name("a1"), 0)
+
+    assert tree.block_at(name("a3"), 9) == name("a3")
+    assert tree.block_at(name("a3"), 2) == name("a2")
+    assert tree.block_at(name("a3"), 0) == name("root")
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -66,7 +66,9 @@ def make_block(number: int, parent: Hash32 = ZERO_HASH, *, slot: int | None = No
 def row(block: NewBlock) -> CanonicalEntry:
     entry = block.entry
     bloom = bytes(255) + b"\x01"
-    return CanonicalEntry(number=entry.number, block_hash=entry.block_hash, bloom=bloom)
+    return CanonicalEntry(
+        number=entry.number, slot=entry.slot, block_hash=entry.block_hash, bloom=bloom
+    )
 
 
 def opened(disk: Disk | None = None) -> tuple[ChainDatabase, NewBlock]:
