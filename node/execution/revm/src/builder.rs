@@ -12,9 +12,9 @@ use crate::{
     result::BlockResult,
     spec::L1Spec,
     state::Source,
-    transactions::{BLOB, Prepared, Refusal, Senders, prepare_all},
+    transactions::{Prepared, Refusal, Senders, prepare_pooled},
 };
-use alloy_consensus::{Transaction, Typed2718};
+use alloy_consensus::Transaction;
 use alloy_evm::block::{BlockExecutionError, BlockValidationError};
 use alloy_primitives::{B256, Bytes, keccak256};
 use pyo3::{prelude::*, pybacked::PyBackedBytes};
@@ -78,7 +78,7 @@ impl<S: Source> Builder<S> {
     /// Offers transactions in order. After an error the block must be dropped.
     pub fn push(&mut self, raws: &[Bytes], senders: &Senders) -> Result<Vec<Outcome>> {
         let start = Instant::now();
-        let prepared = prepare_all(raws, self.spec.chain_id, senders);
+        let prepared = prepare_pooled(raws, self.spec.chain_id, senders);
         self.seconds.0 += start.elapsed().as_secs_f64();
         let start = Instant::now();
         let step = self.step.clone();
@@ -141,9 +141,6 @@ fn admissible(
     gas_left: u64,
 ) -> std::result::Result<&Prepared, Outcome> {
     let tx = tx.as_ref().map_err(|refusal| Outcome::refused("invalid", &refusal.message))?;
-    if tx.1.inner().ty() == BLOB {
-        return Err(Outcome::refused("invalid", "blobs have no network here"));
-    }
     let length = transaction_length(tx.encoded_bytes());
     if length > bytes_left {
         return Err(Outcome::refused("block_full", format!("{length} bytes, {bytes_left} are left")));

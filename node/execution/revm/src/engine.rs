@@ -18,7 +18,7 @@ use crate::{
     spec::L1Spec,
     state::{StateDb, StateError},
     store::{Options, Store, StoreError},
-    transactions::{self, Prepared, Senders, prepare_all},
+    transactions::{self, Prepared, Senders, prepare_pooled},
 };
 use alloy_consensus::{Transaction, Typed2718};
 use alloy_eips::eip4895::Withdrawal;
@@ -165,12 +165,8 @@ impl NativeEngine {
         detached(py, || {
             let raws: Vec<Bytes> = transactions.iter().map(|raw| Bytes::copy_from_slice(raw)).collect();
             let rules = self.engine.spec.newest_rules();
-            let prepared = prepare_all(&raws, self.engine.spec.chain_id, &self.engine.senders);
+            let prepared = prepare_pooled(&raws, self.engine.spec.chain_id, &self.engine.senders);
             let out = prepared.into_iter().map(|tx| match tx {
-                Ok(tx) if tx.1.inner().ty() == transactions::BLOB => {
-                    let message = "transaction type not supported: tx type 3 not supported by this pool";
-                    DecodeOut::Refused(("blob", message.into()))
-                }
                 Ok(tx) => DecodeOut::Accepted(NativeTransaction::new(tx, rules)),
                 Err(refusal) => DecodeOut::Refused((refusal.code, refusal.message)),
             });

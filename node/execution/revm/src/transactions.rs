@@ -18,7 +18,7 @@ pub type L1Tx = EthereumTxEnvelope<TxEip4844>;
 pub type Prepared = WithEncoded<Recovered<L1Tx>>;
 
 /// EIP-4844's type.
-pub const BLOB: u8 = 3;
+const BLOB: u8 = 3;
 
 /// Senders kept: a pool and several blocks' worth, about 8 MiB.
 const SENDERS_MAX: usize = 1 << 16;
@@ -85,6 +85,18 @@ pub fn prepare(raw: Bytes, chain_id: u64, senders: Option<&Senders>) -> Result<P
 /// Decodes many, in order, on all cores.
 pub fn prepare_all(raws: &[Bytes], chain_id: u64, senders: &Senders) -> Vec<Result<Prepared, Refusal>> {
     let one = |raw: &Bytes| prepare(raw.clone(), chain_id, Some(senders));
+    raws.par_iter().with_min_len(PARALLEL_MIN).map(one).collect()
+}
+
+/// As [`prepare_all`], for what is to get into a block here: blobs have no network on this chain.
+pub fn prepare_pooled(raws: &[Bytes], chain_id: u64, senders: &Senders) -> Vec<Result<Prepared, Refusal>> {
+    let one = |raw: &Bytes| match raw.first() {
+        Some(&BLOB) => {
+            let message = "transaction type not supported: tx type 3 not supported by this pool";
+            Err(Refusal::new("blob", message))
+        }
+        _ => prepare(raw.clone(), chain_id, Some(senders)),
+    };
     raws.par_iter().with_min_len(PARALLEL_MIN).map(one).collect()
 }
 
