@@ -76,9 +76,10 @@ def check_evidence(
         raise Rejected(Reason.EVIDENCE_INDEX, f"validator {accused(piece)} is not registered")
     if not is_slashable(piece):
         raise Rejected(Reason.EVIDENCE_NOT_SLASHABLE, "the messages do not contradict each other")
-    offence = rules.epoch_of(offence_slot(piece))
-    if offence + rules.parameters.unbond_epochs < rules.epoch_of(slot):
-        raise Rejected(Reason.EVIDENCE_TOO_OLD, f"offence in epoch {offence}, block slot {slot}")
+    if is_too_old(rules, slot, piece):
+        raise Rejected(
+            Reason.EVIDENCE_TOO_OLD, f"offence at slot {offence_slot(piece)}, block slot {slot}"
+        )
     return evidence_messages(rules, state.validators[accused(piece)].public_key, piece)
 
 
@@ -87,6 +88,17 @@ def is_slashable(piece: Evidence) -> bool:
     if isinstance(piece, VoteEvidence):
         return is_slashable_vote_pair(piece.first, piece.second)
     return is_slashable_proposal_pair(piece.first, piece.second)
+
+
+def is_about_votes(piece: Evidence) -> bool:
+    """Tell whether evidence shows contradicting votes, not contradicting proposals."""
+    return isinstance(piece, VoteEvidence)
+
+
+def is_too_old(rules: Rules, slot: Slot, piece: Evidence) -> bool:
+    """Tell whether the offence is older, for a block at `slot`, than the stake that could pay for it."""
+    offence = rules.epoch_of(offence_slot(piece))
+    return offence + rules.parameters.unbond_epochs < rules.epoch_of(slot)
 
 
 def offence_slot(piece: Evidence) -> Slot:
