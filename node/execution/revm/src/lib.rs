@@ -1,7 +1,7 @@
 //! `node._engine`: execution for the Python node.
 //!
 //!     engine, builder, result, tables      what Python sees of blocks, states, look-ups and tables
-//!     calls, traces, render                what RPC sees: simulations, traces, JSON
+//!     calls, traces, render, receipts      what RPC sees: simulations, traces, JSON
 //!     import > header > block > transactions > l1 > state > mpt       a block's way to its roots
 //!     backing > memory | store             where states live
 //!     genesis, spec, precompile, stateless, witness, record, signatures
@@ -19,11 +19,14 @@ mod errors;
 mod genesis;
 mod header;
 mod import;
+mod json;
 mod l1;
 mod memory;
 mod mpt;
 mod precompile;
+mod receipts;
 mod record;
+mod render;
 mod result;
 mod signatures;
 mod spec;

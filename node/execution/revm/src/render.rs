@@ -11,11 +11,7 @@ use crate::{
     transactions::{self, L1Tx},
 };
 use alloy_consensus::{Header, Transaction, Typed2718};
-use alloy_eips::{
-    eip2930::AccessList,
-    eip4895::Withdrawal,
-    eip7702::SignedAuthorization,
-};
+use alloy_eips::{eip2930::AccessList, eip4895::Withdrawal, eip7702::SignedAuthorization};
 use alloy_primitives::{Address, B64, B256, Bloom, Bytes, U256, keccak256};
 use pyo3::{prelude::*, pybacked::PyBackedBytes, types::PyBytes};
 use serde::Serialize;
@@ -260,7 +256,8 @@ impl Stored {
     /// A decoded transaction.
     pub fn transaction(&self, index: usize) -> Result<L1Tx> {
         let raw = self.block.transactions.get(index).ok_or_else(|| self.beyond(index))?;
-        transactions::decode(raw).map_err(|refusal| Error::Argument(format!("transaction {index}: {}", refusal.message)))
+        transactions::decode(raw)
+            .map_err(|refusal| Error::Argument(format!("transaction {index}: {}", refusal.message)))
     }
 
     /// An entry of the record.
@@ -329,11 +326,7 @@ impl NativeEngine {
     }
 
     /// Transactions that are in no block.
-    fn pending_json<'py>(
-        &self,
-        py: Python<'py>,
-        transactions: Vec<PyBackedBytes>,
-    ) -> Result<Vec<Bound<'py, PyBytes>>> {
+    fn pending_json<'py>(&self, py: Python<'py>, transactions: Vec<PyBackedBytes>) -> Result<Vec<Bound<'py, PyBytes>>> {
         let all = detached(py, || {
             let raws: Vec<Bytes> = transactions.iter().map(|raw| Bytes::copy_from_slice(raw)).collect();
             let prepared = transactions::prepare_all(&raws, self.engine.spec.chain_id, &self.engine.senders);

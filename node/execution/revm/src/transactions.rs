@@ -100,7 +100,8 @@ pub fn prepare_pooled(raws: &[Bytes], chain_id: u64, senders: &Senders) -> Vec<R
     raws.par_iter().with_min_len(PARALLEL_MIN).map(one).collect()
 }
 
-fn decode(raw: &Bytes) -> Result<L1Tx, Refusal> {
+/// Decodes one strictly, without its sender.
+pub fn decode(raw: &Bytes) -> Result<L1Tx, Refusal> {
     match raw.first() {
         None => return Err(Refusal::new("undecodable", "typed transaction too short")),
         Some(0 | 5..=0x7f) => return Err(Refusal::new("type", "transaction type not supported")),
