@@ -15,7 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,34 +25,58 @@ REPOSITORY: Final = Path(__file__).resolve().parent.parent
 CRATE: Final = REPOSITORY / "node" / "execution" / "revm"
 """The crate's folder."""
 
+CHECKS: Final = (
+    ("cargo", "fmt", "--check"),
+    ("cargo", "clippy", "--locked", "--all-targets", "--", "-D", "warnings"),
+)
+"""What `make check` runs on the crate."""
+
 TARGETS_KEPT: Final = 2
 """Folders of compiled dependencies that are kept: this build's and the one before."""
 
 
-def main() -> int:
-    """Build what is missing; the exit code is 0 when the engine is there."""
+def main(arguments: Sequence[str]) -> int:
+    """Build what is missing, or with `check` judge the crate's style; the exit code is 0 when all is well."""
     environment = toolchain(os.environ)
     if environment is None:
         return 1
     rustc = _rustc_version(environment)
-    fingerprint = fingerprint_of(CRATE, rustc)
-    stamp = Path(sys.prefix) / "faultline-engine"
-    if is_current(stamp, fingerprint):
-        print("The engine is up to date.")
-        return 0
     target = target_folder(environment, (CRATE / "Cargo.lock").read_bytes(), rustc)
     target.mkdir(parents=True, exist_ok=True)
     target.touch()
     _forget_old_targets(target.parent)
-    print(f"Building the engine (about 150 s the first time; compiled parts go to {target}) ...")
-    built = subprocess.run(  # noqa: S603  # fixed arguments
+    environment["CARGO_TARGET_DIR"] = str(target)
+    return check(environment) if "check" in arguments else build(environment, rustc)
+
+
+def check(environment: Mapping[str, str]) -> int:
+    """Judge the crate's format and run its linter."""
+    for command in CHECKS:
+        _say(" ".join(command))
+        done = subprocess.run(command, cwd=CRATE, env=environment, check=False)  # noqa: S603  # ours
+        if done.returncode != 0:
+            _say(f"Failed: {' '.join(command[:2])} (the components rustfmt and clippy are needed).")
+            return 1
+    return 0
+
+
+def build(environment: Mapping[str, str], rustc: str) -> int:
+    """Build the engine unless the one that is there was built from the same sources."""
+    fingerprint = fingerprint_of(CRATE, rustc)
+    stamp = Path(sys.prefix) / "faultline-engine"
+    if is_current(stamp, fingerprint):
+        _say("The engine is up to date.")
+        return 0
+    target = environment["CARGO_TARGET_DIR"]
+    _say(f"Building the engine (about 150 s the first time; compiled parts go to {target}) ...")
+    built = subprocess.run(
         [sys.executable, "-m", "maturin", "develop", "--release", "--locked"],
         cwd=REPOSITORY,
-        env={**environment, "CARGO_TARGET_DIR": str(target), "VIRTUAL_ENV": sys.prefix},
+        env={**environment, "VIRTUAL_ENV": sys.prefix},
         check=False,
     )
     if built.returncode != 0:
-        print("The engine could not be built; the lines above say why.", file=sys.stderr)
+        _say("The engine could not be built; the lines above say why.")
         return 1
     stamp.write_text(fingerprint)
     return 0
@@ -65,16 +89,15 @@ def toolchain(environment: Mapping[str, str]) -> dict[str, str] | None:
     found = {**environment, "PATH": path}
     if shutil.which("cargo", path=path) is not None:
         return found
-    print("No Rust toolchain was found: fetching one ...")
+    _say("No Rust toolchain was found: fetching one ...")
     try:
-        from puccinialin import setup_rust  # noqa: PLC0415  # only where it is needed
+        from puccinialin import setup_rust  # only where it is needed
 
         return {**found, **setup_rust()}
     except Exception as error:  # noqa: BLE001  # whatever fails in it, the answer is the same
-        print(
+        _say(
             f"Missing: a Rust toolchain (cargo, rustc 1.95 or newer). It could not be fetched: {error!r}\n"
-            "Install one from https://rustup.rs or your system's packages, then run this again.",
-            file=sys.stderr,
+            "Install one from https://rustup.rs or your system's packages, then run this again."
         )
         return None
 
@@ -105,7 +128,7 @@ def target_folder(environment: Mapping[str, str], cargo_lock: bytes, rustc: str)
 
 def _rustc_version(environment: Mapping[str, str]) -> str:
     rustc = shutil.which("rustc", path=environment["PATH"]) or "rustc"
-    answer = subprocess.run(  # noqa: S603  # fixed arguments
+    answer = subprocess.run(  # noqa: S603  # ours
         [rustc, "-vV"], env=environment, capture_output=True, text=True, check=True
     )
     return answer.stdout
@@ -117,5 +140,9 @@ def _forget_old_targets(folder: Path) -> None:
         shutil.rmtree(old)
 
 
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

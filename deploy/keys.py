@@ -20,7 +20,8 @@ import base58
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from deploy.accounts import FundedAccount, account_of
+from deploy.accounts import FundedAccount
+from deploy.derivation import account_of
 
 SECRET_MODE: Final = 0o600
 """Readable by the owner alone."""
@@ -43,7 +44,9 @@ class ValidatorSecret:
     @property
     def public_key(self) -> bytes:
         """Ed25519 public key; 32 bytes."""
-        return Ed25519PrivateKey.from_private_bytes(self.private_key).public_key().public_bytes_raw()
+        return (
+            Ed25519PrivateKey.from_private_bytes(self.private_key).public_key().public_bytes_raw()
+        )
 
     @property
     def withdrawal_account(self) -> FundedAccount:

@@ -1,0 +1,353 @@
+"""A network on disk: made once, continued ever after.
+
+    deploy.creation -> network.json -> open_network: the same manifest? the same version? -> Network
+    Network -> process_config, network_info -> config/<name>.json (node.config), info.json (`devnet_info`)
+
+What the network was made with never changes; ports, binds and bounds may, from one start to the next.
+Deliberately absent: running anything.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import orjson
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from deploy.accounts import FundedAccount
+from deploy.layout import Layout
+from deploy.manifest import GENESIS_KEYS, Manifest, Resolved, Setting
+from deploy.published import L1_CHAIN_ID, L2_CHAIN_ID, published_contracts
+
+FORMAT: Final = 1
+"""Version of what lies in a data folder; another one is refused."""
+
+
+class NetworkError(Exception):
+    """A data folder that cannot be used as it is asked to be; the message says why and what to do."""
+
+
+class _Stored(BaseModel):
+    """What network.json holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int
+    """Version of the folder."""
+    version: str
+    """Version of Faultline that made it."""
+    manifest: Manifest
+    """The manifest in force."""
+    accounts: tuple[FundedAccount, ...]
+    """Funded accounts; their keys are public."""
+    peer_ids: dict[str, str]
+    """libp2p identity of each process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessPlan:
+    """One process of the network: who it is and where it is found."""
+
+    name: str
+    """validator-0"""
+    role: str
+    """validator"""
+    rpc_port: int
+    """JSON-RPC, HTTP and WebSocket."""
+    metrics_port: int
+    """Metrics and health."""
+    p2p_port: int
+    """libp2p."""
+    peer_id: str
+    """libp2p identity, base58."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network as it lies on disk, with the manifest in force."""
+
+    layout: Layout
+    """Where it lies."""
+    manifest: Manifest
+    """What is in force."""
+    accounts: tuple[FundedAccount, ...]
+    """Funded accounts."""
+    peer_ids: Mapping[str, str]
+    """libp2p identity of each process."""
+
+    def processes(self) -> list[ProcessPlan]:
+        """Every process, in the order they are started."""
+        offset = self.manifest.network.port_offset
+        return [
+            ProcessPlan(
+                name=name,
+                role="validator",
+                rpc_port=self.manifest.rpc.base_port + offset + index,
+                metrics_port=self.manifest.metrics.base_port + offset + index,
+                p2p_port=self.manifest.p2p.base_port + offset + index,
+                peer_id=self.peer_ids[name],
+            )
+            for index, name in enumerate(process_names(self.manifest))
+        ]
+
+    def rpc_url(self, plan: ProcessPlan) -> str:
+        """Where a process's JSON-RPC is reached from this machine."""
+        return f"http://{_reachable(self.manifest.rpc.host)}:{plan.rpc_port}"
+
+    def metrics_url(self, plan: ProcessPlan) -> str:
+        """Where a process's metrics and health are reached from this machine."""
+        return f"http://{_reachable(self.manifest.metrics.host)}:{plan.metrics_port}"
+
+    def p2p_address(self, plan: ProcessPlan) -> str:
+        """A process's libp2p address, a multiaddr."""
+        return f"/ip4/{_reachable(self.manifest.p2p.host)}/tcp/{plan.p2p_port}"
+
+
+def version() -> str:
+    """The version of Faultline that runs."""
+    try:
+        return metadata.version("faultline")
+    except metadata.PackageNotFoundError:
+        return "0+checkout"
+
+
+def process_names(manifest: Manifest) -> list[str]:
+    """Names of all processes."""
+    return [f"validator-{index}" for index in range(manifest.network.validator_processes)]
+
+
+def stored_settings(layout: Layout) -> list[Setting]:
+    """What an existing network was made with, as the lowest layer of a manifest; empty where there is none.
+
+    Raises:
+        NetworkError: on data of another version, or damaged.
+    """
+    if not layout.network.exists():
+        return []
+    kept = _load(layout).manifest.network.model_dump(mode="json")
+    return [
+        Setting(section="network", key=key, value=kept[key], origin=str(layout.network))
+        for key in GENESIS_KEYS
+    ]
+
+
+def open_network(layout: Layout, resolved: Resolved) -> Network:
+    """Continue the network of a folder with the manifest that is in force now.
+
+    Raises:
+        NetworkError: when it was made by another version, or with another manifest.
+    """
+    stored = _load(layout)
+    made = stored.manifest.network.model_dump(mode="json")
+    wanted = resolved.manifest.network.model_dump(mode="json")
+    differences = [
+        f"{resolved.origins.get(('network', key), 'default')}: network.{key}: found {wanted[key]!r}, "
+        f"wanted {made[key]!r}, which the network in {layout.data} was made with"
+        for key in GENESIS_KEYS
+        if wanted[key] != made[key]
+    ]
+    if differences:
+        hint = "(`--fresh` makes a new network, `--data` names another folder)"
+        raise NetworkError("\n".join([*differences, hint]))
+    network = Network(
+        layout=layout,
+        manifest=resolved.manifest,
+        accounts=stored.accounts,
+        peer_ids=stored.peer_ids,
+    )
+    save_network(network)
+    return network
+
+
+def load_network(layout: Layout) -> Network:
+    """The network of a folder as it was last started. Raises NetworkError where there is none."""
+    stored = _load(layout)
+    return Network(
+        layout=layout,
+        manifest=stored.manifest,
+        accounts=stored.accounts,
+        peer_ids=stored.peer_ids,
+    )
+
+
+def erase(layout: Layout) -> None:
+    """Remove a network's folder. Raises NetworkError when it does not look like one."""
+    if not layout.data.exists():
+        return
+    ours = layout.network.exists() or layout.keys.is_dir() or layout.lock.exists()
+    if not ours and any(layout.data.iterdir()):
+        raise NetworkError(f"{layout.data}: holds no network of ours; nothing was removed")
+    for entry in layout.data.iterdir():
+        # The lock stays: whoever erases holds it, or nobody does.
+        if entry == layout.lock:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def contracts() -> dict[str, JsonValue]:
+    """Addresses of contracts, by layer and name in viem's spelling."""
+    return {
+        "l1": {contract.name: contract.address for contract in published_contracts()},
+        "l2": {},
+    }
+
+
+def network_info(network: Network, pids: Mapping[str, int]) -> dict[str, JsonValue]:
+    """What `devnet_info` answers (INTERFACE.md)."""
+    plans = network.processes()
+    return {
+        "name": network.manifest.network.name,
+        "profile": network.manifest.network.profile,
+        "version": version(),
+        "l1": {"chainId": L1_CHAIN_ID, "rpc": [network.rpc_url(plan) for plan in plans]},
+        "l2": {"chainId": L2_CHAIN_ID, "rpc": []},
+        "contracts": contracts(),
+        "processes": [
+            {
+                "name": plan.name,
+                "role": plan.role,
+                "pid": pids.get(plan.name),
+                "rpc": network.rpc_url(plan),
+                "metrics": f"{network.metrics_url(plan)}/metrics",
+                "p2p": f"{network.p2p_address(plan)}/p2p/{plan.peer_id}",
+            }
+            for plan in plans
+        ],
+        "timings": {
+            "slotSeconds": network.manifest.network.slot_seconds,
+            "slotsPerEpoch": network.manifest.network.slots_per_epoch,
+            "challengeWindowSeconds": network.manifest.bridge.challenge_window_s,
+            "airGapSeconds": network.manifest.bridge.air_gap_s,
+        },
+    }
+
+
+def process_config(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
+    """What a process is told: the object that node.config reads."""
+    layout, manifest = network.layout, network.manifest
+    return {
+        "name": plan.name,
+        "data_dir": str(layout.store(plan.name)),
+        "genesis_file": str(layout.genesis),
+        "keys_file": str(layout.validator_keys(plan.name)),
+        "rpc": {
+            "host": manifest.rpc.host,
+            "port": plan.rpc_port,
+            "allowed_hosts": list(manifest.rpc.allowed_hosts),
+            "allowed_origins": list(manifest.rpc.allowed_origins),
+            "published_on_loopback": manifest.rpc.published_on_loopback,
+            "gas_cap": manifest.rpc.gas_cap,
+        },
+        "metrics": {"host": manifest.metrics.host, "port": plan.metrics_port},
+        "p2p": {
+            "host": manifest.p2p.host,
+            "port": plan.p2p_port,
+            "key_file": str(layout.p2p_key(plan.name)),
+            "peers": [
+                {
+                    "name": other.name,
+                    "peer_id": other.peer_id,
+                    "address": network.p2p_address(other),
+                }
+                for other in network.processes()
+                if other.name != plan.name
+            ],
+        },
+        "log": {"format": "json", "level": "info"},
+        "engine": {
+            "cache_mb": manifest.engine.cache_mb,
+            "history_blocks": manifest.engine.history_blocks,
+        },
+        "faults": manifest.faults.enabled,
+        "network": network_info(network, {}),
+    }
+
+
+def write_configs(network: Network) -> None:
+    """Write what every process is told."""
+    network.layout.configs.mkdir(exist_ok=True)
+    network.layout.logs.mkdir(exist_ok=True)
+    for plan in network.processes():
+        network.layout.store(plan.name).mkdir(exist_ok=True)
+        content = orjson.dumps(process_config(network, plan), option=orjson.OPT_INDENT_2)
+        replace_file(network.layout.config(plan.name), content)
+
+
+def replace_file(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    beside = file.with_name(f".{file.name}.new")
+    with beside.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    beside.replace(file)
+
+
+def _load(layout: Layout) -> _Stored:
+    try:
+        raw = layout.network.read_bytes()
+    except FileNotFoundError:
+        raise NetworkError(
+            f"{layout.data}: holds no network; `faultline up` makes one, `--data` names another folder"
+        ) from None
+    try:
+        fields = orjson.loads(raw)
+        found = fields.get("format") if isinstance(fields, dict) else None
+        if found != FORMAT:
+            raise NetworkError(
+                f"{layout.network}: format: found {found!r}, wanted {FORMAT}: the data is of another "
+                "version of Faultline; use that one, `--fresh`, or another `--data`"
+            )
+        return _Stored.model_validate_json(raw)
+    except (orjson.JSONDecodeError, ValidationError) as error:
+        raise NetworkError(f"{layout.network}: is damaged: {error}") from error
+
+
+def save_network(network: Network) -> None:
+    """Write network.json."""
+    stored: dict[str, JsonValue] = {
+        "format": FORMAT,
+        "version": version(),
+        "manifest": network.manifest.model_dump(mode="json"),
+        "accounts": [asdict(account) for account in network.accounts],
+        "peer_ids": dict(network.peer_ids),
+    }
+    replace_file(network.layout.network, orjson.dumps(stored, option=orjson.OPT_INDENT_2))
+
+
+def _reachable(host: str) -> str:
+    """An address of this machine for a bind address."""
+    return "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host  # noqa: S104
+
+
+def busy_ports(network: Network) -> list[str]:
+    """Ports that somebody else holds, one message for each, with who wanted it."""
+    problems = []
+    for use, host, port in _binds(network):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind((host, port))
+            except OSError as error:
+                problems.append(f"port {port} on {host}, wanted for {use}: {error.strerror}")
+    return problems
+
+
+def _binds(network: Network) -> list[tuple[str, str, int]]:
+    manifest = network.manifest
+    binds = []
+    for plan in network.processes():
+        binds.append((f"JSON-RPC of {plan.name}", manifest.rpc.host, plan.rpc_port))
+        binds.append((f"metrics of {plan.name}", manifest.metrics.host, plan.metrics_port))
+        binds.append((f"p2p of {plan.name}", manifest.p2p.host, plan.p2p_port))
+    return binds
