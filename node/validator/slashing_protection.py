@@ -1,0 +1,288 @@
+"""The signer's database: one row for each key, on the platter before a signature leaves (EIP-3076).
+
+    with protection.transaction() as rows:      one commit, one fsync, for all keys of a duty
+        record = rows.load(key); ...; rows.save(key, record)
+
+SQLite in WAL mode with synchronous=FULL: a commit has outlived a power loss when it returns.
+One process holds it: a second one is refused at once, because two signers with one history would be slashed.
+Deliberately absent: what may be signed (protection_rules) and keys (signer).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from node.consensus.containers import (
+    Checkpoint,
+    VoteData,
+    read_checkpoint,
+    read_vote_data,
+    vote_data_fields,
+)
+from node.errors import Corruption, Rejected
+from node.eth import rlp
+from node.eth.primitives import Hash32
+from node.validator.protection_rules import SigningRecord
+
+SCHEMA_VERSION: Final = 1
+"""Of the tables below."""
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS chain (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    schema_version INTEGER NOT NULL,
+    genesis_hash BLOB NOT NULL,
+    slots_per_epoch INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS signed (
+    public_key BLOB PRIMARY KEY,
+    last_block_slot INTEGER NOT NULL,
+    last_vote_slot INTEGER NOT NULL,
+    last_vote_data BLOB NOT NULL,
+    last_vote_signature BLOB NOT NULL,
+    max_source_epoch INTEGER NOT NULL,
+    last_target_epoch INTEGER NOT NULL,
+    last_link BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+
+_COLUMNS: Final = (
+    "last_block_slot, last_vote_slot, last_vote_data, last_vote_signature, "
+    "max_source_epoch, last_target_epoch, last_link"
+)
+
+_Row = tuple[int, int, bytes, bytes, int, int, bytes]
+
+
+class ProtectionError(Exception):
+    """The signer may not run as it is set up; the message says what to do."""
+
+
+class SlashingProtection:
+    """The open database; usable from one thread at a time, locked until `close`."""
+
+    def __init__(self, path: Path | None, *, genesis_hash: Hash32, slots_per_epoch: int) -> None:
+        """Open or create it; None keeps it in memory, for simulations.
+
+        Raises:
+            ProtectionError: another process holds it, or it belongs to another chain.
+            Corruption: it is damaged.
+        """
+        self.genesis_hash: Final = genesis_hash
+        """Of the chain that its keys vote on."""
+        self.slots_per_epoch: Final = slots_per_epoch
+        """Of that chain."""
+        self._name = "the signer database" if path is None else f"the signer database {path}"
+        self._mutex = threading.Lock()
+        self._lock = None if path is None else _lock_file(path)
+        try:
+            self._connection = self._open(path)
+        except BaseException:
+            self._unlock()
+            raise
+
+    def close(self) -> None:
+        """Let go of the file and its lock."""
+        self._connection.close()
+        self._unlock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Rows]:
+        """Read and write rows as one; committed and synced when the block ends, undone if it raises."""
+        with self._mutex:
+            connection = self._connection
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield Rows(connection)
+                connection.execute("COMMIT")
+            except sqlite3.DatabaseError as error:
+                self._roll_back()
+                raise Corruption(f"{self._name} cannot be written: {error}") from error
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def register(self, public_keys: Sequence[bytes], *, new: frozenset[bytes]) -> None:
+        """Make sure that every key has a row, creating those of new keys.
+
+        Raises:
+            ProtectionError: a key without a row is not new: signing with it could contradict what it signed before.
+        """
+        with self.transaction() as rows:
+            for key in public_keys:
+                if rows.load(key) is not None:
+                    continue
+                if key not in new:
+                    raise ProtectionError(
+                        f"{self._name} has no row for the key 0x{key.hex()}, which is not new: "
+                        "restore the database, or import the key's EIP-3076 history"
+                    )
+                rows.save(key, SigningRecord())
+
+    def records(self) -> dict[bytes, SigningRecord]:
+        """Every row, by public key."""
+        with self.transaction() as rows:
+            return rows.all()
+
+    # -- inside
+
+    def _open(self, path: Path | None) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            ":memory:" if path is None else path,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=0.0,
+        )
+        try:
+            if path is not None:
+                path.chmod(0o600)
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            self._check(connection)
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if "locked" in str(error):
+                raise ProtectionError(f"{self._name} is held by another process") from error
+            raise Corruption(f"{self._name} cannot be opened: {error}") from error
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise Corruption(f"{self._name} is damaged: {error}") from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        found = connection.execute("PRAGMA quick_check").fetchone()
+        if found != ("ok",):
+            raise Corruption(f"{self._name} is damaged: {found}")
+        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        want = (SCHEMA_VERSION, bytes(self.genesis_hash), self.slots_per_epoch)
+        connection.execute("INSERT OR IGNORE INTO chain VALUES (1, ?, ?, ?)", want)
+        version, genesis_hash, slots_per_epoch = connection.execute(
+            "SELECT schema_version, genesis_hash, slots_per_epoch FROM chain"
+        ).fetchone()
+        if (version, genesis_hash, slots_per_epoch) != want:
+            raise ProtectionError(
+                f"{self._name} belongs to the chain of genesis 0x{genesis_hash.hex()} with "
+                f"{slots_per_epoch} slots an epoch (schema {version}); this chain's genesis is "
+                f"0x{self.genesis_hash.hex()} with {self.slots_per_epoch} (schema {SCHEMA_VERSION})"
+            )
+
+    def _roll_back(self) -> None:
+        # A failed commit may have ended the transaction already; what failed is reported either way.
+        with suppress(sqlite3.DatabaseError):
+            self._connection.execute("ROLLBACK")
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+class Rows:
+    """The rows inside a transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def load(self, public_key: bytes) -> SigningRecord | None:
+        """A key's row; None if there is none."""
+        row: _Row | None = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM signed WHERE public_key = ?",  # noqa: S608  # constant columns
+            (public_key,),
+        ).fetchone()
+        return None if row is None else _read(row)
+
+    def save(self, public_key: bytes, record: SigningRecord) -> None:
+        """Write a key's row."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO signed VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (public_key, *_written(record)),
+        )
+
+    def all(self) -> dict[bytes, SigningRecord]:
+        """Every row, by public key, in their order."""
+        rows = self._connection.execute(
+            f"SELECT public_key, {_COLUMNS} FROM signed ORDER BY public_key"  # noqa: S608
+        )
+        return {row[0]: _read(row[1:]) for row in rows}
+
+
+def _written(record: SigningRecord) -> _Row:
+    data, link = record.last_vote_data, record.last_link
+    return (
+        record.last_block_slot,
+        record.last_vote_slot,
+        b"" if data is None else rlp.encode(vote_data_fields(data)),
+        record.last_vote_signature,
+        record.max_source_epoch,
+        record.last_target_epoch,
+        b"" if link is None else rlp.encode([(one.epoch, one.block_hash) for one in link]),
+    )
+
+
+def _read(row: _Row) -> SigningRecord:
+    try:
+        return SigningRecord(
+            last_block_slot=row[0],
+            last_vote_slot=row[1],
+            last_vote_data=_read_vote_data(row[2]),
+            last_vote_signature=row[3],
+            max_source_epoch=row[4],
+            last_target_epoch=row[5],
+            last_link=_read_link(row[6]),
+        )
+    except Rejected as error:
+        raise Corruption(f"a row of the signer database cannot be read: {error}") from error
+
+
+def _read_vote_data(encoded: bytes) -> VoteData | None:
+    if not encoded:
+        return None
+    return read_vote_data(rlp.decode(encoded, max_bytes=512, max_items=32))
+
+
+def _read_link(encoded: bytes) -> tuple[Checkpoint, Checkpoint] | None:
+    if not encoded:
+        return None
+    source, target = rlp.as_list(rlp.decode(encoded, max_bytes=256, max_items=16), 2)
+    return read_checkpoint(source), read_checkpoint(target)
+
+
+def _lock_file(path: Path) -> int:
+    """Take the lock beside the database; it ends with the process, however it ends."""
+    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(lock, 32).decode("ascii", "replace") or "unknown"
+        os.close(lock)
+        raise ProtectionError(
+            f"the signer database {path} is held by another process (pid {holder}): "
+            "two signers with the same keys would be slashed"
+        ) from error
+    os.ftruncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
+    return lock

@@ -1,0 +1,1 @@
+"""Duties, signer and service of a validator."""
