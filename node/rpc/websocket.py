@@ -214,7 +214,11 @@ class WebSocket:
     async def _answer(self, body: bytes, nursery: trio.Nursery) -> None:
         answer = self._hooks.dispatcher.answer(body, self._caller)
         if type(answer) is CoroutineType:
-            await self._calls.acquire()
+            try:
+                await self._calls.acquire()
+            except BaseException:
+                answer.close()
+                raise
             nursery.start_soon(self._answer_later, answer)
         elif isinstance(answer, bytes):
             self._enqueue(answer)

@@ -1,0 +1,340 @@
+"""What JSON-RPC needs of the rest of the node, as narrow protocols.
+
+    namespaces -> Chain (blocks) | Engine (states, simulation, rendering) | Pool | Worker | FaultControl
+
+`node.chain`, `node.execution`, `node.txpool`, `node.runtime` and the app satisfy them; tests satisfy them with fakes.
+Look-ups of the chain and of single accounts are short and run in place; whatever may take longer runs in a Worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from node.eth.blocks import Block
+from node.eth.headers import Header
+from node.eth.primitives import Address, Hash32
+
+Answer = TypeVar("Answer")
+
+
+class Worker(Protocol):
+    """Runs long work away from the loop."""
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Run `work` and give what it gives."""
+
+
+class Chain(Protocol):
+    """The chain as its one owner sees it now."""
+
+    @property
+    def head(self) -> Block:
+        """The block the fork choice answers with."""
+
+    @property
+    def safe(self) -> Block:
+        """The justified block of the head's state."""
+
+    @property
+    def finalized(self) -> Block:
+        """The last block that is final."""
+
+    @property
+    def safety_fault(self) -> str | None:
+        """Which conflicting checkpoints were seen; None while the chain is sound."""
+
+    def block_by_hash(self, block_hash: Hash32) -> Block | None:
+        """Any kept block."""
+
+    def block_by_number(self, number: int) -> Block | None:
+        """A block of the head's chain."""
+
+    def transaction_block(self, transaction_hash: Hash32) -> tuple[Block, int] | None:
+        """The block of the head's chain that holds a transaction, and its index there."""
+
+    def is_canonical(self, block_hash: Hash32) -> bool:
+        """Whether a block lies on the head's chain."""
+
+    def ancestors(self, block_hash: Hash32) -> bytes:
+        """Hashes of up to 256 blocks below this one, its parent's first, joined."""
+
+    def next_header(self) -> Header:
+        """The header of an empty block of the next slot on the head; roots are not final."""
+
+    def blooms(self, first: int, last: int) -> list[tuple[Hash32, bytes]]:
+        """Hash and logs bloom of the head's chain's blocks from one number to another, both included."""
+
+
+class Account(Protocol):
+    """An account of a state."""
+
+    @property
+    def nonce(self) -> int:
+        """Transactions sent."""
+
+    @property
+    def balance(self) -> int:
+        """Wei."""
+
+    @property
+    def code_hash(self) -> bytes:
+        """keccak-256 of its code; 32 bytes."""
+
+    @property
+    def storage_root(self) -> bytes:
+        """Root of its storage trie; 32 bytes."""
+
+
+class AccountProof(Protocol):
+    """An EIP-1186 proof."""
+
+    @property
+    def account(self) -> Account:
+        """The account, empty if absent."""
+
+    @property
+    def nodes(self) -> list[bytes]:
+        """RLP nodes from the state root."""
+
+    @property
+    def slots(self) -> list[tuple[bytes, list[bytes]]]:
+        """For each slot its value, 32 bytes, and the nodes from the storage root."""
+
+
+class CallResult(Protocol):
+    """How a call ended."""
+
+    @property
+    def status(self) -> str:
+        """success, revert or halt."""
+
+    @property
+    def output(self) -> bytes:
+        """Return or revert data; the reason's name, ASCII, for halt."""
+
+    @property
+    def gas_used(self) -> int:
+        """Gas it used."""
+
+
+class Engine(Protocol):
+    """States, simulation and rendering; raises InvalidCall, MissingState and, for JSON of a wrong shape, ValueError."""
+
+    def has_state(self, root: bytes) -> bool:
+        """Whether this state can be read."""
+
+    def account(self, root: bytes, address: bytes) -> Account | None:
+        """An account, or None where there is none."""
+
+    def storage(self, root: bytes, address: bytes, slot: bytes) -> bytes:
+        """A storage word; 32 bytes."""
+
+    def code(self, root: bytes, address: bytes) -> bytes:
+        """An account's code."""
+
+    def proof(self, root: bytes, address: bytes, slots: Sequence[bytes]) -> AccountProof:
+        """An EIP-1186 proof."""
+
+    def call(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        *,
+        gas_cap: int,
+        state_overrides: bytes | None = None,
+        block_overrides: bytes | None = None,
+    ) -> CallResult:
+        """`eth_call`."""
+
+    def estimate_gas(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        *,
+        gas_cap: int,
+        state_overrides: bytes | None = None,
+        block_overrides: bytes | None = None,
+    ) -> CallResult:
+        """`eth_estimateGas`."""
+
+    def access_list(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        *,
+        gas_cap: int,
+        state_overrides: bytes | None = None,
+    ) -> bytes:
+        """`eth_createAccessList`."""
+
+    def trace_block(
+        self, parent_root: bytes, block: bytes, ancestors: bytes, options: bytes
+    ) -> bytes:
+        """`debug_traceBlockBy*`."""
+
+    def trace_transaction(
+        self, parent_root: bytes, block: bytes, ancestors: bytes, index: int, options: bytes
+    ) -> bytes:
+        """`debug_traceTransaction`."""
+
+    def trace_call(
+        self, root: bytes, header: bytes, ancestors: bytes, call: bytes, options: bytes
+    ) -> bytes:
+        """`debug_traceCall`."""
+
+    def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
+        """`debug_executionWitness` without its `headers`."""
+
+    def block_json(self, block: bytes, receipts: bytes, *, full: bool) -> bytes:
+        """A block."""
+
+    def header_json(self, header: bytes) -> bytes:
+        """A header."""
+
+    def transaction_json(self, block: bytes, receipts: bytes, index: int) -> bytes:
+        """A mined transaction."""
+
+    def pending_json(self, transactions: Sequence[bytes]) -> list[bytes]:
+        """Transactions that are in no block."""
+
+    def receipts_json(self, block: bytes, receipts: bytes) -> bytes:
+        """All receipts of a block."""
+
+    def receipt_json(self, block: bytes, receipts: bytes, index: int) -> bytes:
+        """One receipt."""
+
+    def logs_json(
+        self,
+        blocks: Sequence[tuple[bytes, bytes]],
+        addresses: Sequence[bytes],
+        topics: Sequence[Sequence[bytes]],
+        *,
+        removed: bool = False,
+    ) -> list[bytes]:
+        """Logs that match."""
+
+    def raw_receipts(self, receipts: bytes) -> list[bytes]:
+        """EIP-2718 receipts."""
+
+    def raw_transactions(self, block: bytes) -> list[bytes]:
+        """EIP-2718 transactions."""
+
+    def fee_percentiles(
+        self, block: bytes, receipts: bytes, percentiles: Sequence[float]
+    ) -> list[int]:
+        """Effective priority fees at these percentiles of gas used."""
+
+
+class PooledTransaction(Protocol):
+    """A transaction that waits for a block."""
+
+    @property
+    def hash(self) -> Hash32:
+        """Its hash."""
+
+    @property
+    def sender(self) -> Address:
+        """Who signed it."""
+
+    @property
+    def to(self) -> Address | None:
+        """Callee; None creates a contract."""
+
+    @property
+    def nonce(self) -> int:
+        """Its nonce."""
+
+    @property
+    def value(self) -> int:
+        """Wei sent along."""
+
+    @property
+    def gas_limit(self) -> int:
+        """Most gas it may use."""
+
+    @property
+    def max_fee_per_gas(self) -> int:
+        """Wei a unit of gas."""
+
+    @property
+    def raw(self) -> bytes:
+        """EIP-2718 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of a transaction that was handed in."""
+
+    hash: Hash32
+    """Its hash."""
+    refusal: str | None = None
+    """Why it was not taken, as geth words it."""
+
+
+class Pool(Protocol):
+    """Transactions that wait for a block."""
+
+    async def submit(self, raw: bytes) -> Submission:
+        """Take a transaction from a user of this node, and gossip it."""
+
+    def get(self, transaction_hash: Hash32) -> PooledTransaction | None:
+        """A waiting transaction."""
+
+    def next_nonce(self, address: Address) -> int | None:
+        """The nonce after this account's executable transactions; None where it has none."""
+
+    def executable(self) -> Mapping[Address, Sequence[PooledTransaction]]:
+        """Those that could be in the next block, by sender, ascending by nonce."""
+
+    def queued(self) -> Mapping[Address, Sequence[PooledTransaction]]:
+        """Those that wait for an earlier nonce, by sender, ascending by nonce."""
+
+    def counts(self) -> tuple[int, int]:
+        """How many are executable and how many are queued."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncProgress:
+    """How far a node that catches up has come."""
+
+    starting_block: int
+    """Number of the head when it began."""
+    current_block: int
+    """Number of the head now."""
+    highest_block: int
+    """Highest number that a peer has told."""
+
+
+class FaultControl(Protocol):
+    """Faults that are made on purpose; raises ValueError that names a wrong parameter."""
+
+    async def inject(self, name: str, parameters: Mapping[str, object]) -> object:
+        """Start a fault; gives what it answers, JSON."""
+
+    async def heal(self, name: str | None) -> object:
+        """End one fault, or all; gives what was healed, JSON."""
+
+    def active(self) -> object:
+        """The faults in force, JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevnetView:
+    """What the `devnet` namespace answers with; made by the app."""
+
+    info: Callable[[], object]
+    """`devnet_info`, JSON."""
+    consensus: Callable[[], object]
+    """`devnet_consensus`, JSON."""
+    finality_proof: Callable[[Hash32], Awaitable[object]]
+    """`devnet_finalityProof`, JSON; None for a block that is not final."""
+    faults: FaultControl | None = None
+    """None where the manifest allows none."""

@@ -1,0 +1,194 @@
+"""What to pay: tips of recent blocks, and the fees of the next one.
+
+    recent blocks -> Fees.tip -> eth_maxPriorityFeePerGas, eth_gasPrice
+    a range       -> Fees.history -> eth_feeHistory
+
+geth's gas price oracle: some low tips of each of the last blocks, and of all of them the 60th percentile. A block's tips never
+change, so they are remembered by its hash.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+from node.eth.blocks import Block
+from node.eth.headers import Header
+from node.eth.primitives import Hash32
+from node.rpc.backend import Chain, Engine
+from node.rpc.jsonrpc import SERVER_ERROR, RpcError
+
+CHECKED_BLOCKS: Final = 20
+"""Blocks the oracle looks at."""
+
+CHECKED_PERCENTILE: Final = 60
+"""Of all samples."""
+
+SAMPLED: Final = (0.0, 25.0, 50.0)
+"""Percentiles of a block's gas at which its tips are sampled: its cheap half, as geth takes the three lowest."""
+
+TIP_IGNORED_WEI: Final = 2
+"""Lower tips say nothing about the market."""
+
+TIP_DEFAULT_WEI: Final = 1_000_000_000
+"""What is suggested while no block holds a tip: 1 gwei."""
+
+TIP_MAX_WEI: Final = 500_000_000_000
+"""Most that is suggested: 500 gwei."""
+
+HISTORY_BLOCKS_MAX: Final = 1_024
+"""Blocks in one fee history: geth's limit."""
+
+PERCENTILES_MAX: Final = 100
+"""Reward percentiles in one fee history: geth's limit."""
+
+REMEMBERED_BLOCKS: Final = 256
+"""Blocks whose tips are remembered."""
+
+PORTION_BLOCKS: Final = 32
+"""Blocks that are loaded without giving way to others."""
+
+BlobFee = Callable[[Header], int]
+"""Wei a unit of blob gas in a block with this header."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeeHistory:
+    """Fees of consecutive blocks."""
+
+    oldest_block: int
+    """Number of the first."""
+    base_fees: list[int]
+    """Wei, of each block and of the one after the last."""
+    gas_used_ratios: list[float]
+    """Of the gas limit."""
+    blob_base_fees: list[int]
+    """Wei, of each block and of the one after the last."""
+    blob_gas_used_ratios: list[float]
+    """Of the most blob gas."""
+    rewards: list[list[int]] | None
+    """Wei at each percentile, if any were asked for."""
+
+
+class Fees:
+    """The gas price oracle."""
+
+    def __init__(
+        self, chain: Chain, engine: Engine, *, blob_fee: BlobFee, blob_gas_max: int
+    ) -> None:
+        """`blob_gas_max` is the most blob gas a block may use; 0 where there are no blobs."""
+        self._chain: Final = chain
+        self._engine: Final = engine
+        self._blob_fee: Final = blob_fee
+        self._blob_gas_max: Final = blob_gas_max
+        self._samples: OrderedDict[Hash32, list[int]] = OrderedDict()
+        self._last_tip = TIP_DEFAULT_WEI
+        self._last_head: Hash32 | None = None
+
+    def tip(self) -> int:
+        """The priority fee to offer now, wei."""
+        head = self._chain.head
+        if head.hash == self._last_head:
+            return self._last_tip
+        samples: list[int] = []
+        block: Block | None = head
+        for _ in range(CHECKED_BLOCKS):
+            if block is None or not block.header.number:
+                break
+            samples += self._tips(block) or [self._last_tip]
+            block = self._chain.block_by_hash(block.header.parent_hash)
+        if samples:
+            samples.sort()
+            chosen = samples[(len(samples) - 1) * CHECKED_PERCENTILE // 100]
+            self._last_tip = min(chosen, TIP_MAX_WEI)
+        self._last_head = head.hash
+        return self._last_tip
+
+    def gas_price(self) -> int:
+        """The gas price to offer now in a transaction that has only one, wei."""
+        return self.tip() + self._chain.head.header.base_fee_per_gas
+
+    def next_base_fee(self) -> int:
+        """Base fee of the next block, wei."""
+        return self._chain.next_header().base_fee_per_gas
+
+    def blob_base_fee(self) -> int:
+        """Wei a unit of blob gas in the next block."""
+        return self._blob_fee(self._chain.next_header())
+
+    def _tips(self, block: Block) -> list[int]:
+        known = self._samples.get(block.hash)
+        if known is None:
+            known = []
+            if block.header.gas_used:
+                found = self._engine.fee_percentiles(block.rlp, block.receipts, SAMPLED)
+                known = [tip for tip in found if tip >= TIP_IGNORED_WEI]
+            self._samples[block.hash] = known
+            if len(self._samples) > REMEMBERED_BLOCKS:
+                self._samples.popitem(last=False)
+        return known
+
+    async def blocks(self, newest: Block, count: int) -> list[Block]:
+        """Up to `count` blocks ending with the newest, ascending."""
+        found = [newest]
+        for position in range(1, min(count, HISTORY_BLOCKS_MAX)):
+            parent = self._chain.block_by_hash(found[-1].header.parent_hash)
+            if parent is None:
+                break
+            found.append(parent)
+            if position % PORTION_BLOCKS == 0:
+                await trio.lowlevel.checkpoint()
+        found.reverse()
+        return found
+
+    def history(
+        self, blocks: Sequence[Block], following: Header, percentiles: Sequence[float] | None
+    ) -> FeeHistory:
+        """Fees of these blocks and of the one that follows; may run in a thread."""
+        headers = [block.header for block in blocks]
+        return FeeHistory(
+            oldest_block=headers[0].number,
+            base_fees=[one.base_fee_per_gas for one in (*headers, following)],
+            gas_used_ratios=[one.gas_used / one.gas_limit for one in headers],
+            blob_base_fees=[self._blob_fee(one) for one in (*headers, following)],
+            blob_gas_used_ratios=[
+                one.blob_gas_used / self._blob_gas_max if self._blob_gas_max else 0.0
+                for one in headers
+            ],
+            rewards=[self._rewards(block, percentiles) for block in blocks]
+            if percentiles
+            else None,
+        )
+
+    def following(self, block: Block) -> Header:
+        """The header after a block: that of its child, or the next slot's."""
+        above = self._chain.block_by_number(block.header.number + 1)
+        if above is not None and above.header.parent_hash == block.hash:
+            return above.header
+        return self._chain.next_header()
+
+    def _rewards(self, block: Block, percentiles: Sequence[float]) -> list[int]:
+        if not block.header.gas_used:
+            return [0] * len(percentiles)
+        return self._engine.fee_percentiles(block.rlp, block.receipts, percentiles)
+
+
+def check_percentiles(percentiles: Sequence[float]) -> None:
+    """Refuse percentiles that do not ascend within 0..100. Raises RpcError, worded as geth does."""
+    if len(percentiles) > PERCENTILES_MAX:
+        raise RpcError(
+            SERVER_ERROR, f"invalid reward percentile: over the query limit {PERCENTILES_MAX}"
+        )
+    for index, percentile in enumerate(percentiles):
+        if not 0 <= percentile <= 100:
+            raise RpcError(SERVER_ERROR, f"invalid reward percentile: {percentile:f}")
+        if index and percentile <= percentiles[index - 1]:
+            raise RpcError(
+                SERVER_ERROR,
+                f"invalid reward percentile: #{index - 1}:{percentiles[index - 1]:f} >= "
+                f"#{index}:{percentile:f}",
+            )

@@ -1,0 +1,226 @@
+"""Searching logs: criteria, blooms, ranges.
+
+    JSON -> read_criteria -> Criteria -> LogSearch.range -> blooms -> (blocks that may match) -> engine.logs_json -> fragments
+
+A header's bloom says for certain that a block has no such log, so most blocks are never read. A search is bounded by the blocks
+it spans and by the logs it finds, and gives way to others between portions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import trio
+
+from node.eth.blocks import Block
+from node.eth.hashing import keccak256
+from node.eth.primitives import Hash32
+from node.rpc import parameters
+from node.rpc.backend import Chain, Engine, Worker
+from node.rpc.jsonrpc import INVALID_PARAMS, SERVER_ERROR, RpcError
+from node.rpc.parameters import BlockHash, BlockId, Tag
+
+RANGE_BLOCKS_MAX: Final = 100_000
+"""Blocks one search spans: two days of 2 s slots; their blooms take a tenth of a second."""
+
+RESULTS_MAX: Final = 20_000
+"""Logs one search finds."""
+
+ALTERNATIVES_MAX: Final = 1_000
+"""Addresses, and topics of one position: geth's limit."""
+
+TOPICS_MAX: Final = 4
+"""Positions of topics a log can have."""
+
+PORTION_BLOCKS: Final = 1_024
+"""Blooms that are looked at without giving way to others."""
+
+READ_BYTES_MAX: Final = 8 << 20
+"""Bytes of blocks that are searched in one go of the worker."""
+
+LIMIT_EXCEEDED: Final = -32005
+"""Error code for a search that spans or finds too much (EIP-1474); indexers know to halve the range."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criteria:
+    """Which logs are wanted."""
+
+    first: BlockId = Tag.LATEST
+    """First block."""
+    last: BlockId = Tag.LATEST
+    """Last block."""
+    block_hash: Hash32 | None = None
+    """The only block, instead of first and last."""
+    addresses: tuple[bytes, ...] = ()
+    """Emitters; any when empty."""
+    topics: tuple[tuple[bytes, ...], ...] = ()
+    """Alternatives for each position; any where empty."""
+    masks: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
+    """Bloom masks: one of each group must be contained."""
+
+    def in_bloom(self, bloom: bytes) -> bool:
+        """Whether a block with this bloom may hold such a log; 256 bytes."""
+        bits = int.from_bytes(bloom, "big")
+        if not bits:
+            return False
+        return all(any(mask & bits == mask for mask in group) for group in self.masks)
+
+    def spans(self, number: int) -> bool:
+        """Whether a new block of this number lies in the range; tags set no bound."""
+        if isinstance(self.first, int) and number < self.first:
+            return False
+        return not (isinstance(self.last, int) and number > self.last)
+
+
+def bloom_mask(item: bytes) -> int:
+    """The three bits of an address or topic in a bloom (Yellow Paper, M3:2048)."""
+    digest = keccak256(item)
+    mask = 0
+    for start in (0, 2, 4):
+        mask |= 1 << (int.from_bytes(digest[start : start + 2], "big") & 2047)
+    return mask
+
+
+def read_criteria(params: Sequence[object], index: int) -> Criteria:
+    """Read a filter object. Raises RpcError, worded as geth does."""
+    value = parameters.required(params, index)
+    if not isinstance(value, dict):
+        raise parameters.invalid(
+            index, "json: cannot unmarshal non-object into Go value of type filters.input"
+        )
+    first, last = _bound(value, "fromBlock", index), _bound(value, "toBlock", index)
+    block_hash = value.get("blockHash")
+    if block_hash is not None and (first is not None or last is not None):
+        raise parameters.invalid(
+            index,
+            "cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other",
+        )
+    addresses = _alternatives(value.get("address"), index, of_addresses=True)
+    topics = _topics(value.get("topics"), index)
+    groups = [group for group in (addresses, *topics) if group]
+    return Criteria(
+        first=Tag.LATEST if first is None else first,
+        last=Tag.LATEST if last is None else last,
+        block_hash=None
+        if block_hash is None
+        else Hash32(parameters.decode_hash(block_hash, index)),
+        addresses=addresses,
+        topics=topics,
+        masks=tuple(tuple(bloom_mask(item) for item in group) for group in groups),
+    )
+
+
+def _bound(value: dict[str, object], name: str, index: int) -> BlockId | None:
+    given = value.get(name)
+    return None if given is None else parameters.block_number([None] * index + [given], index)
+
+
+def _alternatives(value: object, index: int, *, of_addresses: bool) -> tuple[bytes, ...]:
+    given = value if isinstance(value, list) else [] if value is None else [value]
+    if len(given) > ALTERNATIVES_MAX:
+        raise parameters.invalid(index, "exceed max addresses or topics per search position")
+    decode = parameters.decode_address if of_addresses else parameters.decode_hash
+    return tuple(dict.fromkeys(decode(one, index) for one in given))
+
+
+def _topics(value: object, index: int) -> tuple[tuple[bytes, ...], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise parameters.invalid(index, "invalid topic(s)")
+    if len(value) > TOPICS_MAX:
+        raise parameters.invalid(index, "exceed max topics")
+    positions: list[tuple[bytes, ...]] = []
+    for one in value:
+        wildcard = isinstance(one, list) and any(topic is None for topic in one)
+        positions.append(() if wildcard else _alternatives(one, index, of_addresses=False))
+    return tuple(positions)
+
+
+class LogSearch:
+    """Finds logs."""
+
+    def __init__(self, chain: Chain, engine: Engine, worker: Worker) -> None:
+        self._chain: Final = chain
+        self._engine: Final = engine
+        self._worker: Final = worker
+
+    async def of_block(
+        self, block: Block, criteria: Criteria, *, removed: bool = False
+    ) -> list[bytes]:
+        """Matching logs of one block, JSON objects."""
+        if not criteria.in_bloom(block.header.logs_bloom):
+            return []
+        return await self._read([block], criteria, removed=removed)
+
+    async def range(self, criteria: Criteria, first: int, last: int) -> list[bytes]:
+        """Matching logs of the head's chain from one number to another, JSON objects.
+
+        Raises RpcError when the range or what it holds is too large.
+        """
+        last = min(last, self._chain.head.header.number)
+        if last - first >= RANGE_BLOCKS_MAX:
+            raise RpcError(LIMIT_EXCEEDED, f"query exceeds max block range {RANGE_BLOCKS_MAX}")
+        found: list[bytes] = []
+        for start in range(first, last + 1, PORTION_BLOCKS):
+            end = min(start + PORTION_BLOCKS - 1, last)
+            wanted = [
+                block_hash
+                for block_hash, bloom in self._chain.blooms(start, end)
+                if criteria.in_bloom(bloom)
+            ]
+            found += await self._search(wanted, criteria)
+            if len(found) > RESULTS_MAX:
+                raise RpcError(
+                    LIMIT_EXCEEDED,
+                    f"query exceeds max results {RESULTS_MAX}, retry with a smaller range than "
+                    f"{first}-{end}",
+                )
+            await trio.lowlevel.checkpoint()
+        return found
+
+    async def _search(self, wanted: Sequence[Hash32], criteria: Criteria) -> list[bytes]:
+        found: list[bytes] = []
+        batch: list[Block] = []
+        held = 0
+        for block_hash in wanted:
+            block = self._chain.block_by_hash(block_hash)
+            if block is None:  # a reorganisation took it away meanwhile
+                continue
+            batch.append(block)
+            held += len(block.rlp) + len(block.receipts)
+            if held > READ_BYTES_MAX:
+                found += await self._read(batch, criteria)
+                batch, held = [], 0
+                if len(found) > RESULTS_MAX:
+                    break
+        if batch:
+            found += await self._read(batch, criteria)
+        return found
+
+    async def _read(
+        self, blocks: Sequence[Block], criteria: Criteria, *, removed: bool = False
+    ) -> list[bytes]:
+        pairs = [(block.rlp, block.receipts) for block in blocks]
+        return await self._worker.run(
+            lambda: self._engine.logs_json(
+                pairs, criteria.addresses, criteria.topics, removed=removed
+            )
+        )
+
+
+def range_of(criteria: Criteria, number_of: Callable[[Tag], int]) -> tuple[int, int]:
+    """First and last number of a search. Raises RpcError for a range that makes no sense."""
+    numbers: list[int] = []
+    for bound in (criteria.first, criteria.last):
+        if bound is Tag.PENDING:
+            raise RpcError(SERVER_ERROR, "pending logs are not supported")
+        assert not isinstance(bound, BlockHash)
+        numbers.append(number_of(bound) if isinstance(bound, Tag) else bound)
+    first, last = numbers
+    if first > last:
+        raise RpcError(INVALID_PARAMS, "invalid block range params")
+    return first, last

@@ -1,0 +1,144 @@
+"""`eth`: blocks, headers and receipts.
+
+    eth_blockNumber, eth_getBlockBy*, eth_getHeaderBy*, eth_getBlockReceipts, eth_getBlockTransactionCountBy*, eth_getUncle*
+
+A block that is not there is null, as in geth. `pending` is the empty block of the next slot, with the pool's executable
+transactions listed and without what only an executed block has: hash, nonce, fee recipient.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+from node.eth.blocks import Block
+from node.rpc import parameters
+from node.rpc.backend import Engine, Pool
+from node.rpc.blocks import Blocks
+from node.rpc.dispatch import Caller, Method
+from node.rpc.parameters import BlockHash, BlockId, Params, Tag
+from node.rpc.rendering import Renderer
+
+PENDING_TRANSACTIONS_MAX: Final = 1_000
+"""Transactions listed in the pending block."""
+
+
+class BlocksNamespace:
+    """Reads blocks."""
+
+    def __init__(self, blocks: Blocks, engine: Engine, pool: Pool, renderer: Renderer) -> None:
+        self._blocks: Final = blocks
+        self._engine: Final = engine
+        self._pool: Final = pool
+        self._renderer: Final = renderer
+
+    def methods(self) -> dict[str, Method]:
+        """The methods of this module."""
+        return {
+            "eth_blockNumber": Method(self.block_number, 0),
+            "eth_getBlockByHash": Method(self.get_block_by_hash, 2),
+            "eth_getBlockByNumber": Method(self.get_block_by_number, 2),
+            "eth_getHeaderByHash": Method(self.get_header_by_hash, 1),
+            "eth_getHeaderByNumber": Method(self.get_header_by_number, 1),
+            "eth_getBlockReceipts": Method(self.get_block_receipts, 1),
+            "eth_getBlockTransactionCountByHash": Method(self.count_by_hash, 1),
+            "eth_getBlockTransactionCountByNumber": Method(self.count_by_number, 1),
+            "eth_getUncleCountByBlockHash": Method(self.uncle_count_by_hash, 1),
+            "eth_getUncleCountByBlockNumber": Method(self.uncle_count_by_number, 1),
+            "eth_getUncleByBlockHashAndIndex": Method(self.no_uncle_by_hash, 2),
+            "eth_getUncleByBlockNumberAndIndex": Method(self.no_uncle_by_number, 2),
+        }
+
+    def block_number(self, _: Params, __: Caller) -> str:
+        """Number of the head."""
+        return hex(self._blocks.chain.head.header.number)
+
+    def get_block_by_hash(self, params: Params, _: Caller) -> object:
+        """A block by its hash."""
+        block_hash = parameters.hash32(params, 0)
+        full = parameters.boolean(params, 1)
+        block = self._blocks.find(BlockHash(block_hash))
+        return None if block is None else self._renderer.block(block, full=full)
+
+    def get_block_by_number(self, params: Params, _: Caller) -> object:
+        """A block by number or tag."""
+        block_id = parameters.block_number(params, 0)
+        full = parameters.boolean(params, 1)
+        if block_id is Tag.PENDING:
+            return self._pending_block(full=full)
+        block = self._blocks.find(block_id)
+        return None if block is None else self._renderer.block(block, full=full)
+
+    def get_header_by_hash(self, params: Params, _: Caller) -> object:
+        """A header by its hash."""
+        return self._header(BlockHash(parameters.hash32(params, 0)))
+
+    def get_header_by_number(self, params: Params, _: Caller) -> object:
+        """A header by number or tag."""
+        return self._header(parameters.block_number(params, 0))
+
+    def get_block_receipts(self, params: Params, _: Caller) -> object:
+        """All receipts of a block."""
+        block = self._blocks.find(parameters.required_block_id(params, 0))
+        return None if block is None else self._renderer.receipts(block)
+
+    def count_by_hash(self, params: Params, _: Caller) -> str | None:
+        """Number of a block's transactions."""
+        return self._count(BlockHash(parameters.hash32(params, 0)))
+
+    def count_by_number(self, params: Params, _: Caller) -> str | None:
+        """Number of a block's transactions."""
+        return self._count(parameters.block_number(params, 0))
+
+    def uncle_count_by_hash(self, params: Params, _: Caller) -> str | None:
+        """Zero: there are no ommers."""
+        known = self._blocks.find(BlockHash(parameters.hash32(params, 0))) is not None
+        return "0x0" if known else None
+
+    def uncle_count_by_number(self, params: Params, _: Caller) -> str | None:
+        """Zero: there are no ommers."""
+        known = self._blocks.find(parameters.block_number(params, 0)) is not None
+        return "0x0" if known else None
+
+    def no_uncle_by_hash(self, params: Params, _: Caller) -> None:
+        """Nothing: there are no ommers."""
+        parameters.hash32(params, 0)
+        parameters.quantity(params, 1, "hexutil.Uint")
+
+    def no_uncle_by_number(self, params: Params, _: Caller) -> None:
+        """Nothing: there are no ommers."""
+        parameters.block_number(params, 0)
+        parameters.quantity(params, 1, "hexutil.Uint")
+
+    def _header(self, block_id: BlockId) -> orjson.Fragment | None:
+        block: Block | None = self._blocks.find(block_id)
+        if block is None:
+            return None
+        return orjson.Fragment(self._engine.header_json(block.header.encode()))
+
+    def _count(self, block_id: BlockId) -> str | None:
+        block = self._blocks.find(block_id)
+        return None if block is None else hex(len(self._engine.raw_transactions(block.rlp)))
+
+    def _pending_block(self, *, full: bool) -> dict[str, object]:
+        encoded = self._blocks.chain.next_header().encode()
+        rendered: dict[str, object] = orjson.loads(self._engine.header_json(encoded))
+        listed = [one for waiting in self._pool.executable().values() for one in waiting]
+        listed = listed[:PENDING_TRANSACTIONS_MAX]
+        transactions: list[object]
+        if full:
+            rows = self._engine.pending_json([one.raw for one in listed])
+            transactions = [orjson.Fragment(row) for row in rows]
+        else:
+            transactions = ["0x" + one.hash.hex() for one in listed]
+        size = len(encoded) + sum(len(one.raw) for one in listed)
+        return rendered | {
+            "hash": None,
+            "nonce": None,
+            "miner": None,
+            "size": hex(size),
+            "transactions": transactions,
+            "uncles": [],
+            "withdrawals": [],
+        }

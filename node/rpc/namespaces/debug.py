@@ -1,0 +1,187 @@
+"""`debug`: raw objects, traces and witnesses.
+
+    debug_getRawHeader, debug_getRawBlock, debug_getRawTransaction, debug_getRawReceipts,
+    debug_traceTransaction, debug_traceCall, debug_traceBlock, debug_traceBlockByNumber, debug_traceBlockByHash,
+    debug_executionWitness
+
+A trace re-executes on the parent's state; where that is no longer kept, the error says which state is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import orjson
+
+from node.errors import Rejected
+from node.eth.blocks import Block
+from node.eth.headers import header_bytes_of_block, header_of_block
+from node.eth.primitives import Hash32
+from node.rpc import parameters, simulation
+from node.rpc.backend import Engine, Worker
+from node.rpc.blocks import Blocks, Environment
+from node.rpc.dispatch import Caller, Method
+from node.rpc.jsonrpc import SERVER_ERROR, RpcError
+from node.rpc.namespaces.transactions import TransactionsNamespace
+from node.rpc.parameters import BlockHash, BlockId, Params
+
+TRACE_CONFIG: Final = "tracers.TraceConfig"
+
+
+class DebugNamespace:
+    """Looks inside blocks."""
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        engine: Engine,
+        worker: Worker,
+        transactions: TransactionsNamespace,
+    ) -> None:
+        self._blocks: Final = blocks
+        self._engine: Final = engine
+        self._worker: Final = worker
+        self._transactions: Final = transactions
+
+    def methods(self) -> dict[str, Method]:
+        """The methods of this module."""
+        return {
+            "debug_getRawHeader": Method(self.get_raw_header, 1),
+            "debug_getRawBlock": Method(self.get_raw_block, 1),
+            "debug_getRawTransaction": Method(self.get_raw_transaction, 1),
+            "debug_getRawReceipts": Method(self.get_raw_receipts, 1),
+            "debug_traceTransaction": Method(self.trace_transaction, 2),
+            "debug_traceCall": Method(self.trace_call, 3),
+            "debug_traceBlock": Method(self.trace_block, 2),
+            "debug_traceBlockByNumber": Method(self.trace_block_by_number, 2),
+            "debug_traceBlockByHash": Method(self.trace_block_by_hash, 2),
+            "debug_executionWitness": Method(self.execution_witness, 1),
+        }
+
+    # -- raw
+
+    def get_raw_header(self, params: Params, _: Caller) -> str:
+        """RLP of a header."""
+        block = self._named(parameters.required_block_id(params, 0))
+        return "0x" + header_bytes_of_block(block.rlp).hex()
+
+    def get_raw_block(self, params: Params, _: Caller) -> str:
+        """RLP of a block."""
+        return "0x" + self._named(parameters.required_block_id(params, 0)).rlp.hex()
+
+    def get_raw_transaction(self, params: Params, _: Caller) -> str:
+        """EIP-2718 bytes of a transaction."""
+        raw = self._transactions.raw(parameters.hash32(params, 0))
+        return "0x" if raw is None else "0x" + raw.hex()
+
+    def get_raw_receipts(self, params: Params, _: Caller) -> list[str]:
+        """EIP-2718 bytes of a block's receipts."""
+        block = self._named(parameters.required_block_id(params, 0))
+        return ["0x" + receipt.hex() for receipt in self._engine.raw_receipts(block.receipts)]
+
+    # -- traces
+
+    def trace_transaction(self, params: Params, _: Caller) -> object:
+        """What one transaction did."""
+        wanted = parameters.hash32(params, 0)
+        options = _options(params, 1)
+        found = self._blocks.chain.transaction_block(wanted)
+        if found is None:
+            raise RpcError(SERVER_ERROR, "transaction not found")
+        block, index = found
+        parent, ancestors = self._parent(block)
+        return self._trace(
+            parent.header.state_root,
+            lambda: self._engine.trace_transaction(
+                parent.header.state_root, block.rlp, ancestors, index, options
+            ),
+        )
+
+    def trace_call(self, params: Params, _: Caller) -> object:
+        """What a call would do."""
+        call = parameters.json_object(params, 0, "ethapi.TransactionArgs")
+        at: Environment = self._blocks.environment(parameters.block_id(params, 1))
+        options = _options(params, 2)
+        return self._trace(
+            at.root,
+            lambda: self._engine.trace_call(at.root, at.header, at.ancestors, call, options),
+        )
+
+    def trace_block(self, params: Params, _: Caller) -> object:
+        """What the transactions of a given block did; its parent must be known."""
+        encoded = parameters.data(params, 0)
+        try:
+            header = header_of_block(encoded)
+        except Rejected as error:
+            raise RpcError(SERVER_ERROR, f"could not decode block: {error}") from error
+        parent = self._blocks.chain.block_by_hash(header.parent_hash)
+        if parent is None:
+            raise RpcError(SERVER_ERROR, f"parent 0x{header.parent_hash.hex()} not found")
+        ancestors = parent.hash + self._blocks.chain.ancestors(parent.hash)
+        return self._trace_block(parent, encoded, ancestors[: 256 * 32], _options(params, 1))
+
+    def trace_block_by_number(self, params: Params, _: Caller) -> object:
+        """What the transactions of a block did."""
+        return self._trace_known(self._named(parameters.block_number(params, 0)), params)
+
+    def trace_block_by_hash(self, params: Params, _: Caller) -> object:
+        """What the transactions of a block did."""
+        return self._trace_known(self._named(BlockHash(parameters.hash32(params, 0))), params)
+
+    def execution_witness(self, params: Params, _: Caller) -> object:
+        """Everything that executing a block reads."""
+        block = self._named(parameters.required_block_id(params, 0))
+        parent, ancestors = self._parent(block)
+        return self._execution_witness(block, parent, ancestors)
+
+    async def _execution_witness(
+        self, block: Block, parent: Block, ancestors: bytes
+    ) -> dict[str, object]:
+        parent_header = header_bytes_of_block(parent.rlp)
+        text = await simulation.run(
+            self._worker,
+            parent.header.state_root,
+            lambda: self._engine.execution_witness(parent_header, block.rlp, ancestors),
+        )
+        witness: dict[str, object] = orjson.loads(text)
+        return witness | {"headers": ["0x" + parent_header.hex()]}
+
+    def _trace_known(self, block: Block, params: Params) -> object:
+        options = _options(params, 1)
+        parent, ancestors = self._parent(block)
+        return self._trace_block(parent, block.rlp, ancestors, options)
+
+    def _trace_block(
+        self, parent: Block, encoded: bytes, ancestors: bytes, options: bytes
+    ) -> object:
+        root = parent.header.state_root
+        return self._trace(
+            root, lambda: self._engine.trace_block(root, encoded, ancestors, options)
+        )
+
+    async def _trace(self, root: bytes, work: simulation.Work[bytes]) -> orjson.Fragment:
+        return orjson.Fragment(await simulation.run(self._worker, root, work))
+
+    # -- finding
+
+    def _named(self, block_id: BlockId) -> Block:
+        """A block. Raises RpcError that names it, as geth's tracers do."""
+        block = self._blocks.find(block_id)
+        if block is None:
+            name = "0x" + block_id.hash.hex() if isinstance(block_id, BlockHash) else f"#{block_id}"
+            raise RpcError(SERVER_ERROR, f"block {name} not found")
+        return block
+
+    def _parent(self, block: Block) -> tuple[Block, bytes]:
+        """The block below and the hashes from there on. Raises RpcError for genesis."""
+        if not block.header.number:
+            raise RpcError(SERVER_ERROR, "genesis is not traceable")
+        parent_hash: Hash32 = block.header.parent_hash
+        parent = self._blocks.chain.block_by_hash(parent_hash)
+        if parent is None:
+            raise RpcError(SERVER_ERROR, f"parent 0x{parent_hash.hex()} not found")
+        return parent, self._blocks.chain.ancestors(block.hash)
+
+
+def _options(params: Params, index: int) -> bytes:
+    return parameters.optional_json_object(params, index, TRACE_CONFIG) or b"{}"

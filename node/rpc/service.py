@@ -1,0 +1,173 @@
+"""JSON-RPC put together: every namespace, one method table, one server.
+
+    app -> RpcService(...) -> serve; head_changed, pending_arrived, sync_changed as things happen
+
+The app gives the parts as the protocols of `backend` and tells what happens; nothing here looks for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+from prometheus_client import CollectorRegistry
+
+from node.eth.blocks import Block
+from node.rpc.backend import Chain, DevnetView, Engine, Pool, SyncProgress, Worker
+from node.rpc.blocks import Blocks
+from node.rpc.dispatch import Dispatcher, Method
+from node.rpc.events import HeadSignal
+from node.rpc.fees import BlobFee, Fees
+from node.rpc.filters import Filters
+from node.rpc.http import Policy
+from node.rpc.logs import LogSearch
+from node.rpc.metrics import RpcMetrics
+from node.rpc.namespaces.blocks import BlocksNamespace
+from node.rpc.namespaces.calls import CallsNamespace
+from node.rpc.namespaces.debug import DebugNamespace
+from node.rpc.namespaces.devnet import DevnetNamespace
+from node.rpc.namespaces.fees import FeesNamespace
+from node.rpc.namespaces.logs import LogsNamespace
+from node.rpc.namespaces.net import NetNamespace
+from node.rpc.namespaces.state import StateNamespace
+from node.rpc.namespaces.transactions import TransactionsNamespace
+from node.rpc.namespaces.txpool import TxpoolNamespace
+from node.rpc.rendering import Renderer
+from node.rpc.server import Server, ServerLimits, is_loopback
+from node.rpc.subscriptions import Hub
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpcSettings:
+    """How JSON-RPC is served."""
+
+    host: str = "127.0.0.1"
+    """Address to bind."""
+    port: int = 8545
+    """TCP port; 0 lets the system choose."""
+    allowed_hosts: Sequence[str] = ()
+    """Host header values accepted besides localhost and IP addresses."""
+    allowed_origins: Sequence[str] = ()
+    """Origins accepted; on loopback an empty list means any."""
+    published_on_loopback: bool = False
+    """Whether a container's port is published on loopback only."""
+    watch_origin: str | None = None
+    """Origin of the watch page, the only one that may ask for faults."""
+    gas_cap: int = 60_000_000
+    """Most gas a call may use."""
+    chain_id: int
+    """EIP-155 chain id."""
+    client_version: str
+    """What `web3_clientVersion` answers."""
+    blob_gas_max: int = 0
+    """Most blob gas of a block, for ratios in fee histories; 0 where there are no blobs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpcParts:
+    """What JSON-RPC reads and asks."""
+
+    chain: Chain
+    """Blocks."""
+    engine: Engine
+    """States, simulation, rendering."""
+    pool: Pool
+    """Waiting transactions."""
+    worker: Worker
+    """Where calls, traces, proofs and searches run; give it few threads, so that importing goes first."""
+    blob_fee: BlobFee
+    """Wei a unit of blob gas in a block with a given header."""
+    peer_count: Callable[[], int]
+    """Number of connected peers."""
+    sync_progress: Callable[[], SyncProgress | None]
+    """How far catching up has come; None when it is done."""
+    devnet: DevnetView
+    """What the `devnet` namespace answers."""
+
+
+class RpcService:
+    """The JSON-RPC of one node."""
+
+    def __init__(
+        self,
+        settings: RpcSettings,
+        parts: RpcParts,
+        *,
+        registry: CollectorRegistry,
+        limits: ServerLimits | None = None,
+        more: Mapping[str, Method] | None = None,
+    ) -> None:
+        """`more` adds methods of other namespaces to the table."""
+        self._settings: Final = settings
+        filters = Filters(now=trio.current_time)
+        search = LogSearch(parts.chain, parts.engine, parts.worker)
+        heads = HeadSignal()
+        self._hub: Final = Hub(parts.engine, search, filters, heads)
+        self.methods: Final = {**self._table(parts, search, filters, heads), **(more or {})}
+        """The method table."""
+        self._metrics: Final = RpcMetrics(tuple(self.methods), lambda: self.server.connections())
+        registry.register(self._metrics)
+        self.server: Final = Server(
+            Dispatcher(self.methods, self._metrics),
+            policy=Policy(
+                loopback=is_loopback(settings.host),
+                allowed_hosts=settings.allowed_hosts,
+                allowed_origins=tuple(origin.lower() for origin in settings.allowed_origins),
+            ),
+            on_session_closed=self._hub.forget,
+            limits=limits,
+        )
+        """Listens."""
+
+    async def serve(self, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; reports the port that is bound. Raises OSError when it is taken."""
+        await self.server.serve(self._settings.host, self._settings.port, task_status=task_status)
+
+    # -- what happens in the node
+
+    async def head_changed(self, added: Sequence[Block], dropped: Sequence[Block]) -> None:
+        """The head's chain changed: new blocks ascending, dropped ones from the old head down."""
+        await self._hub.head_changed(added, dropped)
+
+    def pending_arrived(self, transactions: Sequence[tuple[bytes, bytes]]) -> None:
+        """Transactions (hash, raw bytes) became executable in the pool."""
+        self._hub.pending_arrived(transactions)
+
+    def sync_changed(self, progress: SyncProgress | None) -> None:
+        """Catching up has begun, or has ended (None)."""
+        self._hub.sync_changed(progress)
+
+    def _table(
+        self, parts: RpcParts, search: LogSearch, filters: Filters, heads: HeadSignal
+    ) -> dict[str, Method]:
+        settings, chain, engine = self._settings, parts.chain, parts.engine
+        pool, worker = parts.pool, parts.worker
+        blocks = Blocks(chain)
+        renderer = Renderer(engine, worker)
+        fees = Fees(chain, engine, blob_fee=parts.blob_fee, blob_gas_max=settings.blob_gas_max)
+        transactions = TransactionsNamespace(blocks, engine, pool, renderer, heads)
+        private = is_loopback(settings.host) or settings.published_on_loopback
+        table: dict[str, Method] = {}
+        network = NetNamespace(
+            chain_id=settings.chain_id,
+            client_version=settings.client_version,
+            peer_count=parts.peer_count,
+            sync_progress=parts.sync_progress,
+            namespaces=lambda: {method.partition("_")[0] for method in self.methods},
+        )
+        for namespace in (
+            network,
+            BlocksNamespace(blocks, engine, pool, renderer),
+            StateNamespace(blocks, engine, pool, worker),
+            CallsNamespace(blocks, engine, worker, gas_cap=settings.gas_cap),
+            transactions,
+            FeesNamespace(blocks, fees, worker),
+            LogsNamespace(blocks, search, filters, self._hub),
+            TxpoolNamespace(pool, engine, worker),
+            DebugNamespace(blocks, engine, worker, transactions),
+            DevnetNamespace(parts.devnet, private=private, watch_origin=settings.watch_origin),
+        ):
+            table |= namespace.methods()
+        return table
