@@ -1,11 +1,13 @@
 """Finds slashable pairs among the votes and proposals a node sees, gossip and blocks alike.
 
-One piece of evidence for each validator is enough: the first one found is kept.
+One piece of evidence of each kind for each validator is enough: the first one found is kept. Both kinds are sought, because
+only a double vote makes the fork choice discount its validator.
 Memory is bounded: offences are sought among messages newer than finality less a margin, and a validator's newest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from node.consensus.containers import (
@@ -16,7 +18,7 @@ from node.consensus.containers import (
     VoteData,
     VoteEvidence,
 )
-from node.consensus.slashing import accused, is_slashable_vote_pair
+from node.consensus.slashing import accused, is_about_votes, is_slashable_vote_pair
 from node.eth.primitives import Slot, ValidatorIndex
 
 MAX_REMEMBERED_VOTES = 1_024
@@ -44,14 +46,19 @@ class OffenceWatch:
     """Everything said lately, and who contradicted itself."""
 
     def __init__(self) -> None:
-        self.evidence: dict[ValidatorIndex, Evidence] = {}
-        """The first proof against each validator."""
+        self._double_votes: dict[ValidatorIndex, Evidence] = {}
+        self._double_proposals: dict[ValidatorIndex, Evidence] = {}
         self._records: dict[ValidatorIndex, _Record] = {}
         self._proposals: dict[tuple[ValidatorIndex, Slot], Proposal] = {}
 
+    @property
+    def evidence(self) -> Mapping[ValidatorIndex, Evidence]:
+        """The first proof against each validator; one about votes goes first."""
+        return {**self._double_proposals, **self._double_votes}
+
     def see_vote(self, index: ValidatorIndex, data: VoteData, signature: bytes) -> Evidence | None:
         """Compare a verified vote with what its validator said before; R1, R2, R3."""
-        if index in self.evidence:
+        if index in self._double_votes:
             return None
         record = self._records.setdefault(index, _Record())
         earlier = record.by_slot.get(data.slot)
@@ -72,10 +79,11 @@ class OffenceWatch:
         return self.take(ProposalEvidence(first=earlier, second=proposal))
 
     def take(self, piece: Evidence) -> Evidence | None:
-        """Keep verified evidence, if it is the first against its validator."""
-        if accused(piece) in self.evidence:
+        """Keep verified evidence, if it is the first of its kind against its validator."""
+        kept = self._double_votes if is_about_votes(piece) else self._double_proposals
+        if accused(piece) in kept:
             return None
-        self.evidence[accused(piece)] = piece
+        kept[accused(piece)] = piece
         return piece
 
     def prune(self, slot: int) -> None:

@@ -1,0 +1,1 @@
+"""The L1's proof-of-stake rules."""
