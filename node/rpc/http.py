@@ -92,6 +92,8 @@ class HttpRequest:
     """Whether it asks to become a WebSocket."""
     headers: list[tuple[bytes, bytes]]
     """All headers in order; kept for a WebSocket only."""
+    content_length: int
+    """Length that the head names; 0 where it names none."""
     body: bytes
     """The body, chunks joined."""
     keep_alive: bool
@@ -111,6 +113,7 @@ class RequestReader:
         self._in_head = True
         self._refused: Refused | None = None
         self._body = bytearray()
+        self._after_upgrade: HttpRequest | None = None
         self._begin()
 
     in_request: bool
@@ -126,19 +129,50 @@ class RequestReader:
         """Parse what was received; gives the requests that are complete now."""
         rest: bytes = received
         while rest and self.refused is None:
+            if self._after_upgrade is not None:
+                rest = self._feed_after_upgrade(self._after_upgrade, rest)
+                continue
             try:
                 self._parser.feed_data(rest)
                 break
             except httptools.HttpParserUpgrade as upgrade:
                 rest = rest[upgrade.args[0] :]
-                if self._ready and self._ready[-1].websocket:
+                if self._ready[-1].websocket:
                     self.upgraded = rest
                     break
+                self._expect_body()
             except httptools.HttpParserError as error:
                 self.refused = self._refused or Refused(400, f"malformed request: {error}"[:200])
         ready, self._ready = self._ready, []
         self._check_lengths(len(received), bool(ready))
         return ready
+
+    def _expect_body(self) -> None:
+        """Collect the body of a request to become something else than a WebSocket, which we let pass as plain HTTP.
+
+        Clients that would rather speak HTTP/2 send such requests; the parser ends at their head.
+        """
+        request = self._ready[-1]
+        if any(name.lower() == b"transfer-encoding" for name, _ in request.headers):
+            self.refused = Refused(400, "malformed request: chunked body with an upgrade")
+        elif request.content_length:
+            self._after_upgrade = self._ready.pop()
+            self.in_request = True
+
+    def _feed_after_upgrade(self, request: HttpRequest, received: bytes) -> bytes:
+        wanted = request.content_length - len(self._body)
+        try:
+            self.on_body(received[:wanted])
+        except Refused as refused:
+            self.refused = refused
+            return b""
+        if len(self._body) == request.content_length:
+            request.body = bytes(self._body)
+            self._budget.used -= len(self._body)
+            self._ready.append(request)
+            self._after_upgrade = None
+            self._begin()
+        return received[wanted:]
 
     def close(self) -> None:
         """Give back what an incomplete request held."""
@@ -213,7 +247,7 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         """The request is complete."""
-        host, origin, content_type, _, upgrade, _ = self._found
+        host, origin, content_type, _, upgrade, length = self._found
         parser = self._parser
         self._budget.used -= len(self._body)
         self._ready.append(
@@ -229,6 +263,7 @@ class RequestReader:
                 and upgrade.lower() == b"websocket"
                 and parser.should_upgrade(),
                 headers=self._headers,
+                content_length=0 if length is None else int(length),
                 body=bytes(self._body),
                 keep_alive=parser.should_keep_alive(),
                 version_1_0=parser.get_http_version() == "1.0",

@@ -1,0 +1,116 @@
+"""The codec: geth's codes and messages, and no input that makes it fail otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+import pytest
+from hypothesis import given, strategies as st
+
+from node.rpc import jsonrpc
+from node.rpc.jsonrpc import NOTIFICATION, InvalidRequest, RpcError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=12,
+)
+
+
+def refusal(work: Callable[[], object]) -> RpcError | None:
+    """What work is refused with; None if it is done. Other exceptions fail the test."""
+    try:
+        work()
+    except RpcError as error:
+        return error
+    return None
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_parse_or_are_a_parse_error(body: bytes) -> None:
+    refused = refusal(lambda: jsonrpc.parse(body))
+    assert refused is None or (refused.code, refused.message) == (-32700, "parse error")
+
+
+@given(JSON)
+def test_any_json_is_a_call_or_an_invalid_request(message: object) -> None:
+    refused = refusal(lambda: jsonrpc.read_call(message))
+    if refused is None:
+        method, _, identity = jsonrpc.read_call(message)
+        assert method
+    else:
+        assert isinstance(refused, InvalidRequest)
+        assert (refused.code, refused.message) == (-32600, "invalid request")
+        identity = refused.identity
+    assert not isinstance(identity, (dict, list))
+
+
+@given(st.none() | st.integers(-(2**63), 2**63) | st.text(max_size=8) | st.booleans(), JSON, JSON)
+def test_a_call_keeps_its_parts(identity: object, params: object, result: object) -> None:
+    message = {"jsonrpc": "2.0", "id": identity, "method": "eth_call", "params": params}
+    assert jsonrpc.read_call(jsonrpc.parse(orjson.dumps(message))) == (
+        "eth_call",
+        params,
+        identity,
+    )
+    answer = orjson.loads(jsonrpc.result_text(identity, result))
+    assert answer == {"jsonrpc": "2.0", "id": identity, "result": result}
+
+
+@pytest.mark.parametrize(
+    ("message", "identity"),
+    [
+        (None, None),
+        (1, None),
+        ({}, None),
+        ({"jsonrpc": "2.0", "id": 1}, 1),
+        ({"jsonrpc": "1.0", "id": 2, "method": "x"}, 2),
+        ({"jsonrpc": "2.0", "id": "a", "method": ""}, "a"),
+        ({"jsonrpc": "2.0", "id": 3, "method": 7}, 3),
+        ({"jsonrpc": "2.0", "id": {}, "method": "x"}, None),
+        ({"jsonrpc": "2.0", "id": [], "method": "x"}, None),
+    ],
+)
+def test_what_is_no_call_is_refused_with_its_id(message: object, identity: object) -> None:
+    with pytest.raises(InvalidRequest, match=r"^invalid request$") as refused:
+        jsonrpc.read_call(message)
+    assert refused.value.identity == identity
+
+
+def test_a_message_without_id_is_a_notification() -> None:
+    _, params, identity = jsonrpc.read_call({"jsonrpc": "2.0", "method": "x"})
+    assert params is None
+    assert identity is NOTIFICATION
+
+
+def test_an_empty_batch_and_a_long_one_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match=r"^empty batch$"):
+        jsonrpc.check_batch([])
+    call = {"jsonrpc": "2.0", "method": "x", "id": 7}
+    jsonrpc.check_batch([call] * 1_000)
+    with pytest.raises(InvalidRequest, match=r"^batch too large$") as refused:
+        jsonrpc.check_batch([{"jsonrpc": "2.0", "method": "note"}, 5] + [call] * 999)
+    assert refused.value.identity == 7
+
+
+def test_errors_are_printed_as_geth_prints_them() -> None:
+    assert jsonrpc.error_text(None, RpcError(-32700, "parse error")) == (
+        b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"parse error"}}'
+    )
+    assert jsonrpc.error_text(1, jsonrpc.revert_error(b"\x01", "because")) == (
+        b'{"jsonrpc":"2.0","id":1,"error":'
+        b'{"code":3,"message":"execution reverted: because","data":"0x01"}}'
+    )
+    assert str(jsonrpc.method_not_found("eth_x")) == (
+        "the method eth_x does not exist/is not available"
+    )
+
+
+def test_a_subscription_event_holds_its_json_unchanged() -> None:
+    event = orjson.loads(jsonrpc.subscription_text("0x1", b'{"a":[1]}'))
+    assert event == {
+        "jsonrpc": "2.0",
+        "method": "eth_subscription",
+        "params": {"subscription": "0x1", "result": {"a": [1]}},
+    }
