@@ -269,7 +269,7 @@ def process_config(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
             "history_blocks": manifest.engine.history_blocks,
         },
         "faults": manifest.faults.enabled,
-        "network": network_info(network, {}),
+        "network_file": str(layout.info),
     }
 
 

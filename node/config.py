@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 CONFIG_BYTES_MAX: Final = 1 << 20
 """A configuration file is never longer than this."""
@@ -121,8 +121,8 @@ class NodeConfig(_Section):
     """Execution."""
     faults: bool = False
     """Whether faults may be asked for."""
-    network: dict[str, JsonValue] = {}
-    """What `devnet_info` answers, passed on as it is."""
+    network_file: Path | None = None
+    """JSON that `devnet_info` answers; read at every call, because process ids change."""
 
 
 def load_config(file: Path) -> NodeConfig:
@@ -164,6 +164,7 @@ def _resolve(config: NodeConfig, folder: Path) -> NodeConfig:
             "data_dir": folder / config.data_dir,
             "genesis_file": folder / config.genesis_file,
             "keys_file": None if config.keys_file is None else folder / config.keys_file,
+            "network_file": None if config.network_file is None else folder / config.network_file,
             "p2p": config.p2p.model_copy(update={"key_file": folder / config.p2p.key_file}),
         }
     )
