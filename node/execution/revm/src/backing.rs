@@ -29,7 +29,7 @@ impl Backing {
     pub fn add(&self, update: &Update, number: u64) -> Result<(), StoreError> {
         match self {
             Self::Memory(store) => store.add(update, number),
-            Self::Disk(store) => store.append(update, number, &[]).map(drop),
+            Self::Disk(store) => store.append(update, number),
         }
     }
 
@@ -45,7 +45,7 @@ impl Backing {
     pub fn prune(&self, live: &[B256], from: u64) -> Result<u64, StoreError> {
         match self {
             Self::Memory(store) => store.prune(live, from),
-            Self::Disk(store) => store.prune(live, from).map(|pruned| pruned.before.saturating_sub(pruned.after)),
+            Self::Disk(store) => store.prune(live, from),
         }
     }
 

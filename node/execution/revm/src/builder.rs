@@ -178,7 +178,9 @@ fn reason(error: &InvalidTransaction) -> &'static str {
         NonceTooHigh { .. } => "nonce_too_high",
         LackOfFundForMaxFee { .. } | OverflowPaymentInTransaction => "balance",
         CallerGasLimitMoreThanBlock => "block_full",
-        CallGasCostMoreThanGasLimit { .. } | GasFloorMoreThanGasLimit { .. } | TxGasLimitGreaterThanCap { .. } => "gas_limit",
+        CallGasCostMoreThanGasLimit { .. } | GasFloorMoreThanGasLimit { .. } | TxGasLimitGreaterThanCap { .. } => {
+            "gas_limit"
+        }
         GasPriceLessThanBasefee | PriorityFeeGreaterThanMaxFee => "fee",
         _ => "invalid",
     }

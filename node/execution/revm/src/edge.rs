@@ -58,7 +58,8 @@ impl Ancestors {
     /// The hash of a block; revm asks for the last 256 only.
     pub fn hash(&self, number: u64) -> std::result::Result<B256, StateError> {
         let missing = StateError::MissingBlockHash(number);
-        let place = self.parent.checked_sub(number).and_then(|back| usize::try_from(back).ok()).ok_or(missing.clone())?;
+        let place =
+            self.parent.checked_sub(number).and_then(|back| usize::try_from(back).ok()).ok_or(missing.clone())?;
         let start = place.checked_mul(32).ok_or(missing.clone())?;
         self.hashes.get(start..start + 32).map(B256::from_slice).ok_or(missing)
     }

@@ -16,7 +16,7 @@ use crate::{
     precompile::{Callable, Step},
     result::{BlockResult, bytes_list, int},
     spec::L1Spec,
-    state::{StateDb, StateError},
+    state::{StateDb, StateError, walk},
     store::{Options, Store, StoreError},
     transactions::{self, Prepared, Senders, prepare_pooled},
 };
@@ -40,8 +40,7 @@ type WithdrawalIn = (u64, u64, [u8; 20], u64);
 type AccountOut<'py> = (u64, Bound<'py, PyAny>, Bound<'py, PyBytes>, Bound<'py, PyBytes>);
 
 /// An EIP-1186 proof: account, its nodes, (value, nodes) of each slot.
-type ProofOut<'py> =
-    (AccountOut<'py>, Vec<Bound<'py, PyBytes>>, Vec<(Bound<'py, PyBytes>, Vec<Bound<'py, PyBytes>>)>);
+type ProofOut<'py> = (AccountOut<'py>, Vec<Bound<'py, PyBytes>>, Vec<(Bound<'py, PyBytes>, Vec<Bound<'py, PyBytes>>)>);
 
 /// What the class works on; RPC's files use it too.
 pub struct Engine {
@@ -92,8 +91,7 @@ impl Engine {
             step: self.step(),
             senders: Some(&self.senders),
         };
-        let mut result =
-            if witness { judge.judge_with_witness(&block, view)? } else { judge.judge(&block, view)? };
+        let mut result = if witness { judge.judge_with_witness(&block, view)? } else { judge.judge(&block, view)? };
         result.origin = Some((parent_rlp, ancestors));
         Ok(result)
     }
@@ -121,7 +119,8 @@ pub struct NativeEngine {
 impl NativeEngine {
     /// Opens a chain's states: in a folder, or in memory without one.
     #[new]
-    #[pyo3(signature = (genesis, *, path=None, portal=None, step=None, cache_mb=64))]
+    #[pyo3(signature = (genesis, *, path=None, portal=None, step=None, cache_mb=64, slack_mb=64))]
+    #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
         genesis: &[u8],
@@ -129,13 +128,14 @@ impl NativeEngine {
         portal: Option<[u8; 20]>,
         step: Option<Py<PyAny>>,
         cache_mb: usize,
+        slack_mb: u64,
     ) -> Result<Self> {
         let genesis = genesis::parse(genesis)?;
         let spec = L1Spec::new(genesis.config.clone(), portal.map(Address::from))?;
         let backing = match path {
             None => Backing::Memory(Arc::new(MemoryStore::default())),
             Some(path) => detached(py, || {
-                let options = Options { cache: cache_mb << 20, ..Default::default() };
+                let options = Options { cache: cache_mb << 20, slack: slack_mb << 20, ..Default::default() };
                 Ok(Backing::Disk(Arc::new(Store::open(&path, options)?)))
             })?,
         };
@@ -243,6 +243,12 @@ impl NativeEngine {
         detached(py, || Ok(self.engine.backing()?.prune(&live, from_number)?))
     }
 
+    /// Reads a whole state; gives the number of its nodes.
+    fn walk(&self, py: Python<'_>, root: &[u8]) -> Result<usize> {
+        let root = edge::word(root)?;
+        detached(py, || Ok(walk(&self.engine.backing()?.view(), root)?))
+    }
+
     fn flush(&self, py: Python<'_>) -> Result<()> {
         detached(py, || Ok(self.engine.backing()?.flush()?))
     }
@@ -335,7 +341,15 @@ impl NativeEngine {
         detached(py, || {
             let bytes = |items: &[PyBackedBytes]| items.iter().map(|item| Bytes::copy_from_slice(item)).collect();
             let headers: Vec<Bytes> = bytes(&headers);
-            crate::stateless::execute(&self.engine.spec, &parent, block, bytes(&nodes), bytes(&codes), &headers, self.engine.step())
+            crate::stateless::execute(
+                &self.engine.spec,
+                &parent,
+                block,
+                bytes(&nodes),
+                bytes(&codes),
+                &headers,
+                self.engine.step(),
+            )
         })
     }
 }

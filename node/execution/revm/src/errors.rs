@@ -3,11 +3,7 @@
 //! Graded by what the one who catches it may do: a bad block is its maker's fault, a state that is not kept can be
 //! asked for elsewhere, a damaged store stops the process, anything else is a bug.
 
-use crate::{
-    mpt::TrieError,
-    state::StateError,
-    store::StoreError,
-};
+use crate::{mpt::TrieError, state::StateError, store::StoreError};
 use alloy_evm::block::{BlockExecutionError, BlockValidationError};
 use pyo3::{
     PyErr,
@@ -91,9 +87,7 @@ impl From<Error> for PyErr {
                 error @ (StateError::Trie(TrieError::Missing(_))
                 | StateError::MissingBlockHash(_)
                 | StateError::Insufficient(_)),
-            ) => {
-                MissingState::new_err(error.to_string())
-            }
+            ) => MissingState::new_err(error.to_string()),
             // A node that is there and wrong is damage.
             Error::State(error) => StorageError::new_err(error.to_string()),
             Error::Fatal(message) => PyRuntimeError::new_err(message),

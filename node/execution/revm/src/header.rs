@@ -136,10 +136,12 @@ impl Following {
     /// EIP-1559, EIP-4844, EIP-7918.
     pub fn new(spec: &L1Spec, parent: &Header, timestamp: u64) -> Self {
         let base_fee = spec.is_london_active_at_block(parent.number.saturating_add(1)).then(|| {
-            parent.base_fee_per_gas.filter(|_| spec.is_london_active_at_block(parent.number)).map_or(
-                INITIAL_BASE_FEE,
-                |fee| calc_next_block_base_fee(parent.gas_used, parent.gas_limit, fee, BaseFeeParams::ethereum()),
-            )
+            parent
+                .base_fee_per_gas
+                .filter(|_| spec.is_london_active_at_block(parent.number))
+                .map_or(INITIAL_BASE_FEE, |fee| {
+                    calc_next_block_base_fee(parent.gas_used, parent.gas_limit, fee, BaseFeeParams::ethereum())
+                })
         });
         // The parameters in force at the child's time, its parent's price.
         let excess_blob_gas = spec.blob_params(timestamp).map(|params| {

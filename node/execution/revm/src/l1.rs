@@ -114,8 +114,7 @@ impl<S: Source> Open<S> {
     pub fn new(spec: Arc<L1Spec>, db: StateDb<S>, frame: Frame, step: Option<Step>) -> Result<Self> {
         let failure = db.failure();
         let state = State::builder().with_database(db).with_bundle_update().build();
-        let mut open =
-            Self { spec, frame, step, state, failure, receipts: Vec::new(), executed: Executed::default() };
+        let mut open = Self { spec, frame, step, state, failure, receipts: Vec::new(), executed: Executed::default() };
         let outcome = open.executor().apply_pre_execution_changes().map_err(Error::from);
         open.explain(outcome)?;
         Ok(open)
@@ -288,7 +287,9 @@ impl<S: Source> Open<S> {
 
 fn note_changes(bundle: &BundleState, changed: &mut BTreeMap<Address, (u64, U256)>) {
     for (address, account) in &bundle.state {
-        let pair = |info: &Option<revm::state::AccountInfo>| info.as_ref().map_or((0, U256::ZERO), |it| (it.nonce, it.balance));
+        let pair = |info: &Option<revm::state::AccountInfo>| {
+            info.as_ref().map_or((0, U256::ZERO), |it| (it.nonce, it.balance))
+        };
         let now = pair(&account.info);
         if now != pair(&account.original_info) {
             changed.insert(*address, now);

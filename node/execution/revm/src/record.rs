@@ -58,7 +58,8 @@ impl Entry {
 
 /// Encodes a block's entries.
 pub fn encode(receipts: &[ReceiptEnvelope], senders: &[Address]) -> Vec<u8> {
-    let entries: Vec<Entry> = receipts.iter().zip(senders).map(|(receipt, sender)| Entry::new(receipt, *sender)).collect();
+    let entries: Vec<Entry> =
+        receipts.iter().zip(senders).map(|(receipt, sender)| Entry::new(receipt, *sender)).collect();
     alloy_rlp::encode(&entries)
 }
 

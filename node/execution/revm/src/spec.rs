@@ -50,7 +50,9 @@ impl L1Spec {
             return Err(Error::Argument("genesis: config.amsterdamTime is a fork this engine does not know".into()));
         }
         if config.dao_fork_block.is_some_and(|_| config.dao_fork_support) {
-            return Err(Error::Argument("genesis: config.daoForkSupport moves mainnet's accounts; leave it out".into()));
+            return Err(Error::Argument(
+                "genesis: config.daoForkSupport moves mainnet's accounts; leave it out".into(),
+            ));
         }
         let merge_block = match (config.merge_netsplit_block, config.terminal_total_difficulty) {
             (Some(number), _) => Some(number),

@@ -7,7 +7,7 @@ use crate::{
 };
 use alloy_primitives::{
     Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256,
-    map::{AddressMap, B256Map},
+    map::{AddressMap, B256Map, B256Set},
 };
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use alloy_trie::EMPTY_ROOT_HASH;
@@ -148,13 +148,7 @@ impl<S: Source> StateDb<S> {
     /// The state with this root. `ancestors` answer `BLOCKHASH`.
     pub fn at(root: B256, source: S, ancestors: Ancestors) -> Self {
         let tries = Tries { accounts: Trie::at(source.root(root)), storages: AddressMap::default() };
-        Self {
-            source,
-            ancestors,
-            tries: RefCell::new(tries),
-            failure: Failure::default(),
-            oldest: Cell::new(u64::MAX),
-        }
+        Self { source, ancestors, tries: RefCell::new(tries), failure: Failure::default(), oldest: Cell::new(u64::MAX) }
     }
 
     /// Where nodes and codes come from.
@@ -331,4 +325,21 @@ pub fn below(node: &Loaded) -> Result<(Vec<Ref>, Option<StoredAccount>), TrieErr
         named.push(Ref { hash: account.storage_root, link: value.link });
     }
     Ok((named, Some(account)))
+}
+
+/// Reads every node of a state, storages and codes included; gives their number.
+pub fn walk(source: &impl Source, root: B256) -> Result<usize, StateError> {
+    let mut seen = B256Set::default();
+    let mut stack = vec![source.root(root)];
+    while let Some(at) = stack.pop() {
+        if at.hash == EMPTY_ROOT_HASH || !seen.insert(at.hash) {
+            continue;
+        }
+        let (named, account) = below(&source.node(&at)?)?;
+        stack.extend(named);
+        if let Some(hash) = account.map(|account| account.code_hash).filter(|hash| *hash != KECCAK256_EMPTY) {
+            source.code(&hash)?;
+        }
+    }
+    Ok(seen.len())
 }

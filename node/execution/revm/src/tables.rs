@@ -79,9 +79,10 @@ impl Tables {
             let get = |key: &PyBackedBytes| Ok(open.get(&key[..])?.map(|value| value.value().to_vec()));
             keys.iter().map(get).collect::<std::result::Result<Vec<Option<Vec<u8>>>, redb::Error>>()
         })?;
-        let checked = keys.iter().zip(stored).map(|(key, stored)| {
-            stored.map(|stored| self.check(table, key, &stored)).transpose()
-        });
+        let checked = keys
+            .iter()
+            .zip(stored)
+            .map(|(key, stored)| stored.map(|stored| self.check(table, key, &stored)).transpose());
         checked.collect()
     }
 

@@ -70,9 +70,9 @@ pub fn prepare(raw: Bytes, chain_id: u64, senders: Option<&Senders>) -> Result<P
         Some(sender) => sender,
         None => {
             // Enforces the low s of EIP-2; `recover_signer_unchecked` does not.
-            let sender = tx.recover_signer().map_err(|_| {
-                Refusal::new("signature", "invalid sender: invalid transaction v, r, s values")
-            })?;
+            let sender = tx
+                .recover_signer()
+                .map_err(|_| Refusal::new("signature", "invalid sender: invalid transaction v, r, s values"))?;
             if let Some(senders) = senders {
                 senders.put(hash, sender);
             }
@@ -155,4 +155,3 @@ pub fn intrinsic_gas(tx: &L1Tx, rules: SpecId) -> u64 {
 pub fn authorities(tx: &L1Tx) -> Vec<Address> {
     tx.authorization_list().iter().flat_map(|list| list.iter()).filter_map(|it| it.recover_authority().ok()).collect()
 }
-
