@@ -17,8 +17,8 @@ class PoolLimits:
     """Their raw bytes together; this bounds what a flood of large ones costs."""
     sender_executable_max: int = 4_096
     """Executable ones of one sender: a load test may send from one account."""
-    sender_queued_max: int = 256
-    """Queued ones of one sender."""
+    sender_queued_max: int = 1_024
+    """Queued ones of one sender: many connections send one account's nonces in any order."""
     transaction_bytes_max: int = 512 * 1024
     """One transaction: geth's 128 KiB is too small for batches and fault proofs."""
     transaction_gas_max: int = 1 << 24

@@ -102,6 +102,10 @@ class Pool:
         """Whether anything of a sender is here; if not, `admit` needs its account."""
         return sender in self._senders
 
+    def facts(self, sender: Address) -> AccountFacts:
+        """What the head's state says of a sender that has something here. Raises KeyError."""
+        return self._senders[sender].facts
+
     def senders(self) -> list[Address]:
         """Everybody who has a transaction here."""
         return list(self._senders)

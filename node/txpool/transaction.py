@@ -110,7 +110,18 @@ class PooledTransaction:
     added_ms: int
     """When it was admitted, milliseconds since the epoch of Unix."""
     decoded: Transaction
-    """What the engine decoded, for `to` and `value` in views."""
+    """What the engine decoded."""
+
+    @property
+    def to(self) -> Address | None:
+        """Callee; None creates a contract."""
+        callee = self.decoded.to
+        return None if callee is None else Address(callee)
+
+    @property
+    def value(self) -> int:
+        """Wei sent along."""
+        return self.decoded.value
 
     @property
     def price(self) -> tuple[int, int]:

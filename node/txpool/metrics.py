@@ -1,0 +1,45 @@
+"""What the pool counts, in the names that INTERFACE.md promises."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from node.txpool.pool import Pool
+
+
+class PoolMetrics:
+    """One process's pool."""
+
+    def __init__(self, registry: CollectorRegistry, pool: Pool) -> None:
+        transactions = Gauge(
+            "faultline_txpool_transactions",
+            "Transactions that could run now (executable) or wait for an earlier nonce (queued).",
+            ["state"],
+            registry=registry,
+        )
+        transactions.labels(state="executable").set_function(lambda: pool.executable_count)
+        transactions.labels(state="queued").set_function(lambda: pool.queued_count)
+        Gauge(
+            "faultline_txpool_bytes", "Raw bytes of all transactions.", registry=registry
+        ).set_function(lambda: pool.bytes_total)
+        self._offered: Final = Counter(
+            "faultline_txpool_offered_total",
+            "Transactions that were offered, by where from and by what became of them.",
+            ["source", "outcome"],
+            registry=registry,
+        )
+        self._gossip: Final = Counter(
+            "faultline_txpool_gossip_dropped_total",
+            "Own transactions that were not gossiped because too many were waiting.",
+            registry=registry,
+        )
+
+    def counted(self, source: str, outcome: str, number: int = 1) -> None:
+        """Transactions were offered."""
+        self._offered.labels(source=source, outcome=outcome).inc(number)
+
+    def gossip_dropped(self, number: int) -> None:
+        """Transactions were taken out of the queue for gossip."""
+        self._gossip.inc(number)

@@ -1,0 +1,447 @@
+"""The pool in a running node: one owner of the rules' state, fed by users, peers and the chain.
+
+    submit (user)    -> Intake -> Pool.admit -> journal -> answer -> outbox -> gossip every 50 ms
+    on_gossip (peer) -> Intake -> Pool.admit -> verdict
+    on_head (chain)  -> accounts of the new state -> Pool.update, dropped blocks' transactions come back
+    select (builder) -> Selection
+
+Everything that changes the pool runs without awaiting in between, so no lock is needed.
+A sender's account is read from the state of the pool's own head: the one it was last told of.
+Deliberately absent: what is admitted (pool), and the chain's choice of head.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Protocol
+
+import structlog
+import trio
+from prometheus_client import CollectorRegistry
+
+from node.errors import Rejected
+from node.eth.blocks import Block
+from node.eth.primitives import Address, Hash32
+from node.txpool import refusals
+from node.txpool.fetching import Fetcher, RequestTransactions
+from node.txpool.intake import Decoded, Intake, Overloaded, Worker, complaint
+from node.txpool.journal import Journal, open_journal
+from node.txpool.limits import PoolLimits
+from node.txpool.metrics import PoolMetrics
+from node.txpool.outbox import Outbox
+from node.txpool.pool import Added, Pool
+from node.txpool.refusals import RefusalReason, Refused
+from node.txpool.selection import Selection
+from node.txpool.transaction import AccountFacts, PooledTransaction
+from node.txpool.wire import (
+    ANSWER_BYTES_MAX,
+    decode_gossip,
+    decode_request,
+    encode_answer,
+)
+
+EMPTY_CODE_HASH: Final = bytes.fromhex(
+    "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
+)
+"""keccak-256 of nothing."""
+
+NO_HASH: Final = Hash32(bytes(32))
+"""Stands for the hash of what could not be decoded."""
+
+JOURNAL_SYNC_S: Final = 1.0
+"""A power loss may take so much of what was answered."""
+
+JOURNAL_ROTATE_BYTES: Final = 16 * 1024 * 1024
+"""A longer journal is rewritten with what is still waiting, if that halves it."""
+
+RETURNING_MAX: Final = 20_000
+"""Transactions of dropped blocks that are taken back at once; a deeper reorganisation loses the oldest."""
+
+BLAMED: Final = frozenset(
+    {
+        RefusalReason.UNDECODABLE,
+        RefusalReason.OVERSIZED,
+        RefusalReason.TIP_ABOVE_FEE,
+        RefusalReason.NONCE_MAX,
+        RefusalReason.INTRINSIC_GAS,
+        RefusalReason.NO_AUTHORISATION,
+    }
+)
+"""Refusals that depend on the transaction alone: no honest node sends it on."""
+
+_log = structlog.get_logger()
+
+
+class Account(Protocol):
+    """An account of a state."""
+
+    @property
+    def nonce(self) -> int:
+        """Its next nonce."""
+
+    @property
+    def balance(self) -> int:
+        """Wei."""
+
+    @property
+    def code_hash(self) -> bytes:
+        """keccak-256 of its code."""
+
+
+class PoolEngine(Protocol):
+    """What the pool asks of execution."""
+
+    def decode(self, transactions: Sequence[bytes]) -> Sequence[Decoded]:
+        """Decodes and recovers, in order."""
+
+    def account(self, root: bytes, address: bytes) -> Account | None:
+        """An account of a state, or None where there is none."""
+
+    def accounts(self, root: bytes, addresses: Sequence[bytes]) -> list[tuple[int, int]]:
+        """(nonce, balance in wei) of each; zeros where there is none."""
+
+    def raw_transactions(self, block: bytes) -> list[bytes]:
+        """EIP-2718 transactions of an RLP block."""
+
+
+class Clock(Protocol):
+    """Tells the time of day."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch of Unix."""
+
+
+class GossipVerdict(StrEnum):
+    """What becomes of a message; the values are p2p's."""
+
+    ACCEPT = "accept"
+    IGNORE = "ignore"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolNetwork:
+    """What the pool does on the network."""
+
+    publish: Callable[[bytes], None]
+    """Gossip a message of the transactions' topic."""
+    request: RequestTransactions
+    """Ask one peer for transactions; raises what the network raises, `failures` of it."""
+    failures: tuple[type[Exception], ...]
+    """What a request that got no answer raises."""
+    blame: Callable[[str, str], None]
+    """Score a peer down: who and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What became of a user's transaction."""
+
+    hash: Hash32
+    """Its hash; 32 zero bytes if it could not be decoded."""
+    refusal: str | None = None
+    """Why it was not taken, as geth words it."""
+
+
+ExecutableCallback = Callable[[Sequence[tuple[bytes, bytes]]], None]
+"""Told of transactions (hash, raw bytes) that became executable; must not block."""
+
+
+class PoolService:
+    """The node's transaction pool."""
+
+    def __init__(
+        self,
+        *,
+        engine: PoolEngine,
+        head: Block,
+        worker: Worker,
+        network: PoolNetwork,
+        clock: Clock,
+        registry: CollectorRegistry,
+        limits: PoolLimits | None = None,
+        journal_path: Path | None = None,
+    ) -> None:
+        self._engine = engine
+        self._root: bytes = head.header.state_root
+        self._worker = worker
+        self._clock = clock
+        self._pool = Pool(limits or PoolLimits(), block_gas_limit=head.header.gas_limit)
+        self._metrics = PoolMetrics(registry, self._pool)
+        self._intake = Intake(engine.decode, worker)
+        self._outbox = Outbox(network.publish, self._metrics.gossip_dropped)
+        self._fetcher = Fetcher(
+            request=network.request,
+            failures=network.failures,
+            blame=network.blame,
+            take=self._take_fetched,
+        )
+        self._journal_path = journal_path
+        self._journal: Journal | None = None
+        self._own: OrderedDict[Hash32, None] = OrderedDict()
+        self._listeners: list[ExecutableCallback] = []
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled; started once the journal's transactions are back. Raises OSError (the journal)."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._intake.run)
+            try:
+                await self._open_journal()
+                nursery.start_soon(self._outbox.run)
+                nursery.start_soon(self._fetcher.run)
+                nursery.start_soon(self._keep_journal)
+                task_status.started()
+                await trio.sleep_forever()
+            finally:
+                if self._journal is not None:
+                    self._journal.close()
+                    self._journal = None
+
+    def on_executable(self, callback: ExecutableCallback) -> None:
+        """Tell of every transaction that becomes executable; before `run`."""
+        self._listeners.append(callback)
+
+    # -- users
+
+    async def submit(self, raw: bytes) -> Submission:
+        """Take a transaction from a user of this node, keep it over restarts, gossip it."""
+        if len(raw) > self._pool.limits.transaction_bytes_max:
+            refusal = refusals.oversized(len(raw), self._pool.limits.transaction_bytes_max)
+            self._metrics.counted("user", refusal.reason)
+            return Submission(NO_HASH, refusal.message)
+        try:
+            decoded = (await self._intake.decode([raw]))[0]
+        except Overloaded:
+            self._metrics.counted("user", refusals.BUSY.reason)
+            return Submission(NO_HASH, refusals.BUSY.message)
+        answer = self._admit(decoded)
+        if isinstance(answer, Refused):
+            self._metrics.counted("user", answer.reason)
+            found = NO_HASH if hasattr(decoded, "code") else Hash32(decoded.hash)
+            return Submission(found, answer.message)
+        self._metrics.counted("user", "added")
+        one = answer.transaction
+        if self._journal is not None:
+            self._journal.append((one.raw,))
+            self._own[one.hash] = None
+        self._outbox.add(one.raw, one.hash)
+        self._tell(answer.executable)
+        return Submission(one.hash)
+
+    def get(self, transaction_hash: bytes) -> PooledTransaction | None:
+        """A waiting transaction."""
+        return self._pool.by_hash(transaction_hash)
+
+    def next_nonce(self, address: bytes) -> int | None:
+        """The nonce after an account's executable transactions; None where it has none here."""
+        return self._pool.pending_nonce(address)
+
+    def executable(self) -> Mapping[Address, Sequence[PooledTransaction]]:
+        """Those that could be in the next block, by sender, ascending by nonce."""
+        content = self._pool.content()
+        return {sender: one.executable for sender, one in content.items() if one.executable}
+
+    def queued(self) -> Mapping[Address, Sequence[PooledTransaction]]:
+        """Those that wait for an earlier nonce, by sender, ascending by nonce."""
+        content = self._pool.content()
+        return {sender: one.queued for sender, one in content.items() if one.queued}
+
+    def counts(self) -> tuple[int, int]:
+        """How many are executable and how many are queued."""
+        return self._pool.executable_count, self._pool.queued_count
+
+    # -- builders
+
+    def select(self, base_fee: int) -> Selection:
+        """Begin an offer to a builder whose block has this base fee, wei."""
+        return self._pool.select(base_fee)
+
+    def discard(self, transaction_hash: bytes) -> None:
+        """Remove a transaction that execution found impossible."""
+        if self._pool.drop(transaction_hash) is not None:
+            self._metrics.counted("builder", "discarded")
+
+    # -- peers
+
+    async def on_gossip(self, peer: str, message: bytes) -> GossipVerdict:
+        """Judge a message of the transactions' topic."""
+        try:
+            gossiped = decode_gossip(message)
+        except Rejected as error:
+            self._metrics.counted("peer", str(error.reason))
+            return GossipVerdict.REJECT
+        unknown = [one for one in gossiped.announced if self._pool.by_hash(one) is None]
+        self._fetcher.want(peer, unknown)
+        if not gossiped.transactions:
+            return GossipVerdict.IGNORE
+        try:
+            decoded = await self._intake.decode(gossiped.transactions)
+        except Overloaded:
+            self._metrics.counted("peer", refusals.BUSY.reason, len(gossiped.transactions))
+            return GossipVerdict.IGNORE
+        return self._judge(decoded)
+
+    async def serve(self, _peer: str, body: bytes) -> bytes:
+        """Answer a request for transactions by hash. Raises Rejected."""
+        found: list[bytes] = []
+        room = ANSWER_BYTES_MAX
+        for wanted in decode_request(body):
+            one = self._pool.by_hash(wanted)
+            if one is not None and one.size <= room:
+                found.append(one.raw)
+                room -= one.size
+        await trio.lowlevel.checkpoint()
+        return encode_answer(found)
+
+    # -- the chain
+
+    async def on_head(self, head: Block, dropped: Sequence[Block] = ()) -> None:
+        """Follow the chain to a new head; one call at a time.
+
+        `dropped` are the blocks that left the head's chain, from the old head down.
+        """
+        root = head.header.state_root
+        senders = self._pool.senders()
+        known = {sender: self._pool.facts(sender) for sender in senders}
+        facts = await self._worker.run(lambda: self._read_accounts(root, senders, known))
+        for sender in self._pool.senders():
+            if sender not in facts:
+                facts[sender] = self._read_account(root, sender)
+        self._root = root
+        now_ms = self._clock.now_ms()
+        changed = self._pool.update(facts, block_gas_limit=head.header.gas_limit, now_ms=now_ms)
+        self._pool.expire(now_ms)
+        self._tell(changed.executable)
+        if dropped:
+            await self._take_back(dropped)
+
+    # -- inside
+
+    def _admit(self, decoded: Decoded) -> Added | Refused:
+        if hasattr(decoded, "code"):
+            return Refused(RefusalReason.UNDECODABLE, complaint(decoded))
+        sender = Address(decoded.sender)
+        account = None if self._pool.knows(sender) else self._read_account(self._root, sender)
+        return self._pool.admit(decoded, account, now_ms=self._clock.now_ms())
+
+    def _judge(self, decoded: Sequence[Decoded]) -> GossipVerdict:
+        """Admit a peer's batch, unless one of it is no transaction at all."""
+        if any(hasattr(one, "code") for one in decoded):
+            self._metrics.counted("peer", RefusalReason.UNDECODABLE, len(decoded))
+            return GossipVerdict.REJECT
+        outcomes: Counter[str] = Counter()
+        executable: list[PooledTransaction] = []
+        for one in decoded:
+            answer = self._admit(one)
+            if isinstance(answer, Added):
+                executable += answer.executable
+                outcomes["added"] += 1
+            else:
+                outcomes[answer.reason] += 1
+        self._tell(executable)
+        for outcome, number in outcomes.items():
+            self._metrics.counted("peer", outcome, number)
+        if BLAMED & outcomes.keys():
+            return GossipVerdict.REJECT
+        return GossipVerdict.ACCEPT if outcomes["added"] else GossipVerdict.IGNORE
+
+    async def _take_fetched(self, raws: Sequence[bytes]) -> set[Hash32]:
+        """Admit what was fetched; gives the hashes of what arrived, and announces what was taken."""
+        try:
+            decoded = await self._intake.decode(raws)
+        except Overloaded:
+            return set()
+        arrived: set[Hash32] = set()
+        for one in decoded:
+            answer = self._admit(one)
+            if not hasattr(one, "code"):
+                arrived.add(Hash32(one.hash))
+            if isinstance(answer, Added):
+                self._metrics.counted("fetched", "added")
+                self._outbox.add(answer.transaction.raw, answer.transaction.hash)
+                self._tell(answer.executable)
+            else:
+                self._metrics.counted("fetched", answer.reason)
+        return arrived
+
+    async def _take_back(self, dropped: Sequence[Block]) -> None:
+        """Admit again what dropped blocks held, the oldest block first."""
+        raws: list[bytes] = []
+        for block in dropped:
+            raws = self._engine.raw_transactions(block.rlp) + raws
+            if len(raws) > RETURNING_MAX:
+                break
+        returning = raws[-RETURNING_MAX:]
+        decoded = await self._worker.run(lambda: self._engine.decode(returning))
+        executable: list[PooledTransaction] = []
+        for one in decoded:
+            answer = self._admit(one)
+            if isinstance(answer, Added):
+                executable += answer.executable
+        self._tell(executable)
+
+    def _read_account(self, root: bytes, address: Address) -> AccountFacts:
+        account = self._engine.account(root, address)
+        if account is None:
+            return AccountFacts(0, 0, False)
+        return AccountFacts(account.nonce, account.balance, account.code_hash != EMPTY_CODE_HASH)
+
+    def _read_accounts(
+        self, root: bytes, senders: Sequence[Address], known: Mapping[Address, AccountFacts]
+    ) -> dict[Address, AccountFacts]:
+        """Read all senders at once; code comes and goes with a nonce, so it is read only where that moved."""
+        facts: dict[Address, AccountFacts] = {}
+        for sender, (nonce, balance) in zip(
+            senders, self._engine.accounts(root, senders), strict=True
+        ):
+            old = known[sender]
+            if nonce != old.nonce:
+                facts[sender] = self._read_account(root, sender)
+            else:
+                facts[sender] = AccountFacts(nonce, balance, old.has_code)
+        return facts
+
+    def _tell(self, executable: Sequence[PooledTransaction]) -> None:
+        if executable:
+            told = [(one.hash, one.raw) for one in executable]
+            for listener in self._listeners:
+                listener(told)
+
+    # -- the journal
+
+    async def _open_journal(self) -> None:
+        if self._journal_path is None:
+            return
+        journal, raws, cut = open_journal(self._journal_path)
+        if cut:
+            _log.warning("txpool_journal_cut", file=str(self._journal_path), bytes=cut)
+        self._journal = journal
+        decoded = await self._worker.run(lambda: self._engine.decode(raws)) if raws else ()
+        for one in decoded:
+            answer = self._admit(one)
+            if isinstance(answer, Added):
+                self._own[answer.transaction.hash] = None
+                self._outbox.add(answer.transaction.raw, answer.transaction.hash)
+                self._tell(answer.executable)
+        _log.info("txpool_journal_read", transactions=len(raws), kept=len(self._own))
+        self._rotate(journal)
+
+    async def _keep_journal(self) -> None:
+        while True:
+            await trio.sleep(JOURNAL_SYNC_S)
+            journal = self._journal
+            if journal is None:
+                return
+            if journal.size > JOURNAL_ROTATE_BYTES:
+                self._rotate(journal)
+            await self._worker.run(journal.sync)
+
+    def _rotate(self, journal: Journal) -> None:
+        waiting = [one for own in self._own if (one := self._pool.by_hash(own)) is not None]
+        if 2 * sum(one.size for one in waiting) < journal.size:
+            journal.rotate(one.raw for one in waiting)
+        self._own = OrderedDict((one.hash, None) for one in waiting)
