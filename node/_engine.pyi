@@ -127,6 +127,7 @@ class NativeEngine:
         gas_cap: int,
         state_overrides: bytes | None = None,
         block_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> tuple[str, bytes, int]: ...
     def estimate_gas(
         self,
@@ -138,6 +139,7 @@ class NativeEngine:
         gas_cap: int,
         state_overrides: bytes | None = None,
         block_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> tuple[str, bytes, int]: ...
     def access_list(
         self,
@@ -148,15 +150,37 @@ class NativeEngine:
         *,
         gas_cap: int,
         state_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> bytes: ...
     def trace_block(
-        self, parent_root: bytes, block: bytes, ancestors: bytes, options: bytes
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        options: bytes,
+        *,
+        deadline_us: int | None = None,
     ) -> bytes: ...
     def trace_transaction(
-        self, parent_root: bytes, block: bytes, ancestors: bytes, index: int, options: bytes
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        index: int,
+        options: bytes,
+        *,
+        deadline_us: int | None = None,
     ) -> bytes: ...
     def trace_call(
-        self, root: bytes, header: bytes, ancestors: bytes, call: bytes, options: bytes
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        options: bytes,
+        *,
+        gas_cap: int = 50_000_000,
+        deadline_us: int | None = None,
     ) -> bytes: ...
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes: ...
     def block_json(self, block: bytes, receipts: bytes, *, full: bool) -> bytes: ...

@@ -206,6 +206,7 @@ class RevmEngine:
         gas_cap: int,
         state_overrides: bytes | None = None,
         block_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> CallResult:
         """`eth_call`."""
         answer = self._native.call(
@@ -216,6 +217,7 @@ class RevmEngine:
             gas_cap=gas_cap,
             state_overrides=state_overrides,
             block_overrides=block_overrides,
+            deadline_us=deadline_us,
         )
         return CallResult(*answer)
 
@@ -229,6 +231,7 @@ class RevmEngine:
         gas_cap: int,
         state_overrides: bytes | None = None,
         block_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> CallResult:
         """`eth_estimateGas`."""
         answer = self._native.estimate_gas(
@@ -239,6 +242,7 @@ class RevmEngine:
             gas_cap=gas_cap,
             state_overrides=state_overrides,
             block_overrides=block_overrides,
+            deadline_us=deadline_us,
         )
         return CallResult(*answer)
 
@@ -251,29 +255,63 @@ class RevmEngine:
         *,
         gas_cap: int,
         state_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> bytes:
         """`eth_createAccessList`."""
         return self._native.access_list(
-            root, header, ancestors, call, gas_cap=gas_cap, state_overrides=state_overrides
+            root,
+            header,
+            ancestors,
+            call,
+            gas_cap=gas_cap,
+            state_overrides=state_overrides,
+            deadline_us=deadline_us,
         )
 
     def trace_block(
-        self, parent_root: bytes, block: bytes, ancestors: bytes, options: bytes
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        options: bytes,
+        *,
+        deadline_us: int | None = None,
     ) -> bytes:
         """`debug_traceBlockBy*`."""
-        return self._native.trace_block(parent_root, block, ancestors, options)
+        return self._native.trace_block(
+            parent_root, block, ancestors, options, deadline_us=deadline_us
+        )
 
     def trace_transaction(
-        self, parent_root: bytes, block: bytes, ancestors: bytes, index: int, options: bytes
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        index: int,
+        options: bytes,
+        *,
+        deadline_us: int | None = None,
     ) -> bytes:
         """`debug_traceTransaction`."""
-        return self._native.trace_transaction(parent_root, block, ancestors, index, options)
+        return self._native.trace_transaction(
+            parent_root, block, ancestors, index, options, deadline_us=deadline_us
+        )
 
     def trace_call(
-        self, root: bytes, header: bytes, ancestors: bytes, call: bytes, options: bytes
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        options: bytes,
+        *,
+        gas_cap: int = 50_000_000,
+        deadline_us: int | None = None,
     ) -> bytes:
         """`debug_traceCall`."""
-        return self._native.trace_call(root, header, ancestors, call, options)
+        return self._native.trace_call(
+            root, header, ancestors, call, options, gas_cap=gas_cap, deadline_us=deadline_us
+        )
 
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
         """`debug_executionWitness` without its headers."""

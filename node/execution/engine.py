@@ -228,7 +228,7 @@ class CallResult:
     status: str
     """success, revert or halt."""
     output: bytes
-    """Return or revert data; the reason's name, ASCII, for halt."""
+    """Return or revert data; geth's words for what was wrong, UTF-8, for halt."""
     gas_used: int
     """Gas it used, refunds taken off."""
 
@@ -307,6 +307,10 @@ class Engine(Protocol):
         """An EIP-1186 proof."""
 
     # -- simulations: `call` is the JSON of a transaction call object as wallets send it
+    #
+    # All of them raise InvalidCall (code -32602 names the field that has the wrong shape) and, once they have run for
+    # `deadline_us`, TimeoutError: nothing of a run that was given up is kept, so one who cannot wait asks with a short
+    # deadline in place and then again, from a worker thread, with a long one.
 
     def call(
         self,
@@ -318,8 +322,9 @@ class Engine(Protocol):
         gas_cap: int,
         state_overrides: bytes | None = None,
         block_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> CallResult:
-        """`eth_call`. Raises InvalidCall for what geth refuses before running (message as geth's)."""
+        """`eth_call`; InvalidCall is what geth refuses before it runs, in its words."""
 
     def estimate_gas(
         self,
@@ -331,6 +336,7 @@ class Engine(Protocol):
         gas_cap: int,
         state_overrides: bytes | None = None,
         block_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> CallResult:
         """`eth_estimateGas`: `gas_used` is the estimate; revert or halt as the call itself ends."""
 
@@ -343,21 +349,43 @@ class Engine(Protocol):
         *,
         gas_cap: int,
         state_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> bytes:
         """`eth_createAccessList`: the answer's JSON object."""
 
     def trace_block(
-        self, parent_root: bytes, block: bytes, ancestors: bytes, options: bytes
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        options: bytes,
+        *,
+        deadline_us: int | None = None,
     ) -> bytes:
         """`debug_traceBlockBy*`: the answer's JSON list."""
 
     def trace_transaction(
-        self, parent_root: bytes, block: bytes, ancestors: bytes, index: int, options: bytes
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        index: int,
+        options: bytes,
+        *,
+        deadline_us: int | None = None,
     ) -> bytes:
         """`debug_traceTransaction`: the answer's JSON."""
 
     def trace_call(
-        self, root: bytes, header: bytes, ancestors: bytes, call: bytes, options: bytes
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        options: bytes,
+        *,
+        gas_cap: int = 50_000_000,
+        deadline_us: int | None = None,
     ) -> bytes:
         """`debug_traceCall`: the answer's JSON; overrides stand in `options`, as geth has them."""
 

@@ -10,24 +10,31 @@
 //! Every method releases the interpreter for all of its work; only `precompile` takes it back, for one call. No lock is
 //! held across execution. Deliberately absent: consensus, the clock, the network.
 
+mod access_list;
+mod arguments;
 mod backing;
 mod block;
 mod builder;
+mod calls;
 mod edge;
 mod engine;
 mod errors;
 mod genesis;
 mod header;
+mod hex;
 mod import;
 mod json;
 mod l1;
 mod memory;
 mod mpt;
+mod outcome;
+mod overrides;
 mod precompile;
 mod receipts;
 mod record;
 mod render;
 mod result;
+mod scene;
 mod signatures;
 mod spec;
 mod state;
@@ -35,6 +42,7 @@ mod stateless;
 mod store;
 mod tables;
 mod transactions;
+mod watch;
 mod witness;
 
 use pyo3::{prelude::*, pybacked::PyBackedBytes};

@@ -1,0 +1,328 @@
+//! What a simulation runs in: a watched state with its overrides, the environment of its block, and the checks that
+//! geth makes before it runs a message (`core/state_transition.go`: preCheck, buyGas, IntrinsicGas, FloorDataGas).
+
+use crate::{
+    arguments::Message,
+    edge::{self, Ancestors},
+    engine::Engine,
+    errors::{Error, Result},
+    overrides::{self, BlockArguments, StateArguments},
+    precompile::Step,
+    spec::Chain,
+    state::Failure,
+    watch::{self, Stop, Watch, Watched},
+};
+use alloy_consensus::Header;
+use alloy_eips::eip4844::{DATA_GAS_PER_BLOB, VERSIONED_HASH_VERSION_KZG};
+use alloy_evm::{
+    Evm,
+    eth::{EthEvm, EthEvmBuilder, EthEvmContext},
+    precompiles::PrecompilesMap,
+};
+use alloy_primitives::{Address, B256, TxKind, U256};
+use pyo3::exceptions::PyTimeoutError;
+use revm::{
+    Database, Inspector,
+    context::{TxEnv, either::Either, result::ResultAndState},
+    context_interface::cfg::gas::calculate_initial_tx_gas,
+    database::State,
+    precompile::{PrecompileSpecId, Precompiles},
+    primitives::{eip3860, hardfork::SpecId},
+    state::AccountInfo,
+};
+use std::{
+    fmt::Display,
+    time::{Duration, Instant},
+};
+
+/// An EVM of a simulation.
+pub type Machine<I> = EthEvm<Watched, I, PrecompilesMap>;
+
+/// EIP-7594: most blobs of one transaction.
+const BLOBS_MAX: usize = 6;
+
+/// Where a simulation looks: every part is the caller's.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    pub root: B256,
+    /// RLP of the header whose environment counts.
+    pub header: &'a [u8],
+    /// Hashes, the parent's first.
+    pub ancestors: &'a [u8],
+    /// How long it may take.
+    pub patience: Option<Duration>,
+}
+
+impl<'a> Place<'a> {
+    /// From the arguments of a method.
+    pub fn new(root: &[u8], header: &'a [u8], ancestors: &'a [u8], deadline_us: Option<u64>) -> Result<Self> {
+        Ok(Self { root: edge::word(root)?, header, ancestors, patience: deadline_us.map(Duration::from_micros) })
+    }
+}
+
+/// Why a message is not run.
+#[derive(Debug)]
+pub enum Refusal {
+    /// More gas would help.
+    IntrinsicGas(String),
+    /// Nothing helps.
+    Message(String),
+}
+
+impl Refusal {
+    /// geth's words.
+    pub fn words(self) -> String {
+        let (Self::IntrinsicGas(words) | Self::Message(words)) = self;
+        words
+    }
+}
+
+/// See the module.
+pub struct Scene<I> {
+    pub header: Header,
+    pub chain_id: u64,
+    pub evm: Machine<I>,
+    failure: Failure,
+    step: Option<Step>,
+    patience: Option<Duration>,
+}
+
+impl<I: Inspector<EthEvmContext<Watched>>> Scene<I> {
+    /// Opens a state, with its overrides. The inspector is idle until `Evm::enable_inspector`.
+    pub fn open(
+        engine: &Engine,
+        place: Place<'_>,
+        accounts: Option<StateArguments>,
+        block: Option<BlockArguments>,
+        inspector: I,
+    ) -> Result<Self> {
+        let mut header = edge::header(place.header)?;
+        let ancestors = Ancestors::new(header.number.saturating_sub(1), place.ancestors)?;
+        let db = engine.state(place.root, ancestors)?;
+        let failure = db.failure();
+        let deadline = place.patience.map(|patience| Instant::now() + patience);
+        let mut db = Watched {
+            state: State::builder().with_database(db).build(),
+            watch: Watch::new(deadline),
+            number: header.number,
+        };
+        let block = block.unwrap_or_default();
+        block.apply(&mut header)?;
+        let mut env = engine.spec.env(&header);
+        block.apply_to_environment(&mut env.block_env)?;
+        let mut precompiles =
+            PrecompilesMap::from_static(Precompiles::new(PrecompileSpecId::from_spec_id(env.cfg_env.spec)));
+        let step = engine.step();
+        if let Some(step) = &step {
+            step.install(&mut precompiles);
+        }
+        if let Some(accounts) = accounts {
+            let outcome = overrides::apply(accounts, &mut db, &mut precompiles);
+            outcome.map_err(|error| failure.get().map_or(error, |failure| failure.clone().into()))?;
+        }
+        let builder = EthEvmBuilder::new(db, env).precompiles(precompiles).inspector(inspector);
+        let mut inner = builder.build().into_inner();
+        watch::install(&mut inner.instruction);
+        let evm = EthEvm::new(inner, false);
+        Ok(Self { header, chain_id: engine.spec.chain_id, evm, failure, step, patience: place.patience })
+    }
+
+    /// Turns off what is checked here or not at all for a call that nobody has signed.
+    pub fn relax(&mut self, message: &Message) {
+        let context = self.evm.ctx_mut();
+        context.cfg.disable_nonce_check = true;
+        context.cfg.disable_eip3607 = true; // the sender may be a contract
+        context.cfg.disable_base_fee = true;
+        context.cfg.disable_block_gas_limit = true;
+        context.cfg.tx_gas_limit_cap = Some(u64::MAX); // EIP-7825 is for transactions
+        if message.gas_price.is_zero() {
+            context.block.basefee = 0;
+        }
+        if message.blob_fee_cap == Some(U256::ZERO)
+            && let Some(blob) = &mut context.block.blob_excess_gas_and_price
+        {
+            blob.blob_gasprice = 0;
+        }
+    }
+
+    /// The message as revm takes it.
+    pub fn transaction(&self, message: &Message) -> Result<TxEnv> {
+        let price = |price: U256| {
+            u128::try_from(price)
+                .map_err(|_| Error::call(format_args!("a price above 2^128 wei cannot be paid: {price}")))
+        };
+        let rules = self.rules();
+        let kind = match message {
+            Message { authorizations: Some(_), .. } => 4,
+            Message { blob_hashes: Some(_), .. } => 3,
+            _ if rules.is_enabled_in(SpecId::LONDON) => 2,
+            _ => u8::from(rules.is_enabled_in(SpecId::BERLIN)),
+        };
+        let authorizations = message.authorizations.clone().unwrap_or_default();
+        Ok(TxEnv {
+            tx_type: kind,
+            caller: message.from,
+            gas_limit: message.gas,
+            gas_price: price(message.fee_cap)?,
+            kind: message.to.map_or(TxKind::Create, TxKind::Call),
+            value: message.value,
+            data: message.data.clone(),
+            nonce: 0,
+            chain_id: Some(self.chain_id),
+            access_list: message.access_list.clone(),
+            gas_priority_fee: if kind >= 2 { Some(price(message.tip_cap)?) } else { None },
+            blob_hashes: message.blob_hashes.clone().unwrap_or_default(),
+            max_fee_per_blob_gas: price(message.blob_fee_cap.unwrap_or_default())?,
+            authorization_list: authorizations.into_iter().map(Either::Left).collect(),
+        })
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> SpecId {
+        self.evm.ctx().cfg.spec
+    }
+
+    /// An account; read once, then cached.
+    pub fn account(&mut self, address: Address) -> Result<AccountInfo> {
+        let account = self.evm.db_mut().basic(address).map_err(|error| self.explain(error))?;
+        Ok(account.unwrap_or_default())
+    }
+
+    /// geth's checks, in its order and words.
+    pub fn check(&mut self, message: &Message) -> Result<std::result::Result<(), Refusal>> {
+        if let Err(words) = self.check_fees(message).and_then(|()| self.check_shape(message)) {
+            return Ok(Err(Refusal::Message(words)));
+        }
+        let balance = self.account(message.from)?.balance;
+        if let Err(words) = check_funds(message, balance) {
+            return Ok(Err(Refusal::Message(words)));
+        }
+        Ok(self.check_gas(message))
+    }
+
+    fn check_fees(&self, message: &Message) -> std::result::Result<(), String> {
+        let block = &self.evm.ctx().block;
+        let Message { from, fee_cap, tip_cap, .. } = message;
+        if self.rules().is_enabled_in(SpecId::LONDON) && !(fee_cap.is_zero() && tip_cap.is_zero()) {
+            if fee_cap < tip_cap {
+                return Err(format!(
+                    "max priority fee per gas higher than max fee per gas: address {from}, \
+                     maxPriorityFeePerGas: {tip_cap}, maxFeePerGas: {fee_cap}"
+                ));
+            }
+            if *fee_cap < U256::from(block.basefee) {
+                let base_fee = block.basefee;
+                return Err(format!(
+                    "max fee per gas less than block base fee: address {from}, \
+                     maxFeePerGas: {fee_cap}, baseFee: {base_fee}"
+                ));
+            }
+        }
+        let price = block.blob_excess_gas_and_price.map_or(0, |blob| blob.blob_gasprice);
+        match (&message.blob_hashes, message.blob_fee_cap) {
+            (Some(hashes), Some(cap)) if !hashes.is_empty() && cap < U256::from(price) && !cap.is_zero() => {
+                Err(format!(
+                    "max fee per blob gas less than block blob gas fee: address {from} \
+                     blobGasFeeCap: {cap}, blobBaseFee: {price}"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_shape(&self, message: &Message) -> std::result::Result<(), String> {
+        if let Some(hashes) = &message.blob_hashes {
+            if message.to.is_none() {
+                return Err("blob transaction of type create".into());
+            }
+            if hashes.is_empty() {
+                return Err("blob transaction missing blob hashes".into());
+            }
+            if self.rules().is_enabled_in(SpecId::OSAKA) && hashes.len() > BLOBS_MAX {
+                return Err("blob transaction has too many blobs".into());
+            }
+            if let Some(place) = hashes.iter().position(|hash| hash[0] != VERSIONED_HASH_VERSION_KZG) {
+                return Err(format!("blob {place} has invalid hash version"));
+            }
+        }
+        if let Some(authorizations) = &message.authorizations {
+            let from = message.from;
+            if message.to.is_none() {
+                return Err(format!("EIP-7702 transaction cannot be used to create contract (sender {from})"));
+            }
+            if authorizations.is_empty() {
+                return Err(format!("EIP-7702 transaction with empty auth list (sender {from})"));
+            }
+        }
+        let (size, limit) = (message.data.len(), eip3860::MAX_INITCODE_SIZE);
+        if message.to.is_none() && self.rules().is_enabled_in(SpecId::SHANGHAI) && size > limit {
+            return Err(format!("max initcode size exceeded: code size {size} limit {limit}"));
+        }
+        Ok(())
+    }
+
+    fn check_gas(&self, message: &Message) -> std::result::Result<(), Refusal> {
+        let want = calculate_initial_tx_gas(
+            self.rules(),
+            &message.data,
+            message.to.is_none(),
+            message.access_list.len() as u64,
+            message.access_list.storage_keys_count() as u64,
+            message.authorizations.as_ref().map_or(0, Vec::len) as u64,
+        );
+        let have = message.gas;
+        if have < want.initial_total_gas {
+            let want = want.initial_total_gas;
+            return Err(Refusal::IntrinsicGas(format!("intrinsic gas too low: have {have}, want {want}")));
+        }
+        if self.rules().is_enabled_in(SpecId::PRAGUE) && have < want.floor_gas {
+            let words = format!("insufficient gas for floor data gas cost: have {have}, want {}", want.floor_gas);
+            return Err(Refusal::Message(words));
+        }
+        Ok(())
+    }
+
+    /// Runs a checked message; its changes are given, not kept.
+    pub fn run(&mut self, transaction: TxEnv) -> Result<ResultAndState> {
+        let outcome = self.evm.transact(transaction);
+        match self.evm.db().watch.stopped() {
+            Some(Stop::Deadline) => {
+                let patience = self.patience.unwrap_or_default();
+                let message = format!("execution aborted (timeout = {patience:?})");
+                return Err(Error::Python(PyTimeoutError::new_err(message)));
+            }
+            Some(Stop::Size) => return Err(Error::call("the answer exceeds its largest size")),
+            None => {}
+        }
+        outcome.map_err(|error| self.explain(error))
+    }
+
+    /// The true cause of an error: a read that failed, or the exception of the precompile's callable.
+    fn explain(&self, error: impl Display) -> Error {
+        match (self.failure.get(), &self.step) {
+            (Some(failure), _) => failure.clone().into(),
+            (None, Some(step)) => step.explain(Error::call(error)),
+            (None, None) => Error::call(error),
+        }
+    }
+}
+
+/// geth's `buyGas`: the sender must own what the message may cost at most.
+fn check_funds(message: &Message, have: U256) -> std::result::Result<(), String> {
+    let from = message.from;
+    let blobs = message.blob_hashes.as_ref().map_or(0, Vec::len) as u64;
+    let want = U256::from(message.gas)
+        .checked_mul(message.fee_cap)
+        .and_then(|gas| gas.checked_add(message.value))
+        .zip(U256::from(blobs * DATA_GAS_PER_BLOB).checked_mul(message.blob_fee_cap.unwrap_or_default()))
+        .and_then(|(gas, blobs)| gas.checked_add(blobs));
+    match want {
+        Some(want) if have >= want => Ok(()),
+        Some(want) => {
+            Err(format!("insufficient funds for gas * price + value: address {from} have {have} want {want}"))
+        }
+        None => {
+            Err(format!("insufficient funds for gas * price + value: address {from} required balance exceeds 256 bits"))
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The state that simulations run on, watched: a hostile call stops at its deadline, a trace at its size.
+//!
+//! No loop and no recursion goes on without a jump, a call or a creation, so these instructions ask the watch first;
+//! once it has run out every frame halts at its next one. The clock is read at every 32nd question: with nothing else
+//! to do between two of them, that is every few microseconds.
+//! Deliberately absent: a second thread. Execution is deterministic, so one who has waited long enough gives up and
+//! asks again, from where waiting harms nobody.
+
+use crate::{
+    backing::View,
+    state::{StateDb, StateError},
+};
+use alloy_evm::eth::EthEvmContext;
+use alloy_primitives::{Address, B256, U256, map::AddressMap};
+use revm::{
+    Database, DatabaseCommit, DatabaseRef,
+    bytecode::{Bytecode, opcode},
+    context_interface::ContextTr,
+    database::State,
+    database_interface::bal::EvmDatabaseError,
+    handler::instructions::EthInstructions,
+    interpreter::{
+        Instruction, InstructionContext, InstructionResult,
+        instructions::{contract, control},
+        interpreter::EthInterpreter,
+    },
+    state::{Account, AccountInfo},
+};
+use std::time::Instant;
+
+/// Questions between two looks at the clock.
+const INTERVAL: u32 = 32;
+
+/// Why a run was stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Its time is over.
+    Deadline,
+    /// What it would answer is too large.
+    Size,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Watch {
+    deadline: Option<Instant>,
+    countdown: u32,
+    stopped: Option<Stop>,
+}
+
+impl Watch {
+    /// Stops at a time, if ever.
+    pub fn new(deadline: Option<Instant>) -> Self {
+        Self { deadline, countdown: INTERVAL, stopped: None }
+    }
+
+    /// Stops the run.
+    pub fn stop(&mut self, why: Stop) {
+        self.stopped.get_or_insert(why);
+    }
+
+    /// Why the run was stopped, if it was.
+    pub fn stopped(&self) -> Option<Stop> {
+        self.stopped
+    }
+
+    /// Whether the run must stop.
+    fn over(&mut self) -> bool {
+        self.countdown -= 1;
+        if self.countdown == 0 {
+            self.countdown = INTERVAL;
+            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                self.stop(Stop::Deadline);
+            }
+        }
+        self.stopped.is_some()
+    }
+}
+
+/// A read that failed, as revm's cache gives it.
+pub type ReadError = EvmDatabaseError<StateError>;
+
+/// A state under a watch. Overrides and a run's changes stay in its cache: nothing is ever stored.
+#[derive(Debug)]
+pub struct Watched {
+    pub state: State<StateDb<View>>,
+    pub watch: Watch,
+    /// The number of the block that the state's ancestors belong to; from here on hashes are zero, as geth's are when
+    /// an override moves a call ahead.
+    pub number: u64,
+}
+
+impl Database for Watched {
+    type Error = ReadError;
+
+    fn basic(&mut self, address: Address) -> Result<Option<AccountInfo>, ReadError> {
+        self.state.basic(address)
+    }
+    fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ReadError> {
+        self.state.code_by_hash(hash)
+    }
+    fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ReadError> {
+        self.state.storage(address, slot)
+    }
+    fn block_hash(&mut self, number: u64) -> Result<B256, ReadError> {
+        if number >= self.number { Ok(B256::ZERO) } else { self.state.block_hash(number) }
+    }
+}
+
+impl DatabaseRef for Watched {
+    type Error = ReadError;
+
+    fn basic_ref(&self, address: Address) -> Result<Option<AccountInfo>, ReadError> {
+        self.state.basic_ref(address)
+    }
+    fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, ReadError> {
+        self.state.code_by_hash_ref(hash)
+    }
+    fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, ReadError> {
+        self.state.storage_ref(address, slot)
+    }
+    fn block_hash_ref(&self, number: u64) -> Result<B256, ReadError> {
+        if number >= self.number { Ok(B256::ZERO) } else { self.state.block_hash_ref(number) }
+    }
+}
+
+impl DatabaseCommit for Watched {
+    fn commit(&mut self, changes: AddressMap<Account>) {
+        self.state.commit(changes);
+    }
+}
+
+type Context<'a> = InstructionContext<'a, EthEvmContext<Watched>, EthInterpreter>;
+
+/// An instruction that asks the watch before it does its work.
+macro_rules! watched {
+    ($work:expr) => {{
+        fn instruction(context: Context<'_>) {
+            if context.host.db_mut().watch.over() {
+                context.interpreter.halt(InstructionResult::OutOfGas);
+            } else {
+                $work(context);
+            }
+        }
+        instruction
+    }};
+}
+
+/// Puts the watch into an EVM's instructions; what they cost stays.
+pub fn install(instructions: &mut EthInstructions<EthInterpreter, EthEvmContext<Watched>>) {
+    let watched: [(u8, fn(Context<'_>)); 8] = [
+        (opcode::JUMP, watched!(control::jump)),
+        (opcode::JUMPI, watched!(control::jumpi)),
+        (opcode::CALL, watched!(contract::call)),
+        (opcode::CALLCODE, watched!(contract::call_code)),
+        (opcode::DELEGATECALL, watched!(contract::delegate_call)),
+        (opcode::STATICCALL, watched!(contract::static_call)),
+        (opcode::CREATE, watched!(contract::create::<_, false, _>)),
+        (opcode::CREATE2, watched!(contract::create::<_, true, _>)),
+    ];
+    for (opcode, work) in watched {
+        let gas = instructions.instruction_table[usize::from(opcode)].static_gas();
+        instructions.insert_instruction(opcode, Instruction::new(work, gas));
+    }
+}
