@@ -1,0 +1,1 @@
+"""The commands of `faultline`, a few to a module; each module names its own in COMMANDS."""

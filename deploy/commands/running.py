@@ -1,0 +1,178 @@
+"""Commands that speak to the supervisor of a running devnet: down, status, processes."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import click
+import trio
+from pydantic import JsonValue
+
+from deploy.commands.options import (
+    CommandFailed,
+    data_option,
+    json_option,
+    layout_of,
+    print_json,
+)
+from deploy.control import Action, NotRunning, Refused, Request, ask, is_running
+from deploy.layout import Layout
+from deploy.network import Network, NetworkError, load_network
+from deploy.observation import Observation, observe
+
+ANSWER_DEADLINE_S: Final = 15.0
+"""The supervisor answers by then; stopping everything takes it 3 s."""
+
+GONE_DEADLINE_S: Final = 10.0
+"""A supervisor that was told to stop is gone by then."""
+
+
+@click.command("down")
+@data_option
+def down(data: Path | None) -> None:
+    """Stop a running devnet; its data stays, and `faultline up` continues it."""
+    layout = layout_of(data)
+    asked(layout, "down")
+    trio.run(_wait_until_gone, layout)
+    click.echo(f"Stopped; the data stays in {layout.data}.")
+
+
+async def _wait_until_gone(layout: Layout) -> None:
+    with trio.move_on_after(GONE_DEADLINE_S):
+        while is_running(layout):  # noqa: ASYNC110  # a lock of another process has no event
+            await trio.sleep(0.02)
+        return
+    raise CommandFailed("the processes have stopped, but their supervisor still runs")
+
+
+@click.command("status")
+@data_option
+@json_option
+def status(data: Path | None, *, as_json: bool) -> int:
+    """Show the processes, their heads, finality and peers; exit code 1 when nothing runs."""
+    layout = layout_of(data)
+    network = loaded(layout)
+    try:
+        answer = ask(layout, Request(action="status"), deadline_s=ANSWER_DEADLINE_S)
+    except NotRunning as error:
+        if as_json:
+            print_json({**_heading(network), "running": False, "processes": []})
+            return 1
+        raise CommandFailed(f"{error}; `faultline up` starts it") from error
+    except Refused as error:
+        raise CommandFailed(str(error)) from error
+    rows = _observed(network, answer)
+    if as_json:
+        print_json({**_heading(network), "running": True, "processes": rows})
+    else:
+        click.echo(_table(network, rows))
+    return 0
+
+
+def _heading(network: Network) -> dict[str, JsonValue]:
+    manifest = network.manifest.network
+    return {"name": manifest.name, "profile": manifest.profile, "data": str(network.layout.data)}
+
+
+def _observed(network: Network, answer: JsonValue) -> list[dict[str, JsonValue]]:
+    """What the supervisor knows of each process, and what the process says itself."""
+    assert isinstance(answer, dict)
+    processes = answer["processes"]
+    assert isinstance(processes, list)
+    plans = {plan.name: plan for plan in network.processes()}
+    with ThreadPoolExecutor(max_workers=len(plans)) as pool:
+        seen = list(
+            pool.map(
+                lambda plan: observe(network.rpc_url(plan), network.metrics_url(plan)),
+                plans.values(),
+            )
+        )
+    observations = dict(zip(plans, seen, strict=True))
+    rows = []
+    for process in processes:
+        assert isinstance(process, dict)
+        name = str(process["name"])
+        rows.append(
+            {
+                **process,
+                **_camel(observations[name]),
+                "rpc": network.rpc_url(plans[name]),
+                "metrics": f"{network.metrics_url(plans[name])}/metrics",
+            }
+        )
+    return rows
+
+
+def _camel(observation: Observation) -> dict[str, JsonValue]:
+    fields = asdict(observation)
+    fields["headTimestamp"] = fields.pop("head_timestamp")
+    return fields
+
+
+def _table(network: Network, rows: list[dict[str, JsonValue]]) -> str:
+    lines = [f"{network.manifest.network.name} in {network.layout.data}"]
+    headings = ("process", "state", "pid", "head", "safe", "finalized", "peers", "restarts", "rpc")
+    lines.append(_row(headings))
+    for row in rows:
+        state = row["state"]
+        if state == "running":
+            state = "ready" if row["ready"] else "not ready"
+        shown = [row["name"], state, *(row[heading] for heading in headings[2:])]
+        lines.append(_row(["-" if value is None else str(value) for value in shown]))
+        if row["reason"]:
+            lines.append(f"    {row['reason']}")
+    return "\n".join(lines)
+
+
+def _row(cells: list[str] | tuple[str, ...]) -> str:
+    widths = (14, 10, 8, 8, 8, 9, 5, 8, 0)
+    return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+
+@click.group("processes")
+def processes() -> None:
+    """Stop, start, restart or kill one process of a running devnet."""
+
+
+def _process_command(action: Action, help_text: str, done: str) -> click.Command:
+    def run(name: str, data: Path | None) -> None:
+        asked(layout_of(data), action, name)
+        click.echo(f"{name}: {done}.")
+
+    run.__doc__ = help_text
+    command = click.argument("name")(data_option(run))
+    return processes.command(action)(command)
+
+
+_process_command("stop", "Stop a process cleanly; it stays down until it is started.", "stopped")
+_process_command("start", "Start a process that does not run.", "starting")
+_process_command("restart", "Stop a process cleanly, then start it.", "starting again")
+_process_command(
+    "kill",
+    "End a process as a crash would, with no chance to clean up; it stays down until it is started.",
+    "killed",
+)
+
+
+def loaded(layout: Layout) -> Network:
+    """The network of a data folder. Raises CommandFailed."""
+    try:
+        return load_network(layout)
+    except NetworkError as error:
+        raise CommandFailed(str(error)) from error
+
+
+def asked(layout: Layout, action: Action, process: str = "") -> JsonValue:
+    """Ask the supervisor. Raises CommandFailed."""
+    try:
+        request = Request(action=action, process=process)
+        return ask(layout, request, deadline_s=ANSWER_DEADLINE_S)
+    except (NotRunning, Refused) as error:
+        raise CommandFailed(str(error)) from error
+
+
+COMMANDS: Final = {"down": down, "status": status, "processes": processes}
+"""What this module holds."""
