@@ -15,6 +15,9 @@ from collections.abc import Mapping, Sequence
 from node.consensus.state import ConsensusState
 from node.eth.primitives import Hash32, Slot
 
+MAX_DROPPED = 4_096
+"""Settled blocks that are remembered by hash: two hours of 2 s slots."""
+
 
 class Stretch:
     """A run of blocks of which each but the last has one child."""
@@ -85,6 +88,8 @@ class BlockTree:
         """Ancestor of everything here."""
         self.nodes: dict[Hash32, BlockNode] = {root_hash: self.root}
         """Every block, by hash."""
+        self.dropped: dict[Hash32, None] = {}
+        """Blocks that finality left behind, newest last; at most MAX_DROPPED."""
         self._trunk = list(trunk)
 
     def add(
@@ -114,11 +119,16 @@ class BlockTree:
 
         Reaches below the root as far as the root's own finalized block, which is as far as any rule asks.
         """
+        found = self.block_at_if_kept(node, slot)
+        assert found is not None, f"slot {slot} lies below what is kept"
+        return found
+
+    def block_at_if_kept(self, node: BlockNode, slot: int) -> Hash32 | None:
+        """Name the last block of a node's chain with slot <= the one given; None where the tree does not reach."""
         if slot >= self.root.slot:
             return ancestor_at(node, slot).block_hash
         place = bisect_right(self._trunk, slot, key=_slot_of)
-        assert place, f"slot {slot} lies below what is kept"
-        return self._trunk[place - 1][1]
+        return self._trunk[place - 1][1] if place else None
 
     def prune(self, new_root: BlockNode) -> list[BlockNode]:
         """Drop all that does not descend from a new root; remember the way down to the root's own finalized block."""
@@ -129,11 +139,19 @@ class BlockTree:
         dropped = [node for node in self.nodes.values() if node not in kept]
         self.nodes = {node.block_hash: node for node in kept}
         self.root = new_root
+        for node in dropped:
+            self.remember_dropped(node.block_hash)
         new_root.parent, new_root.jump = None, new_root
         for node in kept:
             if node.parent is not None:
                 node.jump = _jump_from(node.parent)
         return dropped
+
+    def remember_dropped(self, block_hash: Hash32) -> None:
+        """Remember that a block is known and settled: on the final chain below the tree, or against it."""
+        self.dropped[block_hash] = None
+        if len(self.dropped) > MAX_DROPPED:
+            del self.dropped[next(iter(self.dropped))]
 
     def _extend_trunk(self, new_root: BlockNode) -> None:
         below: list[tuple[Slot, Hash32]] = []

@@ -22,6 +22,9 @@ from node.consensus.state import (
 )
 from node.eth.primitives import ZERO_HASH, Epoch, ValidatorIndex
 
+SCHEDULED_CHANGES_ARE_JOINT = True
+"""A scheduled change needs the old quorum and the new one; after a plain switch a conflict may have nobody to blame."""
+
 
 def process_epoch(rules: Rules, state: ConsensusState, epoch: Epoch) -> ConsensusState:
     """Run the work of an epoch on the state before its first block."""
@@ -90,7 +93,7 @@ def schedule_changes(rules: Rules, state: ConsensusState, epoch: Epoch) -> Conse
     if not leaving and not joining:
         return state
     changed = weights & ~_mask(leaving) | _mask(joining)
-    version = SetVersion(start_epoch=start, weights=changed, joint=is_joint())
+    version = SetVersion(start_epoch=start, weights=changed, joint=SCHEDULED_CHANGES_ARE_JOINT)
     return replace(state, sets=(*state.sets, version))
 
 
@@ -99,11 +102,6 @@ def joint_in_flight(state: ConsensusState) -> bool:
     return any(
         version.joint and state.finalized.epoch < version.start_epoch for version in state.sets
     )
-
-
-def is_joint() -> bool:
-    """Say that a scheduled change needs both quorums; a plain switch leaves conflicts without anybody to blame."""
-    return True
 
 
 def churn(parameters: Parameters, weights: int) -> int:

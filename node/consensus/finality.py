@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from node.consensus import quorums
-from node.consensus.containers import AggregateVote, Checkpoint, VoteData, members
+from node.consensus.containers import AggregateVote, VoteData, members
 from node.consensus.parameters import Rules
 from node.consensus.reasons import Reason
 from node.consensus.state import ConsensusState, Link, QuorumSpan
@@ -178,8 +178,3 @@ def _mark_present(state: ConsensusState, present: int) -> ConsensusState:
         if not validators[index].present:
             validators[index] = replace(validators[index], present=True)
     return replace(state, validators=tuple(validators))
-
-
-def checkpoint_of(block_at: BlockAt, rules: Rules, epoch: Epoch) -> Checkpoint:
-    """Name a chain's checkpoint of an epoch."""
-    return Checkpoint(epoch=epoch, block_hash=block_at(rules.epoch_start(epoch)))

@@ -131,6 +131,10 @@ class ForkChoice:
     def __contains__(self, block_hash: Hash32) -> bool:
         return block_hash in self._tree.nodes
 
+    def is_settled(self, block_hash: Hash32) -> bool:
+        """Tell whether finality has left a block behind: what stands on it but not in the tree cannot be imported."""
+        return block_hash in self._tree.dropped
+
     def state(self, block_hash: Hash32) -> ConsensusState:
         """Read the post-state of a block in the tree. Raises KeyError."""
         return self._tree.nodes[block_hash].state
@@ -185,7 +189,7 @@ class ForkChoice:
         if data.slot > now or self._pool.has(index, root):
             return None
         found = self._detect(index, data, vote.signature)
-        if data.head_hash not in self._tree.nodes:
+        if not self._knows(data.head_hash):
             self._wait(vote, now)
             return found
         if index not in self.equivocators or self._pool.distinct(index, data.slot) < 2:
@@ -234,9 +238,28 @@ class ForkChoice:
         if state.justified.epoch > self.justified.epoch:
             self.justified = state.justified
         pruned = self._move_finality(state.finalized)
-        for waiting in self._waiting.pop(node.block_hash, []):
-            self.on_vote(waiting.vote, now)
+        self._release(node.block_hash, now)
         return pruned
+
+    def on_conflicting_block(self, block_hash: Hash32, now: Slot) -> None:
+        """Take note of a block on a settled parent: votes for it are heard, supersede older ones and weigh nothing."""
+        self._tree.remember_dropped(block_hash)
+        self._release(block_hash, now)
+
+    def on_proven_finality(self, proven: Checkpoint) -> None:
+        """Compare a checkpoint that a verified certificate proves final with our own chain. Raises SafetyFault.
+
+        Says nothing about blocks that are unknown or lie below what is kept.
+        """
+        finalized = self._tree.nodes[self.finalized.block_hash]
+        if proven.epoch <= self.finalized.epoch:
+            ours = self._tree.block_at_if_kept(finalized, self._rules.epoch_start(proven.epoch))
+            if ours is not None and ours != proven.block_hash:
+                raise SafetyFault(proven, self.finalized)
+            return
+        node = self._tree.nodes.get(proven.block_hash)
+        if node is not None and not is_ancestor(finalized, node):
+            raise SafetyFault(self.finalized, proven)
 
     # -- answers
 
@@ -337,7 +360,7 @@ class ForkChoice:
     def _on_block_votes(self, aggregate: AggregateVote) -> None:
         """Take in votes of an imported block: they count at once, and may go into later blocks."""
         data = aggregate.data
-        root, known = data.root(), data.head_hash in self._tree.nodes
+        root, known = data.root(), self._knows(data.head_hash)
         for index, signature in zip(aggregate.voters, aggregate.signatures, strict=True):
             self._detect(index, data, signature)
             self._pool.add(index, data, root, signature)
@@ -354,6 +377,14 @@ class ForkChoice:
         current = self._heard.get(index)
         if current is None or data.slot > current[0]:
             self._heard[index] = (data.slot, data.head_hash)
+
+    def _knows(self, block_hash: Hash32) -> bool:
+        return block_hash in self._tree.nodes or block_hash in self._tree.dropped
+
+    def _release(self, block_hash: Hash32, now: Slot) -> None:
+        """Take in the votes that waited for a block."""
+        for waiting in self._waiting.pop(block_hash, []):
+            self.on_vote(waiting.vote, now)
 
     def _wait(self, vote: Vote, now: Slot) -> None:
         """Keep a vote whose head is unknown: few of each validator, and not for long."""
@@ -398,7 +429,8 @@ class ForkChoice:
         self._pool.prune(self.finalized, finalized.slot)
         margin = 4 * self._rules.parameters.slots_per_epoch + MARGIN_SLOTS
         self._offences.prune(finalized.slot - margin)
-        lowest = max(self._tree.root.slot, finalized.slot - self._limits.retained_slots)
+        retained = max(self._limits.retained_slots, self._inclusion_window())
+        lowest = max(self._tree.root.slot, finalized.slot - retained)
         dropped = self._tree.prune(ancestor_at(finalized, lowest))
         self._weights.forget(dropped)
         self._support.forget(dropped)
@@ -441,8 +473,7 @@ class ForkChoice:
 
     def _recently_included(self, parent: BlockNode, slot: Slot) -> dict[Hash32, int]:
         """Gather the votes that the chain's blocks of the last two expiries and epochs hold."""
-        parameters = self._rules.parameters
-        window = 2 * parameters.vote_expiry_slots + 2 * parameters.slots_per_epoch
+        window = self._inclusion_window()
         included: dict[Hash32, int] = {}
         node: BlockNode | None = parent
         while node is not None and node.slot > max(0, slot - window):
@@ -450,6 +481,11 @@ class ForkChoice:
                 included[root] = included.get(root, 0) | voters
             node = node.parent
         return included
+
+    def _inclusion_window(self) -> int:
+        """Compute how many slots back a proposer looks for votes that its chain holds already."""
+        parameters = self._rules.parameters
+        return 2 * parameters.vote_expiry_slots + 2 * parameters.slots_per_epoch
 
     def _is_early(self, slot: Slot, target: BlockNode) -> bool:
         """Tell whether an epoch has begun and its first block is not here: the FFG vote can wait for it."""

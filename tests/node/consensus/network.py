@@ -157,7 +157,9 @@ class Network:
             signatures=tuple(vote.signature for vote in votes),
         )
 
-    def proposal(self, state: ConsensusState, index: int, slot: int, block_hash: Hash32) -> Proposal:
+    def proposal(
+        self, state: ConsensusState, index: int, slot: int, block_hash: Hash32
+    ) -> Proposal:
         message = signing.proposal_message(self.rules.domains.proposal, slot, index, block_hash)
         return Proposal(
             slot=Slot(slot),
@@ -348,9 +350,7 @@ class Chain:
             self.view.ancestry(parent_hash),
             self.network.verify,
         )
-        return state_transition.finish(
-            self.network.rules, checked, requests, self.network.verify
-        )
+        return state_transition.finish(self.network.rules, checked, requests, self.network.verify)
 
     def add(
         self, proposed: Proposed, requests: Sequence[bytes] = (), *, timely: bool = True

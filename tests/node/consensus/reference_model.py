@@ -183,9 +183,7 @@ class World:
     @property
     def widest(self) -> ConsensusState:
         states = [block.state for block in self.blocks.values() if block.state is not None]
-        return max(
-            [self.network.genesis_state, *states], key=lambda state: len(state.validators)
-        )
+        return max([self.network.genesis_state, *states], key=lambda state: len(state.validators))
 
     def evidence(self, pair: Sequence[Any]) -> Evidence:  # type: ignore[explicit-any]
         first, second = (self.vote(vote) for vote in pair)
@@ -362,6 +360,7 @@ def _patch_store(model: Any, patched: _Patches, worlds: list[World]) -> None:  #
     def on_block(self: Any, block: Any, slot: int, timely: bool) -> Any:  # type: ignore[explicit-any]
         if block.root in self.blocks or block.slot > slot or block.parent not in self.blocks:
             return original["on_block"](self, block, slot, timely)
+        _forget_old_timely(self, slot)
         orphans = self.orphans.pop(block.root, [])
         fault = _import_one(self, original["on_block"], block, slot, timely)
         if fault is not None:
@@ -374,6 +373,7 @@ def _patch_store(model: Any, patched: _Patches, worlds: list[World]) -> None:  #
         return imported
 
     def head(self: Any, slot: int) -> str:  # type: ignore[explicit-any]
+        _forget_old_timely(self, slot)
         found: str = original["head"](self, slot)
         assert self.shadow.head(Slot(slot)).hex() == found
         assert self.shadow.confirmed(Slot(slot)).hex() == self.confirmed(slot)
@@ -404,6 +404,12 @@ def _patch_store(model: Any, patched: _Patches, worlds: list[World]) -> None:  #
     patched.set(store, "__init__", start)
 
 
+def _forget_old_timely(store: Any, slot: int) -> None:  # type: ignore[explicit-any]
+    """Clear the timely block of an earlier slot: the model leaves that to its nodes, and a silent attacker never does it."""
+    if store.boost_root is not None and store.blocks[store.boost_root].slot != slot:
+        store.boost_root = None
+
+
 def _import_one(
     store: Any,  # type: ignore[explicit-any]
     original: Callable[..., object],
@@ -424,6 +430,7 @@ def _import_one(
     shadow: ForkChoice = store.shadow
     if bytes.fromhex(block.parent) not in shadow:
         assert not store.extends(block.parent, store.finalized.root), "pruned a viable parent"
+        shadow.on_conflicting_block(Hash32(bytes.fromhex(block.root)), Slot(slot))
         return model_fault
     state = world.judge(shadow, block.root)
     assert (state is None) == (block.root not in store.blocks), "one side refuses the block"
