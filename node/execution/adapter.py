@@ -88,14 +88,21 @@ class RevmEngine:
         portal: Address | None = None,
         step: StepCallable | None = None,
         cache_megabytes: int = 64,
+        slack_megabytes: int = 64,
     ) -> None:
         """Opens the states of the chain of a genesis file (geth's JSON): in a folder, or in memory without one.
 
         `portal` is the contract whose deposits become requests of type 0x7e; `step` answers precompile 0x0101.
+        `slack_megabytes` is the garbage that pruning leaves in the files, besides as much as there are live nodes.
         Raises ValueError (the genesis file), StorageError (the folder is damaged or in use).
         """
         self._native = _engine.NativeEngine(
-            genesis, path=folder, portal=portal, step=step, cache_mb=cache_megabytes
+            genesis,
+            path=folder,
+            portal=portal,
+            step=step,
+            cache_mb=cache_megabytes,
+            slack_mb=slack_megabytes,
         )
 
     # -- blocks
@@ -161,6 +168,13 @@ class RevmEngine:
     def prune(self, live: Sequence[bytes], from_number: int) -> int:
         """Drops every state but these roots and those of blocks from a number on."""
         return self._native.prune(live, from_number)
+
+    def walk(self, root: bytes) -> int:
+        """Reads a whole state, codes included, and gives the number of its nodes: a check of the store.
+
+        Raises StorageError, naming the file, where something is damaged.
+        """
+        return self._native.walk(root)
 
     def flush(self) -> None:
         """Waits until every committed state outlives a power loss."""

@@ -278,10 +278,18 @@ class Engine(Protocol):
         """Opens a block on the parent's state and runs the system calls."""
 
     def commit(self, result: BlockResult) -> None:
-        """Stores the state of an executed or sealed block; it is readable when this returns, on disk soon after."""
+        """Stores the state of an executed or sealed block.
+
+        When this returns, the state can be read and outlives the process; it outlives a power loss 50 ms later, or
+        after `flush`. Executes the block again by itself if pruning has come between.
+        """
 
     def prune(self, live: Sequence[bytes], from_number: int) -> int:
-        """Drops every state but these roots and those of blocks from a number on; gives the bytes freed."""
+        """Drops every state but these roots and those of blocks from a number on; gives the bytes freed.
+
+        Files are rewritten only when garbage is worth it, so 0 is usual. Blocks may be executed and committed
+        meanwhile, from other threads.
+        """
 
     def flush(self) -> None:
         """Waits until every committed state outlives a power loss."""
