@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import trio
 
-from node.consensus.containers import Checkpoint
+from node.consensus.containers import Checkpoint, Evidence
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32, Slot
 
@@ -67,6 +67,14 @@ class BlocksWanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceFound:
+    """A validator was caught breaking a rule, for the first time."""
+
+    evidence: Evidence
+    """The proof."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SafetyFaultSeen:
     """Two checkpoints that exclude each other have both been made final or justified."""
 
@@ -74,7 +82,9 @@ class SafetyFaultSeen:
     """Which ones."""
 
 
-ChainEvent = BlockImported | HeadChanged | Finalized | BlocksWanted | SafetyFaultSeen
+ChainEvent = (
+    BlockImported | HeadChanged | Finalized | BlocksWanted | EvidenceFound | SafetyFaultSeen
+)
 
 
 class Subscription:

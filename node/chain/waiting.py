@@ -10,7 +10,6 @@ Deliberately absent: asking for the missing blocks (node.sync).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -119,7 +118,7 @@ class FutureQueue:
         if len(self._blocks) < FUTURES_MAX:
             self._blocks.setdefault(block.block_hash, block)
 
-    def take_due(self, slot: int) -> Sequence[WaitingBlock]:
+    def take_due(self, slot: int) -> list[WaitingBlock]:
         """Remove and give the blocks whose slot has begun, in order of slot and hash."""
         due = [one for one in self._blocks.values() if one.slot <= slot]
         for block in due:

@@ -68,23 +68,27 @@ def test_a_head_may_go_back_on_its_own_chain() -> None:
     assert tree.head.block_hash == name("a1")
 
 
-def test_finality_drops_the_forks_and_keeps_what_lies_above() -> None:
+def test_pruning_tells_forks_from_what_is_final() -> None:
     tree, made = forked()
     tree.set_head(name("a3"))
 
-    final, forks = tree.finalize(name("a2"), 0)
+    canonical, forks = tree.prune(
+        [name(text) for text in ("b2", "a1", "root", "b1")], indexed_number=0
+    )
 
-    assert final == [made["a1"], made["a2"]]
+    assert canonical == [made["root"], made["a1"]]
     assert forks == [made["b1"], made["b2"]]
-    assert tree.entries() == [made["a2"], made["a3"]]
-    assert tree.root == made["a2"]
-    assert tree.canonical_hash(1) == name("a1")
+    assert len(tree) == 2
+    assert name("a1") not in tree
+    assert tree.is_recent(name("a1"))
+    assert tree.canonical_entry(1) == made["a1"]
+    assert tree.canonical_hash(2) == name("a2")
 
 
-def test_ancestors_come_newest_first_and_cross_finality() -> None:
+def test_ancestors_come_newest_first_and_reach_below_the_root() -> None:
     tree, _ = forked()
     tree.set_head(name("a3"))
-    tree.finalize(name("a1"), 0)
+    tree.prune([name("root"), name("b1"), name("b2")], indexed_number=0)
 
     chain = [name(text) for text in ("a3", "a2", "a1", "root")]
     assert tree.ancestors(name("a3")) == b"".join(chain)
@@ -102,10 +106,10 @@ def test_at_most_256_ancestors_are_given_and_few_more_are_kept() -> None:
     tip = entry("0", None)
     tree = BlockTree(tip)
     for number in range(1, 2_000):
-        tip = entry(str(number), tip)
+        below, tip = tip, entry(str(number), tip)
         tree.add(tip)
         tree.set_head(tip.block_hash)
-        tree.finalize(tip.block_hash, tip.slot - 600 if tip.number < 900 else tip.slot)
+        tree.prune([below.block_hash], indexed_number=below.number)
 
     hashes = tree.ancestors(tip.block_hash)
 
@@ -116,41 +120,17 @@ def test_at_most_256_ancestors_are_given_and_few_more_are_kept() -> None:
     assert tree.canonical_hash(1_998 - RECENT_MAX) is None
 
 
-def test_descent_is_seen_within_the_tree_only() -> None:
-    tree, _ = forked()
-
-    assert tree.descends(name("a3"), name("a1"))
-    assert tree.descends(name("a1"), name("a1"))
-    assert not tree.descends(name("b2"), name("a1"))
-    assert not tree.descends(name("a1"), name("a3"))
-    assert not tree.descends(name("elsewhere"), name("a1"))
-    assert not tree.descends(name("a1"), name("elsewhere"))
-
-
-def test_blocks_below_finality_are_kept_as_long_as_votes_can_name_them() -> None:
+def test_what_is_not_indexed_on_disk_is_never_forgotten() -> None:
     tip = entry("0", None)
     tree = BlockTree(tip)
-    for number in range(1, 3 * RECENT_MAX):
-        tip = entry(str(number), tip, slot=2 * number)
+    for number in range(1, 2 * RECENT_MAX):
+        below, tip = tip, entry(str(number), tip)
         tree.add(tip)
-    tree.set_head(tip.block_hash)
+        tree.set_head(tip.block_hash)
+        tree.prune([below.block_hash], indexed_number=7)
 
-    tree.finalize(tip.block_hash, 400)
-
-    assert tree.block_at(tip.block_hash, 401) == name("200")
-    assert not tree.is_recent(name("199"))
-    assert tree.is_recent(name("200"))
-    assert not tree.is_recent(tip.block_hash)
-
-
-def test_the_last_block_at_a_slot_is_looked_up_on_its_own_chain() -> None:
-    tree, _ = forked()
-    tree.set_head(name("a3"))
-    tree.finalize(name("a1"), 0)
-
-    assert tree.block_at(name("a3"), 9) == name("a3")
-    assert tree.block_at(name("a3"), 2) == name("a2")
-    assert tree.block_at(name("a3"), 0) == name("root")
+    assert tree.canonical_hash(7) is None
+    assert tree.canonical_hash(8) == name("8")
 
 
 @pytest.mark.parametrize("seed", range(20))

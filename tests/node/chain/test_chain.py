@@ -1,0 +1,376 @@
+"""The chain: what is imported, what waits, what becomes head, safe and final."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from node.chain.chain import ChainOptions
+from node.chain.events import BlockImported, ChainEvent, Finalized, HeadChanged
+from node.chain.importing import ImportOutcome, ImportReason
+from node.consensus.reasons import Reason
+from node.consensus.wire import decode_envelope, encode_envelope
+from node.errors import Rejected
+from node.eth.hashing import keccak256
+from node.eth.primitives import Address
+from node.storage.chain_database import UnusableFolder
+from tests.kit.chain_builder import BuiltBlock
+from tests.kit.chain_harness import Machine, clock_at, make_network
+from tests.kit.fake_engine import INVALID_PREFIX
+
+OTHER = Address(b"\x0f" * 20)
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine(network=make_network())
+
+
+def straight(machine: Machine, slots: range) -> list[BuiltBlock]:
+    builder = machine.network.builder
+    return builder.extend(builder.genesis_hash, slots)
+
+
+async def test_a_new_chain_stands_at_genesis(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with machine.running(4) as chain:
+        genesis_hash = machine.network.builder.genesis_hash
+
+        for block in (chain.head, chain.safe, chain.finalized, chain.genesis, chain.confirmed):
+            assert block.hash == genesis_hash
+        assert chain.block_by_number(0) == chain.genesis
+        assert chain.block_by_number(1) is None
+        assert chain.ancestors(genesis_hash) == b""
+
+
+async def test_blocks_make_head_safe_and_final(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = straight(machine, range(4, 16))
+
+    async with machine.running(15) as chain:
+        for block in blocks:
+            outcome = await chain.import_envelope(block.envelope, origin="peer")
+            assert outcome is ImportOutcome.IMPORTED
+            assert chain.head.hash == block.hash
+
+        state = blocks[-1].state
+        assert chain.safe.hash == state.justified.block_hash
+        assert chain.finalized.hash == state.finalized.block_hash
+        assert chain.finalized.header.number > 5
+        assert machine.metric("faultline_chain_head_number", layer="l1") == 12
+        assert machine.metric("faultline_consensus_finalized_epoch") == state.finalized.epoch
+
+
+async def test_events_tell_of_imports_heads_and_finality(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = straight(machine, range(4, 12))
+
+    async with machine.running(12) as chain:
+        with chain.subscribe() as subscription:
+            for block in blocks:
+                await chain.import_envelope(block.envelope, origin="peer")
+            events = []
+            while True:
+                try:
+                    events.append(subscription.receive_nowait())
+                except trio.WouldBlock:
+                    break
+
+        imported = [one.block.hash for one in events if isinstance(one, BlockImported)]
+        assert imported == [block.hash for block in blocks]
+        heads = [one for one in events if isinstance(one, HeadChanged)]
+        assert [one.head.hash for one in heads] == imported
+        assert all(one.added == (one.head,) and one.dropped == () for one in heads)
+        final = [one.block.header.number for one in events if isinstance(one, Finalized)]
+        assert final == sorted(set(final))
+        assert final[-1] == chain.finalized.header.number
+
+
+async def test_the_same_block_twice_is_known_and_executed_once(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    (block,) = straight(machine, range(4, 5))
+
+    async with machine.running(5) as chain:
+        outcomes: list[ImportOutcome] = []
+
+        async def offer() -> None:
+            outcomes.append(await chain.import_envelope(block.envelope, origin="peer"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(offer)
+            nursery.start_soon(offer)
+        again = await chain.import_envelope(block.envelope, origin="other")
+
+        assert outcomes == [ImportOutcome.IMPORTED] * 2
+        assert again is ImportOutcome.KNOWN
+        assert machine.engine is not None
+        assert machine.engine.executed == [block.hash]
+
+
+async def test_orphans_wait_for_their_parent_and_say_what_is_missing(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    first, second, third = straight(machine, range(4, 7))
+
+    async with machine.running(8) as chain:
+        assert await chain.import_envelope(third.envelope, origin="c") is ImportOutcome.ORPHAN
+        assert await chain.import_envelope(second.envelope, origin="b") is ImportOutcome.ORPHAN
+        assert chain.wanted == {first.hash: "b"}
+
+        await chain.import_envelope(first.envelope, origin="a")
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert chain.head.hash == third.hash
+        assert chain.wanted == {}
+
+
+async def test_the_next_slots_block_waits_for_its_slot_and_a_later_one_is_left(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    first, second, third = straight(machine, range(4, 7))
+
+    async with machine.running(4.1) as chain:
+        await chain.import_envelope(first.envelope, origin="peer")
+        assert await chain.import_envelope(third.envelope, origin="peer") is ImportOutcome.FUTURE
+        assert await chain.import_envelope(second.envelope, origin="peer") is ImportOutcome.FUTURE
+        assert chain.head.hash == first.hash
+
+        await chain.clock.sleep_until_slot(7)
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert chain.head.hash == second.hash
+
+
+async def test_a_block_from_a_clock_a_little_ahead_is_imported(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    (block,) = straight(machine, range(4, 5))
+
+    async with machine.running(3.8) as chain:
+        outcome = await chain.import_envelope(block.envelope, origin="peer")
+
+    assert outcome is ImportOutcome.IMPORTED
+
+
+async def test_a_heavier_branch_takes_the_head_over(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = machine.network.builder
+    (base,) = straight(machine, range(4, 5))
+    ours = builder.extend(base.hash, range(5, 7), voters=[])
+    theirs = builder.build(base.hash, 7, fee_recipient=OTHER, transactions=[b"their transaction"])
+    votes = [builder.vote(index, 7, theirs.hash) for index in range(3)]
+    on_top = builder.build(theirs.hash, 8, votes=votes)
+
+    async with machine.running(8) as chain:
+        for block in (base, *ours):
+            await chain.import_envelope(block.envelope, origin="peer")
+        assert chain.head.hash == ours[-1].hash
+        transaction = keccak256(b"their transaction")
+        with chain.subscribe() as subscription:
+            await chain.import_envelope(theirs.envelope, origin="peer")
+            await chain.import_envelope(on_top.envelope, origin="peer")
+            events: list[ChainEvent] = []
+            while not events or not isinstance(events[-1], HeadChanged):
+                events.append(await subscription.receive())
+
+        (change,) = [one for one in events if isinstance(one, HeadChanged)]
+        assert [one.hash for one in change.dropped] == [one.hash for one in reversed(ours)]
+        assert [one.hash for one in change.added] in (
+            [theirs.hash, on_top.hash],
+            [theirs.hash],
+        )
+        assert chain.head.hash == on_top.hash
+        assert not chain.is_canonical(ours[0].hash)
+        assert chain.is_canonical(theirs.hash)
+        assert chain.block_by_number(2) == chain.block_by_hash(theirs.hash)
+        found = chain.transaction_block(transaction)
+        assert found is not None
+        assert (found[0].hash, found[1]) == (theirs.hash, 0)
+        assert machine.metric("faultline_chain_reorgs_total", layer="l1") == 1
+
+
+async def test_a_transaction_of_a_branch_that_lost_is_in_no_block(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = machine.network.builder
+    (base,) = straight(machine, range(4, 5))
+    lost = builder.build(base.hash, 5, transactions=[b"a transaction"])
+    won = builder.build(
+        base.hash, 6, votes=[builder.vote(i, 5, base.hash) for i in range(2)], fee_recipient=OTHER
+    )
+    votes = [builder.vote(index, 6, won.hash) for index in range(4)]
+    top = builder.build(won.hash, 7, votes=votes)
+
+    async with machine.running(7) as chain:
+        for block in (base, lost):
+            await chain.import_envelope(block.envelope, origin="peer")
+        assert chain.transaction_block(keccak256(b"a transaction")) is not None
+        for block in (won, top):
+            await chain.import_envelope(block.envelope, origin="peer")
+
+        assert chain.head.hash == top.hash
+        assert chain.transaction_block(keccak256(b"a transaction")) is None
+        assert chain.block_by_hash(lost.hash) is not None
+
+
+async def test_a_block_that_consensus_refuses_is_not_executed(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    (block,) = straight(machine, range(4, 5))
+    envelope = decode_envelope(block.envelope)
+    forged = encode_envelope(
+        type(envelope)(block=envelope.block, payload=envelope.payload, proposal_signature=bytes(64))
+    )
+
+    async with machine.running(5) as chain:
+        ticket = await chain.offer(forged, origin="peer")
+        with pytest.raises(Rejected) as caught:
+            await ticket.checked()
+        assert caught.value.reason is Reason.PROPOSAL_SIGNATURE
+        with pytest.raises(Rejected):
+            await ticket.done()
+        assert machine.engine is not None
+        assert machine.engine.executed == []
+
+        assert await chain.import_envelope(block.envelope, origin="o") is ImportOutcome.IMPORTED
+
+
+async def test_a_block_that_execution_refuses_may_have_been_forwarded_but_is_not_imported(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    first, second = straight(machine, range(4, 6))
+
+    async with machine.running(6) as chain:
+        assert machine.engine is not None
+        machine.engine.refused.add(first.hash)
+        await chain.import_envelope(second.envelope, origin="peer")
+        ticket = await chain.offer(first.envelope, origin="peer")
+
+        assert await ticket.checked()
+        with pytest.raises(Rejected) as caught:
+            await ticket.done()
+        assert caught.value.reason is ImportReason.EXECUTION
+        assert chain.head.header.number == 0
+        assert chain.wanted == {}
+
+
+async def test_a_tampered_body_does_not_keep_the_honest_block_out(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = machine.network.builder
+    honest = builder.build(builder.genesis_hash, 4, transactions=[b"pay the merchant"])
+    tampered = honest.envelope.replace(b"pay the merchant", INVALID_PREFIX + b"the merchant")
+
+    async with machine.running(5) as chain:
+        with pytest.raises(Rejected):
+            await chain.import_envelope(tampered, origin="liar")
+
+        outcome = await chain.import_envelope(honest.envelope, origin="honest")
+        assert outcome is ImportOutcome.IMPORTED
+
+
+async def test_bytes_that_are_no_block_are_refused_at_once(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with machine.running(5) as chain:
+        for data in (b"", b"\x83", b"garbage" * 100):
+            with pytest.raises(Rejected):
+                await chain.import_envelope(data, origin="peer")
+
+
+async def test_a_third_block_of_one_proposer_and_slot_is_left(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = machine.network.builder
+    made = [
+        builder.build(builder.genesis_hash, 4, fee_recipient=Address(bytes([i]) * 20))
+        for i in range(3)
+    ]
+
+    async with machine.running(5) as chain:
+        outcomes = [await chain.import_envelope(one.envelope, origin="peer") for one in made]
+
+        assert outcomes == [
+            ImportOutcome.IMPORTED,
+            ImportOutcome.IMPORTED,
+            ImportOutcome.EQUIVOCATION,
+        ]
+        assert len(chain.evidence) == 1
+        assert len(machine.disk.tables["evidence"]) == 1
+
+
+async def test_old_blocks_are_stale_and_conflicting_ones_refused(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = machine.network.builder
+    blocks = straight(machine, range(4, 120))
+    stale = builder.build(builder.genesis_hash, 5, fee_recipient=OTHER)
+    conflicting = builder.build(builder.genesis_hash, 121, fee_recipient=OTHER)
+
+    async with machine.running(121) as chain:
+        for block in blocks:
+            await chain.import_envelope(block.envelope, origin="peer")
+        assert await chain.import_envelope(stale.envelope, origin="p") is ImportOutcome.STALE
+        with pytest.raises(Rejected) as caught:
+            await chain.import_envelope(conflicting.envelope, origin="peer")
+
+        assert caught.value.reason is ImportReason.CONFLICTS_WITH_FINALIZED
+        assert chain.head.hash == blocks[-1].hash
+
+
+async def test_look_ups_reach_from_the_head_to_genesis(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = straight(machine, range(4, 404))
+    hashes = [machine.network.builder.genesis_hash, *(block.hash for block in blocks)]
+
+    async with machine.running(405) as chain:
+        for block in blocks:
+            await chain.import_envelope(block.envelope, origin="peer")
+
+        assert [chain.canonical_hash(n) for n in range(402)] == [*hashes, None]
+        assert all(chain.is_canonical(one) for one in hashes)
+        for number in (0, 1, 100, 257, 300, 396, 400):
+            below = hashes[max(0, number - 256) : number]
+            assert chain.ancestors(hashes[number]) == b"".join(reversed(below))
+        assert [one for one, _ in chain.blooms(0, 1_000)] == hashes
+        assert [one for one, _ in chain.blooms(390, 399)] == hashes[390:400]
+        assert chain.blooms(500, 600) == []
+        assert chain.next_header().number == 401
+        assert chain.next_header().parent_hash == chain.head.hash
+
+
+async def test_a_folder_of_another_network_is_not_opened(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with machine.running(4):
+        pass
+    other = Machine(network=make_network(5), disk=machine.disk)
+
+    with pytest.raises(UnusableFolder, match=r"^the folder: genesis hash is 0x"):
+        await other.open(clock_at(other.network.genesis, 4))
+
+
+async def test_the_engines_states_are_pruned_to_the_history_kept(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    machine.options = ChainOptions(history_blocks=32)
+    blocks = straight(machine, range(4, 304))
+
+    async with machine.running(305) as chain:
+        for block in blocks:
+            await chain.import_envelope(block.envelope, origin="peer")
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert machine.engine is not None
+        assert machine.engine.has_state(chain.head.header.state_root)
+        assert machine.engine.has_state(chain.genesis.header.state_root)
+        assert not machine.engine.has_state(blocks[50].result.state_root)
+        assert len(machine.engine_disk.roots) < 120
+        assert len(machine.disk.tables["states"]) < 80
+        assert len(machine.disk.tables["envelopes"]) == 301
