@@ -147,8 +147,9 @@ class Engine(Protocol):
         gas_cap: int,
         state_overrides: bytes | None = None,
         block_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> CallResult:
-        """`eth_call`."""
+        """`eth_call`. Raises TimeoutError when it is not done within so many microseconds."""
 
     def estimate_gas(
         self,
@@ -160,8 +161,9 @@ class Engine(Protocol):
         gas_cap: int,
         state_overrides: bytes | None = None,
         block_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> CallResult:
-        """`eth_estimateGas`."""
+        """`eth_estimateGas`. Raises TimeoutError when it is not done within so many microseconds."""
 
     def access_list(
         self,
@@ -269,14 +271,16 @@ class PooledTransaction(Protocol):
         """EIP-2718 bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(Protocol):
     """What became of a transaction that was handed in."""
 
-    hash: Hash32
-    """Its hash."""
-    refusal: str | None = None
-    """Why it was not taken, as geth words it."""
+    @property
+    def hash(self) -> Hash32:
+        """Its hash."""
+
+    @property
+    def refusal(self) -> str | None:
+        """Why it was not taken, as geth words it."""
 
 
 class Pool(Protocol):

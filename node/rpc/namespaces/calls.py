@@ -9,12 +9,14 @@ What the engine refuses before it runs carries geth's message.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 import orjson
 
+from node.errors import MissingState
 from node.rpc import parameters, simulation
-from node.rpc.backend import Engine, Worker
+from node.rpc.backend import CallResult, Engine, Worker
 from node.rpc.blocks import Blocks, Environment
 from node.rpc.dispatch import Caller, Method
 from node.rpc.parameters import Params, Tag
@@ -22,6 +24,24 @@ from node.rpc.parameters import Params, Tag
 CALL_TYPE: Final = "ethapi.TransactionArgs"
 STATE_OVERRIDES_TYPE: Final = "override.StateOverride"
 BLOCK_OVERRIDES_TYPE: Final = "override.BlockOverrides"
+
+
+class Simulation(Protocol):
+    """`Engine.call` or `Engine.estimate_gas`."""
+
+    def __call__(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        *,
+        gas_cap: int,
+        state_overrides: bytes | None = None,
+        block_overrides: bytes | None = None,
+        deadline_us: int | None = None,
+    ) -> CallResult:
+        """Simulate. Raises InvalidCall, MissingState, TimeoutError, ValueError."""
 
 
 class CallsNamespace:
@@ -44,42 +64,25 @@ class CallsNamespace:
 
     def call(self, params: Params, _: Caller) -> object:
         """What a call returns."""
-        call, state, block = _arguments(params)
-        return self._call(
-            self._blocks.environment(parameters.block_id(params, 1)), call, state, block
-        )
-
-    async def _call(
-        self, at: Environment, call: bytes, state: bytes | None, block: bytes | None
-    ) -> str:
-        result = await simulation.run(
-            self._worker,
-            at.root,
-            lambda: self._engine.call(
-                at.root,
-                at.header,
-                at.ancestors,
-                call,
-                gas_cap=self._gas_cap,
-                state_overrides=state,
-                block_overrides=block,
-            ),
-        )
-        return "0x" + simulation.succeeded(result).output.hex()
+        return self._simulate(params, Tag.LATEST, self._engine.call, _output)
 
     def estimate_gas(self, params: Params, _: Caller) -> object:
         """The gas a transaction needs."""
-        call, state, block = _arguments(params)
-        at = self._blocks.environment(parameters.block_id(params, 1, Tag.PENDING))
-        return self._estimate_gas(at, call, state, block)
+        return self._simulate(params, Tag.PENDING, self._engine.estimate_gas, _gas)
 
-    async def _estimate_gas(
-        self, at: Environment, call: bytes, state: bytes | None, block: bytes | None
-    ) -> str:
-        result = await simulation.run(
-            self._worker,
-            at.root,
-            lambda: self._engine.estimate_gas(
+    def _simulate(
+        self,
+        params: Params,
+        default: Tag,
+        method: Simulation,
+        answer: Callable[[CallResult], str],
+    ) -> object:
+        """Run in place as long as it is short."""
+        call, state, block = _arguments(params)
+        at = self._blocks.environment(parameters.block_id(params, 1, default))
+
+        def work(deadline_us: int) -> CallResult:
+            return method(
                 at.root,
                 at.header,
                 at.ancestors,
@@ -87,9 +90,25 @@ class CallsNamespace:
                 gas_cap=self._gas_cap,
                 state_overrides=state,
                 block_overrides=block,
-            ),
+                deadline_us=deadline_us,
+            )
+
+        try:
+            return answer(work(simulation.IN_PLACE_US))
+        except TimeoutError:
+            return self._simulate_later(at, work, answer)
+        except (MissingState, ValueError) as error:
+            raise simulation.told(error, at.root) from error
+
+    async def _simulate_later(
+        self,
+        at: Environment,
+        work: Callable[[int], CallResult],
+        answer: Callable[[CallResult], str],
+    ) -> str:
+        return answer(
+            await simulation.run(self._worker, at.root, lambda: work(simulation.WORKER_US))
         )
-        return hex(simulation.succeeded(result).gas_used)
 
     def create_access_list(self, params: Params, _: Caller) -> object:
         """The accounts and slots a call touches."""
@@ -115,6 +134,14 @@ class CallsNamespace:
                 ),
             )
         )
+
+
+def _output(result: CallResult) -> str:
+    return "0x" + simulation.succeeded(result).output.hex()
+
+
+def _gas(result: CallResult) -> str:
+    return hex(simulation.succeeded(result).gas_used)
 
 
 def _arguments(params: Params) -> tuple[bytes, bytes | None, bytes | None]:

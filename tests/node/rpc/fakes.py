@@ -15,7 +15,7 @@ from node.eth.blocks import Block
 from node.eth.hashing import keccak256
 from node.eth.headers import Header
 from node.eth.primitives import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
-from node.rpc.backend import DevnetView, Submission, SyncProgress
+from node.rpc.backend import DevnetView, SyncProgress
 from node.rpc.logs import bloom_mask
 from node.rpc.service import RpcParts
 
@@ -177,7 +177,9 @@ class FakeEngine:
     pruned: set[bytes] = field(default_factory=set)
     result: FakeResult = field(default_factory=lambda: FakeResult("success", b"\x2a"))
     error: Exception | None = None
+    takes_us: int = 20
     asked: list[dict[str, object]] = field(default_factory=list)
+    rendered: list[int] = field(default_factory=list)
     percentiles: list[int] = field(default_factory=lambda: [3_000_000_000] * 3)
 
     def _read(self, root: bytes) -> None:
@@ -222,6 +224,7 @@ class FakeEngine:
         gas_cap: int,
         state_overrides: bytes | None = None,
         block_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> FakeResult:
         self._read(root)
         self._simulate(
@@ -232,7 +235,10 @@ class FakeEngine:
             gas_cap=gas_cap,
             state_overrides=state_overrides,
             block_overrides=block_overrides,
+            deadline_us=deadline_us,
         )
+        if self.takes_us > (deadline_us or self.takes_us):
+            raise TimeoutError
         return self.result
 
     def estimate_gas(
@@ -245,8 +251,9 @@ class FakeEngine:
         gas_cap: int,
         state_overrides: bytes | None = None,
         block_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> FakeResult:
-        return self.call(root, header, ancestors, call, gas_cap=gas_cap)
+        return self.call(root, header, ancestors, call, gas_cap=gas_cap, deadline_us=deadline_us)
 
     def access_list(
         self,
@@ -285,6 +292,7 @@ class FakeEngine:
         return b'{"state":["0x01"],"codes":[],"keys":[]}'
 
     def block_json(self, block: bytes, receipts: bytes, *, full: bool) -> bytes:
+        self.rendered.append(len(block))
         return orjson.dumps({"size": len(block), "full": full})
 
     def header_json(self, header: bytes) -> bytes:
@@ -351,6 +359,14 @@ class FakePooled:
         return keccak256(self.raw)
 
 
+@dataclass(frozen=True, slots=True)
+class FakeSubmission:
+    """What became of a transaction."""
+
+    hash: Hash32
+    refusal: str | None
+
+
 @dataclass(slots=True, kw_only=True)
 class FakePool:
     """Takes everything unless told to refuse."""
@@ -359,9 +375,9 @@ class FakePool:
     ready: dict[Address, list[FakePooled]] = field(default_factory=dict)
     waiting: dict[Address, list[FakePooled]] = field(default_factory=dict)
 
-    async def submit(self, raw: bytes) -> Submission:
+    async def submit(self, raw: bytes) -> FakeSubmission:
         await trio.lowlevel.checkpoint()
-        return Submission(keccak256(raw), self.refusal)
+        return FakeSubmission(keccak256(raw), self.refusal)
 
     def get(self, transaction_hash: Hash32) -> FakePooled | None:
         for row in (*self.ready.values(), *self.waiting.values()):

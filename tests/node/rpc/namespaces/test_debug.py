@@ -1,0 +1,101 @@
+"""Raw objects, traces and witnesses."""
+
+from __future__ import annotations
+
+from node.eth.hashing import keccak256
+from tests.node.rpc.clients import running
+from tests.node.rpc.fakes import Backend, make_block
+
+FIRST = "0x" + keccak256(b"transaction 1").hex()
+UNKNOWN = "0x" + "00" * 31 + "01"
+
+
+async def test_raw_objects_are_given_as_they_are() -> None:
+    async with running() as server:
+        client = await server.http()
+        block = server.backend.chain.canonical[1]
+        name = "0x" + block.hash.hex()
+        assert (
+            await client.result("debug_getRawHeader", "0x1") == "0x" + block.header.encode().hex()
+        )
+        assert await client.result("debug_getRawBlock", name) == "0x" + block.rlp.hex()
+        assert (
+            await client.result("debug_getRawTransaction", FIRST) == "0x" + b"transaction 1".hex()
+        )
+        assert await client.result("debug_getRawTransaction", UNKNOWN) == "0x"
+        receipt = keccak256(b"transaction 1").hex().encode()
+        assert await client.result("debug_getRawReceipts", "0x1") == ["0x" + receipt.hex()]
+        assert await client.result("debug_getRawReceipts", "0x0") == []
+
+
+async def test_traces_run_on_the_parents_state() -> None:
+    async with running() as server:
+        client, asked = await server.http(), server.backend.engine.asked
+        blocks = server.backend.chain.canonical
+        parent_root = blocks[1].header.state_root
+        name, raw = "0x" + blocks[2].hash.hex(), "0x" + blocks[2].rlp.hex()
+        second = "0x" + keccak256(b"transaction 2").hex()
+        options = {"tracer": "callTracer"}
+        assert await client.result("debug_traceTransaction", second, options) == {"gas": 21000}
+        assert asked[-1] == {
+            "root": parent_root,
+            "block": blocks[2].rlp,
+            "index": 0,
+            "options": b'{"tracer":"callTracer"}',
+        }
+        for method, argument in (
+            ("debug_traceBlockByNumber", "0x2"),
+            ("debug_traceBlockByHash", name),
+            ("debug_traceBlock", raw),
+        ):
+            assert await client.result(method, argument) == []
+            assert asked[-1] == {
+                "root": parent_root,
+                "block": blocks[2].rlp,
+                "ancestors": blocks[1].hash + blocks[0].hash,
+                "options": b"{}",
+            }
+        assert await client.result("debug_traceCall", {}, "0x1") == {"failed": False}
+        assert asked[-1]["root"] == parent_root
+
+
+async def test_what_cannot_be_traced_is_named_as_geth_does() -> None:
+    backend = Backend()
+    root = backend.chain.canonical[0].header.state_root
+    backend.engine.pruned.add(root)
+    async with running(backend) as server:
+        client = await server.http()
+        genesis = "0x" + backend.chain.canonical[0].hash.hex()
+        for method, argument, problem in (
+            ("debug_traceTransaction", UNKNOWN, "transaction not found"),
+            ("debug_traceBlockByHash", UNKNOWN, f"block {UNKNOWN} not found"),
+            ("debug_traceBlockByNumber", "0x99", "block #153 not found"),
+            ("debug_traceBlockByNumber", "0x0", "genesis is not traceable"),
+            ("debug_traceBlockByHash", genesis, "genesis is not traceable"),
+            (
+                "debug_traceTransaction",
+                FIRST,
+                f"historical state 0x{root.hex()} is not available",
+            ),
+        ):
+            assert await client.error(method, argument) == (-32000, problem)
+        code, message = await client.error("debug_traceBlock", "0x0102")
+        assert code == -32000
+        assert str(message).startswith("could not decode block: ")
+        orphan = make_block(9, make_block(8, None))
+        assert await client.error("debug_traceBlock", "0x" + orphan.rlp.hex()) == (
+            -32000,
+            f"parent 0x{orphan.header.parent_hash.hex()} not found",
+        )
+
+
+async def test_a_witness_comes_with_the_parents_header() -> None:
+    async with running() as server:
+        client = await server.http()
+        parent = server.backend.chain.canonical[1]
+        assert await client.result("debug_executionWitness", "0x2") == {
+            "state": ["0x01"],
+            "codes": [],
+            "keys": [],
+            "headers": ["0x" + parent.header.encode().hex()],
+        }

@@ -1,0 +1,157 @@
+"""Searching logs, and filters that are polled."""
+
+from __future__ import annotations
+
+import pytest
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from node.eth.hashing import keccak256
+from node.rpc import logs
+from node.rpc.filters import CHANGES_MAX, FILTERS_MAX
+from tests.node.rpc.clients import running
+from tests.node.rpc.fakes import EMITTER, TOPIC, Backend, make_block
+
+ADDRESS = "0x" + EMITTER.hex()
+TOPIC_NAME = "0x" + TOPIC.hex()
+OTHER = "0x" + "77" * 20
+
+
+def log_of(block_rlp: bytes, *, removed: bool = False) -> dict[str, object]:
+    return {"logOf": keccak256(block_rlp).hex(), "removed": removed}
+
+
+async def test_logs_are_found_in_a_range_and_in_one_block() -> None:
+    async with running() as server:
+        client, blocks = await server.http(), server.backend.chain.canonical
+        every = [log_of(block.rlp) for block in blocks[1:]]
+        whole = {"fromBlock": "earliest", "toBlock": "latest", "address": ADDRESS}
+        assert await client.result("eth_getLogs", whole) == every
+        part = {"fromBlock": "0x1", "toBlock": "0x2", "topics": [[TOPIC_NAME, OTHER + "00" * 12]]}
+        assert await client.result("eth_getLogs", part) == every[:2]
+        assert await client.result("eth_getLogs", {}) == every[-1:]
+        in_one: dict[str, object] = {"blockHash": "0x" + blocks[1].hash.hex(), "topics": [None, []]}
+        assert await client.result("eth_getLogs", in_one) == every[:1]
+        beyond = {"fromBlock": "0x9", "toBlock": "0x10"}
+        assert await client.result("eth_getLogs", beyond) == []
+
+
+async def test_blocks_whose_bloom_excludes_a_match_are_not_read() -> None:
+    async with running() as server:
+        client = await server.http()
+        wanted = {"fromBlock": "0x0", "toBlock": "latest", "address": [OTHER]}
+        assert await client.result("eth_getLogs", wanted) == []
+        assert server.backend.engine.asked == []
+
+
+@pytest.mark.parametrize(
+    ("criteria", "code", "message"),
+    [
+        (
+            {"blockHash": "0x" + "ab" * 32, "fromBlock": "0x1"},
+            -32602,
+            "invalid argument 0: cannot specify both BlockHash and FromBlock/ToBlock, choose one "
+            "or the other",
+        ),
+        ({"blockHash": "0x" + "ab" * 32}, -32000, "unknown block"),
+        ({"fromBlock": "0x2", "toBlock": "0x1"}, -32602, "invalid block range params"),
+        ({"fromBlock": "pending"}, -32000, "pending logs are not supported"),
+        (
+            {"address": "0x12"},
+            -32602,
+            "invalid argument 0: hex string has length 2, want 40 for common.Address",
+        ),
+        ({"topics": "0x"}, -32602, "invalid argument 0: invalid topic(s)"),
+        ({"topics": [None] * 5}, -32602, "invalid argument 0: exceed max topics"),
+        (
+            {"address": [ADDRESS] * 1_001},
+            -32602,
+            "invalid argument 0: exceed max addresses or topics per search position",
+        ),
+    ],
+)
+async def test_searches_that_make_no_sense_are_refused(
+    criteria: dict[str, object], code: int, message: str
+) -> None:
+    async with running() as server:
+        client = await server.http()
+        assert await client.error("eth_getLogs", criteria) == (code, message)
+
+
+async def test_searches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running() as server:
+        client = await server.http()
+        whole = {"fromBlock": "0x0", "toBlock": "latest"}
+        monkeypatch.setattr(logs, "RANGE_BLOCKS_MAX", 3)
+        assert await client.error("eth_getLogs", whole) == (
+            -32005,
+            "query exceeds max block range 3",
+        )
+        monkeypatch.setattr(logs, "RANGE_BLOCKS_MAX", 4)
+        monkeypatch.setattr(logs, "PORTION_BLOCKS", 2)
+        monkeypatch.setattr(logs, "RESULTS_MAX", 2)
+        assert await client.error("eth_getLogs", whole) == (
+            -32005,
+            "query exceeds max results 2, retry with a smaller range than 0-3",
+        )
+
+
+async def test_filters_collect_blocks_logs_and_transactions_since_the_last_poll() -> None:
+    async with running() as server:
+        client, chain = await server.http(), server.backend.chain
+        blocks = await client.result("eth_newBlockFilter")
+        found = await client.result("eth_newFilter", {"address": ADDRESS})
+        bounded = await client.result("eth_newFilter", {"toBlock": "0x3"})
+        hashes = await client.result("eth_newPendingTransactionFilter")
+        bodies = await client.result("eth_newPendingTransactionFilter", True)
+        first = make_block(4, chain.head, logs=True)
+        chain.append(first)
+        await server.service.head_changed([first], [])
+        other = make_block(4, chain.canonical[-2], logs=True, salt=b"other")
+        dropped = chain.replace_head(other)
+        await server.service.head_changed([other], [dropped])
+        server.service.pending_arrived([(b"\x01" * 32, b"raw")])
+
+        async def changes(identity: object) -> object:
+            return await client.result("eth_getFilterChanges", identity)
+
+        assert await changes(blocks) == ["0x" + first.hash.hex(), "0x" + other.hash.hex()]
+        assert await changes(found) == [
+            log_of(first.rlp),
+            log_of(first.rlp, removed=True),
+            log_of(other.rlp),
+        ]
+        assert await changes(bounded) == []
+        assert await changes(hashes) == ["0x" + "01" * 32]
+        assert await changes(bodies) == [{"pending": b"raw".hex()}]
+        assert await changes(found) == []
+        assert await client.result("eth_getFilterLogs", found) == [log_of(other.rlp)]
+        assert await client.error("eth_getFilterLogs", blocks) == (-32000, "filter not found")
+        assert await client.result("eth_uninstallFilter", found) is True
+        assert await client.result("eth_uninstallFilter", found) is False
+        assert await client.error("eth_getFilterChanges", found) == (-32000, "filter not found")
+
+
+async def test_filters_nobody_polls_are_dropped(mock_clock: MockClock) -> None:
+    async with running() as server:
+        client = await server.http()
+        idle, polled = [await client.result("eth_newBlockFilter") for _ in range(2)]
+        for _ in range(4):
+            await wait_all_tasks_blocked()
+            mock_clock.jump(100)
+            await wait_all_tasks_blocked()
+            assert await client.result("eth_getFilterChanges", polled) == []
+        assert await client.error("eth_getFilterChanges", idle) == (-32000, "filter not found")
+
+
+async def test_filters_and_what_they_hold_are_bounded() -> None:
+    backend = Backend()
+    async with running(backend) as server:
+        client = await server.http()
+        first = await client.result("eth_newPendingTransactionFilter")
+        second = await client.result("eth_newBlockFilter")
+        server.service.pending_arrived([(b"\x01" * 32, b"raw")] * CHANGES_MAX)
+        server.service.pending_arrived([(b"\x01" * 32, b"raw")])
+        assert await client.error("eth_getFilterChanges", first) == (-32000, "filter not found")
+        for _ in range(FILTERS_MAX):
+            await client.result("eth_newBlockFilter")
+        assert await client.error("eth_getFilterChanges", second) == (-32000, "filter not found")
