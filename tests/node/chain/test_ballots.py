@@ -116,10 +116,13 @@ async def test_the_second_vote_is_evidence_and_the_third_is_not_needed(
             await chain.import_envelope(block.envelope, origin="peer")
         with chain.subscribe() as subscription:
             judgements = [(await chain.on_votes([vote], origin="p"))[0] for vote in votes]
-            event = await subscription.receive()
+            events = [await subscription.receive() for _ in range(2)]
 
         assert judgements == [Judgement.FORWARD, Judgement.FORWARD, Judgement.IGNORE]
-        assert event == EvidenceFound(evidence=VoteEvidence(first=votes[0], second=votes[1]))
+        assert events == [
+            BlocksWanted(roots=(right.hash,)),
+            EvidenceFound(evidence=VoteEvidence(first=votes[0], second=votes[1])),
+        ]
         assert machine.disk.tables["evidence"].keys() == {voter.to_bytes(4)}
 
 
