@@ -174,23 +174,45 @@ class Engine(Protocol):
         *,
         gas_cap: int,
         state_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> bytes:
-        """`eth_createAccessList`."""
+        """`eth_createAccessList`; raises TimeoutError as `call` does."""
 
     def trace_block(
-        self, parent_root: bytes, block: bytes, ancestors: bytes, options: bytes
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        options: bytes,
+        *,
+        deadline_us: int | None = None,
     ) -> bytes:
-        """`debug_traceBlockBy*`."""
+        """`debug_traceBlockBy*`; raises TimeoutError as `call` does."""
 
     def trace_transaction(
-        self, parent_root: bytes, block: bytes, ancestors: bytes, index: int, options: bytes
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        index: int,
+        options: bytes,
+        *,
+        deadline_us: int | None = None,
     ) -> bytes:
-        """`debug_traceTransaction`."""
+        """`debug_traceTransaction`; raises TimeoutError as `call` does."""
 
     def trace_call(
-        self, root: bytes, header: bytes, ancestors: bytes, call: bytes, options: bytes
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        options: bytes,
+        *,
+        gas_cap: int,
+        deadline_us: int | None = None,
     ) -> bytes:
-        """`debug_traceCall`."""
+        """`debug_traceCall`; raises TimeoutError as `call` does."""
 
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
         """`debug_executionWitness` without its `headers`."""

@@ -166,7 +166,7 @@ class RpcService:
             FeesNamespace(blocks, fees, worker),
             LogsNamespace(blocks, search, filters, self._hub),
             TxpoolNamespace(pool, engine, worker),
-            DebugNamespace(blocks, engine, worker, transactions),
+            DebugNamespace(blocks, engine, worker, transactions, gas_cap=settings.gas_cap),
             DevnetNamespace(parts.devnet, private=private, watch_origin=settings.watch_origin),
         ):
             table |= namespace.methods()

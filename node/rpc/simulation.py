@@ -21,29 +21,37 @@ IN_PLACE_US: Final = 500
 WORKER_US: Final = 5_000_000
 """How long a call may take altogether: geth's `rpc.evmtimeout`."""
 
+TRACE_US: Final = 60_000_000
+"""How long a trace may take; a whole block of busy transactions takes seconds."""
+
 Answer = TypeVar("Answer")
 
-Work = Callable[[], Answer]
-"""Engine work that runs away from the loop."""
+Work = Callable[[int], Answer]
+"""Engine work that may take so many microseconds."""
 
 
-async def run(worker: Worker, root: bytes, work: Work[Answer]) -> Answer:
-    """Run engine work that reads the state of `root` in a worker. Raises RpcError, InvalidCall."""
+async def run(
+    worker: Worker, root: bytes, work: Work[Answer], *, limit_us: int = WORKER_US
+) -> Answer:
+    """Run engine work that reads the state of `root` in a worker. Raises RpcError, InvalidCall.
+
+    The work is given the time it may take, `limit_us`.
+    """
     try:
-        return await worker.run(work)
+        return await worker.run(lambda: work(limit_us))
     except (MissingState, TimeoutError, ValueError) as error:
-        raise told(error, root) from error
+        raise told(error, root, limit_us) from error
 
 
-def told(error: MissingState | TimeoutError | ValueError, root: bytes) -> RpcError:
+def told(
+    error: MissingState | TimeoutError | ValueError, root: bytes, limit_us: int = WORKER_US
+) -> RpcError:
     """What a caller is told of an engine's refusal."""
     match error:
         case MissingState():
             return state_missing(root)
         case TimeoutError():
-            return RpcError(
-                SERVER_ERROR, f"execution aborted (timeout = {WORKER_US // 1_000_000}s)"
-            )
+            return RpcError(SERVER_ERROR, f"execution aborted (timeout = {limit_us // 10**6}s)")
         case _:  # JSON of a wrong shape: the caller's doing
             return RpcError(INVALID_PARAMS, f"invalid argument 0: {error}")
 

@@ -106,9 +106,7 @@ class CallsNamespace:
         work: Callable[[int], CallResult],
         answer: Callable[[CallResult], str],
     ) -> str:
-        return answer(
-            await simulation.run(self._worker, at.root, lambda: work(simulation.WORKER_US))
-        )
+        return answer(await simulation.run(self._worker, at.root, work))
 
     def create_access_list(self, params: Params, _: Caller) -> object:
         """The accounts and slots a call touches."""
@@ -124,13 +122,14 @@ class CallsNamespace:
             await simulation.run(
                 self._worker,
                 at.root,
-                lambda: self._engine.access_list(
+                lambda limit_us: self._engine.access_list(
                     at.root,
                     at.header,
                     at.ancestors,
                     call,
                     gas_cap=self._gas_cap,
                     state_overrides=state,
+                    deadline_us=limit_us,
                 ),
             )
         )

@@ -37,11 +37,15 @@ class DebugNamespace:
         engine: Engine,
         worker: Worker,
         transactions: TransactionsNamespace,
+        *,
+        gas_cap: int,
     ) -> None:
+        """`gas_cap` is the most gas a traced call may use."""
         self._blocks: Final = blocks
         self._engine: Final = engine
         self._worker: Final = worker
         self._transactions: Final = transactions
+        self._gas_cap: Final = gas_cap
 
     def methods(self) -> dict[str, Method]:
         """The methods of this module."""
@@ -92,8 +96,13 @@ class DebugNamespace:
         parent, ancestors = self._parent(block)
         return self._trace(
             parent.header.state_root,
-            lambda: self._engine.trace_transaction(
-                parent.header.state_root, block.rlp, ancestors, index, options
+            lambda limit_us: self._engine.trace_transaction(
+                parent.header.state_root,
+                block.rlp,
+                ancestors,
+                index,
+                options,
+                deadline_us=limit_us,
             ),
         )
 
@@ -104,7 +113,15 @@ class DebugNamespace:
         options = _options(params, 2)
         return self._trace(
             at.root,
-            lambda: self._engine.trace_call(at.root, at.header, at.ancestors, call, options),
+            lambda limit_us: self._engine.trace_call(
+                at.root,
+                at.header,
+                at.ancestors,
+                call,
+                options,
+                gas_cap=self._gas_cap,
+                deadline_us=limit_us,
+            ),
         )
 
     def trace_block(self, params: Params, _: Caller) -> object:
@@ -141,7 +158,7 @@ class DebugNamespace:
         text = await simulation.run(
             self._worker,
             parent.header.state_root,
-            lambda: self._engine.execution_witness(parent_header, block.rlp, ancestors),
+            lambda _: self._engine.execution_witness(parent_header, block.rlp, ancestors),
         )
         witness: dict[str, object] = orjson.loads(text)
         return witness | {"headers": ["0x" + parent_header.hex()]}
@@ -156,11 +173,15 @@ class DebugNamespace:
     ) -> object:
         root = parent.header.state_root
         return self._trace(
-            root, lambda: self._engine.trace_block(root, encoded, ancestors, options)
+            root,
+            lambda limit_us: self._engine.trace_block(
+                root, encoded, ancestors, options, deadline_us=limit_us
+            ),
         )
 
     async def _trace(self, root: bytes, work: simulation.Work[bytes]) -> orjson.Fragment:
-        return orjson.Fragment(await simulation.run(self._worker, root, work))
+        limit_us = simulation.TRACE_US
+        return orjson.Fragment(await simulation.run(self._worker, root, work, limit_us=limit_us))
 
     # -- finding
 

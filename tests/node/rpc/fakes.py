@@ -264,26 +264,48 @@ class FakeEngine:
         *,
         gas_cap: int,
         state_overrides: bytes | None = None,
+        deadline_us: int | None = None,
     ) -> bytes:
         self._simulate(root=root, header=header, call=call)
         return b'{"accessList":[],"gasUsed":"0x5208"}'
 
     def trace_block(
-        self, parent_root: bytes, block: bytes, ancestors: bytes, options: bytes
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        options: bytes,
+        *,
+        deadline_us: int | None = None,
     ) -> bytes:
         self._read(parent_root)
         self._simulate(root=parent_root, block=block, ancestors=ancestors, options=options)
         return b"[]"
 
     def trace_transaction(
-        self, parent_root: bytes, block: bytes, ancestors: bytes, index: int, options: bytes
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        index: int,
+        options: bytes,
+        *,
+        deadline_us: int | None = None,
     ) -> bytes:
         self._read(parent_root)
         self._simulate(root=parent_root, block=block, index=index, options=options)
         return b'{"gas":21000}'
 
     def trace_call(
-        self, root: bytes, header: bytes, ancestors: bytes, call: bytes, options: bytes
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        call: bytes,
+        options: bytes,
+        *,
+        gas_cap: int,
+        deadline_us: int | None = None,
     ) -> bytes:
         self._simulate(root=root, header=header, call=call, options=options)
         return b'{"failed":false}'
