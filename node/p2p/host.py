@@ -285,6 +285,7 @@ class Host:
             ),
         )
         swarm.admits = self._admits
+        swarm.auto_connector = patches.PatchedAutoConnector(swarm)
         return swarm
 
 

@@ -25,6 +25,7 @@ from libp2p.io import trio as trio_io
 from libp2p.io.abc import Reader, ReadWriteCloser
 from libp2p.metrics.swarm import SwarmEvent
 from libp2p.network import swarm
+from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.connection import swarm_connection
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.exceptions import SwarmException
@@ -321,6 +322,16 @@ class PatchedSwarmConn(swarm_connection.SwarmConn):
         except Exception as error:  # noqa: BLE001 - whatever a stranger's stream raises ends that stream alone
             log.debug("stream_failed", peer=str(self.muxed_conn.peer_id), error=repr(error))
             await muxed_stream.reset()
+
+
+class PatchedAutoConnector(AutoConnector):
+    """Whom to dial is decided in peers.py."""
+
+    async def maybe_connect(self) -> None:
+        """Nothing: upstream dials every address it knows, whatever its low watermark, beside our own dials."""
+
+    def record_disconnect(self, peer_id: ID) -> None:
+        """Nothing: upstream remembers every stranger that ever left."""
 
 
 class PatchedSwarm(swarm.Swarm):

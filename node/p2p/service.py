@@ -34,6 +34,8 @@ from node.p2p.network import (
 from node.p2p.peers import Peers, StaticPeer
 from node.p2p.requests import Requests
 
+__all__ = ["Libp2pNetwork", "NetworkSettings", "StaticPeer", "peer_id_of"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
