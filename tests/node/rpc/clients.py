@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 import h11
 import orjson
@@ -15,8 +16,17 @@ from prometheus_client import CollectorRegistry
 from wsproto import ConnectionType, events as ws_events
 
 from node.rpc.server import ServerLimits
-from node.rpc.service import RpcService, RpcSettings
+from node.rpc.service import RpcParts, RpcService, RpcSettings
 from tests.node.rpc.fakes import Backend
+
+Parts = TypeVar("Parts", bound="HasParts")
+
+
+class HasParts(Protocol):
+    """Whatever a service can be made of."""
+
+    def parts(self) -> RpcParts: ...
+
 
 PATIENCE_S = 20
 """How long a test waits for an answer before it fails."""
@@ -163,12 +173,12 @@ class WebSocketClient:
 
 
 @dataclass(slots=True)
-class Running:
+class Running(Generic[Parts]):
     """A service that serves."""
 
     service: RpcService
     port: int
-    backend: Backend
+    backend: Parts
     registry: CollectorRegistry
     streams: list[trio.SocketStream] = field(default_factory=list)
 
@@ -187,24 +197,23 @@ class Running:
 
 
 @asynccontextmanager
-async def running(
-    backend: Backend | None = None,
+async def running_with(
+    backend: Parts,
     *,
     settings: RpcSettings | None = None,
     limits: ServerLimits | None = None,
-) -> AsyncIterator[Running]:
+) -> AsyncIterator[Running[Parts]]:
     """Serve on a port of the system's choice."""
-    chosen = backend if backend is not None else Backend()
     registry = CollectorRegistry()
     service = RpcService(
         settings or RpcSettings(port=0, chain_id=900, client_version="faultline/test"),
-        chosen.parts(),
+        backend.parts(),
         registry=registry,
         limits=limits,
     )
     async with trio.open_nursery() as nursery:
         port = await nursery.start(lambda task_status: service.serve(task_status=task_status))
-        run = Running(service, port, chosen, registry)
+        run = Running(service, port, backend, registry)
         try:
             yield run
         finally:
@@ -212,3 +221,14 @@ async def running(
                 for stream in run.streams:
                     await trio.aclose_forcefully(stream)
             nursery.cancel_scope.cancel()
+
+
+def running(
+    backend: Backend | None = None,
+    *,
+    settings: RpcSettings | None = None,
+    limits: ServerLimits | None = None,
+) -> AbstractAsyncContextManager[Running[Backend]]:
+    """Serve fakes."""
+    made = backend if backend is not None else Backend()
+    return running_with(made, settings=settings, limits=limits)

@@ -210,7 +210,7 @@ async def test_a_close_is_answered() -> None:
         await _until_gone(server)
 
 
-async def _until_gone(server: Running) -> None:
+async def _until_gone(server: Running[Backend]) -> None:
     with trio.fail_after(20):
         while server.service.server.connections() != (0, 0):
             await wait_all_tasks_blocked()
