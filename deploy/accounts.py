@@ -5,7 +5,7 @@ Their keys are public. Nothing of the network itself ever uses one of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 ACCOUNT_BALANCE_WEI: Final = 10_000 * 10**18
@@ -18,5 +18,5 @@ class FundedAccount:
 
     address: str
     """EIP-55 address."""
-    private_key: str
+    private_key: str = field(repr=False)
     """0x and 64 hex digits."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -34,11 +34,11 @@ _PEER_ID_PREFIX: Final = bytes.fromhex("002408011220")
 class ValidatorSecret:
     """What one validator signs, reveals and withdraws with."""
 
-    private_key: bytes
+    private_key: bytes = field(repr=False)
     """Ed25519 seed; 32 bytes."""
-    onion_seed: bytes
+    onion_seed: bytes = field(repr=False)
     """Seed of its RANDAO onion; 32 bytes."""
-    withdrawal_key: bytes
+    withdrawal_key: bytes = field(repr=False)
     """secp256k1 key of the account that is paid out; 32 bytes."""
 
     @property

@@ -232,6 +232,12 @@ def network_info(network: Network, pids: Mapping[str, int]) -> dict[str, JsonVal
     }
 
 
+def write_info(network: Network, pids: Mapping[str, int]) -> None:
+    """Write what `devnet_info` answers, with the process ids of those that run."""
+    content = orjson.dumps(network_info(network, pids), option=orjson.OPT_INDENT_2)
+    replace_file(network.layout.info, content)
+
+
 def process_config(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
     """What a process is told: the object that node.config reads."""
     layout, manifest = network.layout, network.manifest
@@ -275,6 +281,7 @@ def process_config(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
 
 def write_configs(network: Network) -> None:
     """Write what every process is told."""
+    write_info(network, {})
     network.layout.configs.mkdir(exist_ok=True)
     network.layout.logs.mkdir(exist_ok=True)
     for plan in network.processes():
@@ -330,10 +337,10 @@ def _reachable(host: str) -> str:
     return "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else host  # noqa: S104
 
 
-def busy_ports(network: Network) -> list[str]:
+def busy_ports(manifest: Manifest) -> list[str]:
     """Ports that somebody else holds, one message for each, with who wanted it."""
     problems = []
-    for use, host, port in _binds(network):
+    for use, host, port in _binds(manifest):
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -343,11 +350,13 @@ def busy_ports(network: Network) -> list[str]:
     return problems
 
 
-def _binds(network: Network) -> list[tuple[str, str, int]]:
-    manifest = network.manifest
+def _binds(manifest: Manifest) -> list[tuple[str, str, int]]:
     binds = []
-    for plan in network.processes():
-        binds.append((f"JSON-RPC of {plan.name}", manifest.rpc.host, plan.rpc_port))
-        binds.append((f"metrics of {plan.name}", manifest.metrics.host, plan.metrics_port))
-        binds.append((f"p2p of {plan.name}", manifest.p2p.host, plan.p2p_port))
+    for index, name in enumerate(process_names(manifest)):
+        place = manifest.network.port_offset + index
+        binds.append((f"JSON-RPC of {name}", manifest.rpc.host, manifest.rpc.base_port + place))
+        binds.append(
+            (f"metrics of {name}", manifest.metrics.host, manifest.metrics.base_port + place)
+        )
+        binds.append((f"p2p of {name}", manifest.p2p.host, manifest.p2p.base_port + place))
     return binds

@@ -22,7 +22,7 @@ from pydantic import JsonValue
 from deploy.control import Refused, Request, serve_control
 from deploy.layout import Layout
 from deploy.live import LiveTable
-from deploy.network import Network, network_info, replace_file
+from deploy.network import Network, write_info
 from deploy.observation import is_ready
 from deploy.rendering import announcement
 from deploy.supervisor import (
@@ -136,8 +136,7 @@ class Session:
     def _write_info(self) -> None:
         statuses = self._supervisor.statuses
         pids = {status.name: status.pid for status in statuses if status.pid is not None}
-        content = orjson.dumps(network_info(self._network, pids), option=orjson.OPT_INDENT_2)
-        replace_file(self._network.layout.info, content)
+        write_info(self._network, pids)
 
     async def _answer(self, request: Request) -> JsonValue:
         try:

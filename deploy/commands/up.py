@@ -39,7 +39,7 @@ from deploy.network import (
 from deploy.session import Session, SessionFailed
 from deploy.supervisor import start_launcher
 
-WARM_IMPORTS: Final = ("node.__main__", "node.app")
+WARM_IMPORTS: Final = ("node.__main__", "node.app.process")
 """What a validator needs, imported once for all of them."""
 
 BOOT_SECONDS: Final = 2
@@ -156,7 +156,7 @@ def _prepare(layout: Layout, resolved: Resolved) -> Network:
         network = open_network(layout, resolved)
     else:
         network = create(layout, resolved.manifest, int(_now_s()) + 1 + BOOT_SECONDS)
-    if busy := busy_ports(network):
+    if busy := busy_ports(network.manifest):
         hint = "(`--port-offset N` moves all ports)"
         raise CommandFailed("\n".join([*busy, hint]))
     write_configs(network)

@@ -1,0 +1,188 @@
+"""`faultline break`: makes faults on purpose, heals them, lists what there is.
+
+NAME key=value ... --on PROCESS -> parameters checked -> devnet_break on every process that is concerned
+heal [NAME]                     -> devnet_heal on every process
+active                          -> devnet_breaks of every process
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+import orjson
+from pydantic import JsonValue
+
+from deploy.commands.options import (
+    CommandFailed,
+    WrongUse,
+    data_option,
+    json_option,
+    layout_of,
+    print_json,
+)
+from deploy.commands.running import loaded
+from deploy.json_rpc import RpcRefused, RpcUnavailable, call
+from deploy.network import Network, ProcessPlan
+from node.runtime.fault_catalogue import L1_FAULTS, CatalogueEntry, Kind, read_parameters
+
+EXAMPLES: Final = "\b\n" + "\n".join(
+    (
+        "Examples:",
+        "  faultline break list",
+        "  faultline break partition groups=validator-0,validator-1/validator-2,validator-3",
+        "  faultline break delay ms=900 --on validator-3",
+        "  faultline break active",
+        "  faultline break heal",
+    )
+)
+"""What `--help` shows; the first line keeps click from joining the others."""
+
+EVERYBODY: Final = "all"
+"""`--on all`: every process."""
+
+
+@click.command("break", epilog=EXAMPLES)
+@click.argument("name", required=False, metavar="[NAME|list|active|heal]")
+@click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--list", "as_list", is_flag=True, help="List what can be broken, and what to expect."
+)
+@click.option(
+    "--on", "targets", multiple=True, metavar="PROCESS", help="Whom to break; `all` for everybody."
+)
+@data_option
+@json_option
+def break_(
+    name: str | None,
+    parameters: tuple[str, ...],
+    targets: tuple[str, ...],
+    data: Path | None,
+    *,
+    as_list: bool,
+    as_json: bool,
+) -> None:
+    """Break something on purpose, heal it, or list what can be broken."""
+    if as_list or name in (None, "list"):
+        _print_catalogue(as_json=as_json)
+        return
+    network = loaded(layout_of(data))
+    if name == "active":
+        answers = _ask(network.processes(), network, "devnet_breaks", [])
+    elif name == "heal":
+        answers = _ask(network.processes(), network, "devnet_heal", list(parameters))
+    else:
+        assert name is not None
+        entry = _entry(name)
+        given = _parameters(entry, parameters)
+        concerned = _concerned(network, given, targets)
+        answers = _ask(concerned, network, "devnet_break", [name, given])
+    _print_answers(answers, as_json=as_json)
+    if any(isinstance(answer, Exception) for answer in answers.values()):
+        raise click.exceptions.Exit(1)
+
+
+def _entry(name: str) -> CatalogueEntry:
+    for entry in L1_FAULTS:
+        if entry.name == name:
+            return entry
+    known = ", ".join(entry.name for entry in L1_FAULTS)
+    raise WrongUse(f"nothing is called {name!r} in the catalogue; there are {known}")
+
+
+def _parameters(entry: CatalogueEntry, given: Sequence[str]) -> dict[str, JsonValue]:
+    """KEY=VALUE pairs as JSON, checked against the catalogue. Raises WrongUse."""
+    kinds = {parameter.name: parameter.kind for parameter in entry.parameters}
+    values: dict[str, JsonValue] = {}
+    for pair in given:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise WrongUse(f"{entry.name}: found {pair!r}, wanted KEY=VALUE")
+        values[key] = _value(kinds.get(key), text)
+    try:
+        read_parameters(entry, values)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+    return values
+
+
+def _value(kind: Kind | None, text: str) -> JsonValue:
+    """JSON as it is; lists also as a,b and lists of lists as a,b/c,d."""
+    try:
+        value: JsonValue = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        if kind is Kind.GROUPS:
+            return [list[JsonValue](group.split(",")) for group in text.split("/")]
+        if kind is Kind.SLOTS:
+            return [int(slot) if slot.isdecimal() else slot for slot in text.split(",")]
+        return text
+    return [value] if kind is Kind.SLOTS and isinstance(value, int) else value
+
+
+def _concerned(
+    network: Network, given: Mapping[str, JsonValue], targets: Sequence[str]
+) -> list[ProcessPlan]:
+    """Whom to ask: those that are named, or those in the groups of a partition. Raises WrongUse."""
+    plans = {plan.name: plan for plan in network.processes()}
+    groups = given.get("groups")
+    if targets:
+        wanted = list(plans) if EVERYBODY in targets else list(targets)
+    elif isinstance(groups, list):
+        wanted = [str(name) for group in groups if isinstance(group, list) for name in group]
+    else:
+        raise WrongUse("whom? Say --on PROCESS (several times, if need be) or --on all")
+    for name in wanted:
+        if name not in plans:
+            raise WrongUse(f"no process is named {name}; there are {', '.join(plans)}")
+    return [plans[name] for name in wanted]
+
+
+def _ask(
+    plans: Sequence[ProcessPlan], network: Network, method: str, parameters: list[JsonValue]
+) -> dict[str, JsonValue | Exception]:
+    answers: dict[str, JsonValue | Exception] = {}
+    for plan in plans:
+        try:
+            answers[plan.name] = call(network.rpc_url(plan), method, *parameters)
+        except (RpcRefused, RpcUnavailable) as error:
+            answers[plan.name] = error
+    if all(isinstance(answer, RpcUnavailable) for answer in answers.values()):
+        raise CommandFailed("no process answers: is the devnet running?")
+    return answers
+
+
+def _print_answers(answers: Mapping[str, JsonValue | Exception], *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                name: {"error": str(answer)} if isinstance(answer, Exception) else answer
+                for name, answer in answers.items()
+            }
+        )
+        return
+    for name, answer in answers.items():
+        if isinstance(answer, Exception):
+            click.echo(f"{name}: refused: {answer}", err=True)
+        else:
+            click.echo(f"{name}: {orjson.dumps(answer).decode()}")
+
+
+def _print_catalogue(*, as_json: bool) -> None:
+    if as_json:
+        print_json([entry.described() for entry in L1_FAULTS])
+        return
+    for entry in L1_FAULTS:
+        click.echo(f"{entry.name}: {entry.summary}")
+        for parameter in entry.parameters:
+            unit = f" [{parameter.unit}]" if parameter.unit else ""
+            need = " (required)" if parameter.is_required else f" (default {parameter.default})"
+            need = "" if not parameter.is_required and parameter.default is None else need
+            click.echo(f"    {parameter.name}{unit}: {parameter.help}{need}")
+        click.echo(f"    expect: {entry.expect}")
+        click.echo(f"    heals: {entry.heals}\n")
+
+
+COMMANDS: Final = {"break": break_}
+"""What this module holds."""

@@ -1,0 +1,153 @@
+"""A network on disk: made, continued, refused, erased."""
+
+from __future__ import annotations
+
+import socket
+import stat
+from pathlib import Path
+
+import orjson
+import pytest
+from pydantic import JsonValue
+
+from deploy.creation import create
+from deploy.layout import Layout
+from deploy.manifest import Manifest, Setting, resolve
+from deploy.network import (
+    Network,
+    NetworkError,
+    busy_ports,
+    erase,
+    load_network,
+    open_network,
+    stored_settings,
+    write_configs,
+    write_info,
+)
+from node.config import load_config
+
+START = 1_800_000_000
+
+
+def setting(key: str, value: JsonValue, section: str = "network") -> Setting:
+    return Setting(section=section, key=key, value=value, origin="faultline.toml")
+
+
+def made(folder: Path, manifest: Manifest | None = None) -> Network:
+    return create(Layout(folder / "data"), manifest or Manifest(), START)
+
+
+def test_a_network_is_made_and_loaded(tmp_path: Path) -> None:
+    network = made(tmp_path)
+    assert load_network(network.layout) == network
+    assert [plan.name for plan in network.processes()] == [f"validator-{i}" for i in range(4)]
+    assert [plan.rpc_port for plan in network.processes()] == [8545, 8546, 8547, 8548]
+    for file in network.layout.keys.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(network.layout.data.stat().st_mode) == 0o700
+
+
+def test_processes_read_what_they_are_told(tmp_path: Path) -> None:
+    network = made(tmp_path)
+    write_configs(network)
+    for plan in network.processes():
+        config = load_config(network.layout.config(plan.name))
+        assert config.name == plan.name
+        assert config.rpc.port == plan.rpc_port
+        assert config.faults
+        assert {peer.name for peer in config.p2p.peers} == set(network.peer_ids) - {plan.name}
+        text = network.layout.config(plan.name).read_text()
+        assert network.layout.p2p_key(plan.name).read_text() not in text
+
+
+def test_info_tells_process_ids_as_they_change(tmp_path: Path) -> None:
+    network = made(tmp_path)
+    write_configs(network)
+    write_info(network, {"validator-1": 77})
+    info = orjson.loads(network.layout.info.read_bytes())
+    assert [process["pid"] for process in info["processes"]] == [None, 77, None, None]
+    assert info["l1"] == {"chainId": 900, "rpc": [f"http://127.0.0.1:{8545 + i}" for i in range(4)]}
+    assert info["contracts"]["l1"]["stakingDeposits"].startswith("0x00000000219ab5")
+    assert info["timings"]["slotSeconds"] == 2
+
+
+def test_a_network_is_continued_with_other_ports(tmp_path: Path) -> None:
+    network = made(tmp_path)
+    settings = [*stored_settings(network.layout), setting("port_offset", 2_000)]
+    continued = open_network(network.layout, resolve(settings))
+    assert continued.processes()[0].rpc_port == 10_545
+    assert continued.peer_ids == network.peer_ids
+
+
+def test_another_manifest_is_refused_and_the_difference_named(tmp_path: Path) -> None:
+    network = made(tmp_path)
+    settings = [*stored_settings(network.layout), setting("validators", 8)]
+    with pytest.raises(NetworkError) as caught:
+        open_network(network.layout, resolve(settings))
+    assert str(caught.value).splitlines() == [
+        "faultline.toml: network.validators: found 8, wanted 4, "
+        f"which the network in {network.layout.data} was made with",
+        "(`--fresh` makes a new network, `--data` names another folder)",
+    ]
+
+
+def test_what_it_was_made_with_counts_where_nothing_else_is_said(tmp_path: Path) -> None:
+    manifest = resolve([setting("validators", 7), setting("slot_seconds", 5)]).manifest
+    network = made(tmp_path, manifest)
+    resolved = resolve(stored_settings(network.layout))
+    assert open_network(network.layout, resolved).manifest == manifest
+
+
+def test_data_of_another_version_or_damaged_is_refused(tmp_path: Path) -> None:
+    network = made(tmp_path)
+    stored = orjson.loads(network.layout.network.read_bytes())
+    network.layout.network.write_bytes(orjson.dumps({**stored, "format": 2}))
+    with pytest.raises(
+        NetworkError, match="format: found 2, wanted 1: the data is of another version"
+    ):
+        load_network(network.layout)
+    network.layout.network.write_bytes(b"{")
+    with pytest.raises(NetworkError, match="is damaged"):
+        load_network(network.layout)
+
+
+def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(NetworkError, match="is not empty and holds no network"):
+        create(layout, Manifest(), START)
+    with pytest.raises(NetworkError, match="nothing was removed"):
+        erase(layout)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_a_creation_that_was_cut_off_is_begun_anew(tmp_path: Path) -> None:
+    network = made(tmp_path)
+    network.layout.network.unlink()
+    again = create(network.layout, Manifest(), START)
+    assert again.peer_ids != network.peer_ids
+
+
+def test_erased_data_is_gone(tmp_path: Path) -> None:
+    network = made(tmp_path)
+    erase(network.layout)
+    assert list(network.layout.data.iterdir()) == []
+    with pytest.raises(NetworkError, match="holds no network"):
+        load_network(network.layout)
+
+
+def test_busy_ports_are_named_with_who_wants_them() -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        # Placed so that the third process's JSON-RPC wants it, far from the other ranges.
+        manifest = resolve(
+            [
+                setting("base_port", port - 2, "rpc"),
+                setting("base_port", 1_100 if port > 2_000 else 3_000, "p2p"),
+                setting("base_port", 1_200 if port > 2_000 else 3_100, "metrics"),
+            ]
+        ).manifest
+        busy = busy_ports(manifest)
+    assert f"port {port} on 127.0.0.1, wanted for JSON-RPC of validator-2: " in "\n".join(busy)
