@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from cryptography.exceptions import InvalidSignature
@@ -20,7 +20,6 @@ from node.consensus.containers import (
     Vote,
     VoteData,
 )
-from node.consensus.finality import BlockAt
 from node.consensus.fork_choice import ForkChoice, Limits
 from node.consensus.genesis import Genesis, GenesisValidator, genesis_state
 from node.consensus.parameters import Parameters, Rules
@@ -30,7 +29,7 @@ from node.consensus.state_transition import Proposed
 from node.eth import rlp
 from node.eth.hashing import keccak256
 from node.eth.headers import EMPTY_REQUESTS_HASH, Header, Withdrawal
-from node.eth.primitives import Address, Epoch, Hash32, Slot, ValidatorIndex
+from node.eth.primitives import Address, Epoch, Gwei, Hash32, Slot, ValidatorIndex
 from node.eth.requests import (
     DepositRecord,
     ExitRecord,
@@ -247,7 +246,7 @@ class Network:
         return DepositRecord(
             public_key=keys.public_key + bytes(16),
             withdrawal_credentials=credentials,
-            amount_gwei=amount_gwei,  # type: ignore[arg-type]
+            amount_gwei=Gwei(amount_gwei),
             signature=keys.sign(message) + commitment,
             index=0,
         )
@@ -265,7 +264,7 @@ def exit_of(keys: Keys, amount_gwei: int = 0) -> ExitRecord:
     return ExitRecord(
         source_address=keys.withdrawal_address,
         public_key=keys.public_key + bytes(16),
-        amount_gwei=amount_gwei,  # type: ignore[arg-type]
+        amount_gwei=Gwei(amount_gwei),
     )
 
 
@@ -361,10 +360,17 @@ class Chain:
         self.tip = proposed.block_hash
         return self.tip
 
-    def extend(self, slot: int, **options: object) -> Hash32:
+    def extend(
+        self,
+        slot: int,
+        *,
+        votes: tuple[AggregateVote, ...] | None = None,
+        evidence: tuple[Evidence, ...] = (),
+        requests: Sequence[bytes] = (),
+    ) -> Hash32:
         """Propose and import a block."""
-        requests = options.get("requests", ())
-        return self.add(self.propose(slot, **options), requests)  # type: ignore[arg-type]
+        proposed = self.propose(slot, votes=votes, evidence=evidence, requests=requests)
+        return self.add(proposed, requests)
 
     def vote_all(self, slot: int, voters: Sequence[int] | None = None) -> None:
         """Let validators vote by the rules, and everybody hear it before the freeze."""
@@ -383,14 +389,5 @@ class Chain:
             self.vote_all(slot, voters)
 
 
-def block_at_of(blocks: Sequence[tuple[int, Hash32]]) -> BlockAt:
-    """Look up a chain given as (slot, hash), ascending."""
-    return lambda slot: next(found for at, found in reversed(blocks) if at <= slot)
-
-
 def checkpoint(epoch: int, block_hash: Hash32) -> Checkpoint:
     return Checkpoint(epoch=Epoch(epoch), block_hash=block_hash)
-
-
-def with_signature(proposed: Proposed, signature: bytes) -> Proposed:
-    return replace(proposed, signature=signature)
