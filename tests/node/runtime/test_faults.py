@@ -1,0 +1,193 @@
+"""Faults: what users may ask for, how long it lasts, who is told."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+import trio
+import trio.testing
+from hypothesis import given, strategies as st
+
+from node.runtime.fault_catalogue import L1_FAULTS, read_parameters
+from node.runtime.faults import FaultBoard, cut_off
+
+NAMES = [entry.name for entry in L1_FAULTS]
+EVERY: dict[str, dict[str, object]] = {
+    "partition": {"groups": [["validator-0"], ["validator-1", "sequencer"]]},
+    "delay": {"ms": 100, "jitter_ms": 50},
+    "drop": {"ratio": 0.25},
+    "miss-slots": {"slots": [7, 9]},
+    "equivocate": {"count": 2},
+    "vote-equivocate": {},
+    "late-block": {"delay_ms": 900},
+    "withhold-votes": {"slots": 3},
+    "clock-skew": {"ms": -400},
+}
+
+
+def test_the_catalogue_tells_everything_a_user_needs() -> None:
+    board = FaultBoard()
+    catalogue = board.catalogue()
+    assert [entry["name"] for entry in catalogue] == list(EVERY)
+    assert orjson.loads(orjson.dumps(catalogue))
+    for entry in L1_FAULTS:
+        assert entry.layer == "l1"
+        assert entry.summary.endswith(".")
+        assert entry.expect.endswith(".")
+        assert entry.heals.endswith(".")
+        for parameter in entry.parameters:
+            assert parameter.help.endswith(".")
+            assert parameter.unit or parameter.name == "groups"
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_every_fault_starts_shows_and_heals(name: str) -> None:
+    board = FaultBoard()
+    told: list[list[object]] = []
+    board.on_change(lambda: told.append([one["name"] for one in board.active()]))
+    started = await board.inject(name, EVERY[name])
+    assert started["name"] == name
+    assert [one["name"] for one in board.active()] == [name]
+    assert board.find(name) is not None
+    assert await board.heal(name) == [name]
+    assert await board.heal(name) == []
+    assert board.find(name) is None
+    assert told == [[name], []]
+
+
+@pytest.mark.parametrize(
+    ("name", "given_parameters", "message"),
+    [
+        ("nonsense", {}, "no fault is called 'nonsense'; there are: partition, delay, drop, "
+         "miss-slots, equivocate, vote-equivocate, late-block, withhold-votes, clock-skew"),
+        ("delay", {}, "delay: parameter 'ms' is missing: an integer from 0 to 60000 (milliseconds)"),
+        ("delay", {"ms": "9"},
+         "delay: parameter 'ms': want an integer from 0 to 60000 (milliseconds), found '9'"),
+        ("delay", {"ms": True},
+         "delay: parameter 'ms': want an integer from 0 to 60000 (milliseconds), found 'True'"),
+        ("delay", {"ms": 60_001},
+         "delay: parameter 'ms': want an integer from 0 to 60000 (milliseconds), found '60001'"),
+        ("delay", {"ms": 1, "colour": 1},
+         "delay: no parameter is called 'colour'; there are: ms, jitter_ms, duration"),
+        ("drop", {"ratio": 1.01},
+         "drop: parameter 'ratio': want a number from 0 to 1, found '1.01'"),
+        ("drop", {"ratio": float("nan")},
+         "drop: parameter 'ratio': want a number from 0 to 1, found 'nan'"),
+        ("equivocate", {"count": 0},
+         "equivocate: parameter 'count': want an integer from 1 to 10000 (blocks), found '0'"),
+        ("equivocate", {"duration": 0},
+         "equivocate: parameter 'duration': want an integer from 1 to 86400 (seconds), found '0'"),
+        ("miss-slots", {"slots": [1, "2"]},
+         "miss-slots: parameter 'slots': want a list of 1 to 1024 slot numbers, found \"[1, '2']\""),
+        ("partition", {"groups": [["a"], ["a"]]},
+         "partition: parameter 'groups': want 2 to 16 lists of process names, none of them twice, "
+         "found \"[['a'], ['a']]\""),
+        ("partition", {"groups": ["ab", "cd"]},
+         "partition: parameter 'groups': want 2 to 16 lists of process names, none of them twice, "
+         "found \"['ab', 'cd']\""),
+        ("partition", {"groups": [["a"]]},
+         "partition: parameter 'groups': want 2 to 16 lists of process names, none of them twice, "
+         "found \"[['a']]\""),
+    ],
+)  # fmt: skip
+async def test_a_wrong_parameter_is_named(
+    name: str, given_parameters: dict[str, object], message: str
+) -> None:
+    board = FaultBoard()
+    with pytest.raises(ValueError, match=r".") as caught:
+        await board.inject(name, given_parameters)
+    assert str(caught.value) == message
+    assert board.active() == []
+
+
+async def test_healing_an_unknown_fault_names_it() -> None:
+    with pytest.raises(ValueError, match="no fault is called 'nonsense'"):
+        await FaultBoard().heal("nonsense")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(L1_FAULTS), st.data())
+def test_whatever_is_given_is_read_or_refused_by_name(entry: object, data: st.DataObject) -> None:
+    fault = next(one for one in L1_FAULTS if one is entry)
+    names = st.sampled_from([*fault.parameter_names(), "other"])
+    parameters = data.draw(st.dictionaries(names, json_values, max_size=3))
+    message = ""
+    try:
+        values = read_parameters(fault, parameters)
+    except ValueError as error:
+        message = str(error)
+    else:
+        assert set(values) <= set(fault.parameter_names())
+    assert not message or message.startswith(f"{fault.name}: ")
+
+
+async def test_a_count_is_used_up() -> None:
+    board = FaultBoard()
+    await board.inject("equivocate", {"count": 2})
+    assert board.use("equivocate") is not None
+    assert board.active() == [{"name": "equivocate", "parameters": {"count": 2}, "left": 1}]
+    assert board.use("equivocate") is not None
+    assert board.use("equivocate") is None
+    assert board.active() == []
+
+
+async def test_listed_slots_are_missed_and_no_others() -> None:
+    board = FaultBoard()
+    await board.inject("miss-slots", {"slots": [7, 9]})
+    assert [board.misses(slot) for slot in range(6, 11)] == [False, True, False, True, False]
+    assert board.active() == []
+    await board.inject("miss-slots", {"count": 1})
+    assert [board.misses(slot) for slot in range(6, 9)] == [True, False, False]
+
+
+async def test_breaking_again_replaces() -> None:
+    board = FaultBoard()
+    await board.inject("drop", {"ratio": 0.5})
+    await board.inject("drop", {"ratio": 1})
+    fault = board.find("drop")
+    assert fault is not None
+    assert fault.ratio("ratio") == 1.0
+    assert await board.heal() == ["drop"]
+
+
+async def test_a_duration_heals(autojump_clock: trio.testing.MockClock) -> None:
+    board = FaultBoard()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(board.run)
+        await board.inject("drop", {"ratio": 0.5, "duration": 10})
+        await board.inject("delay", {"ms": 5, "duration": 20})
+        await trio.sleep(9)
+        assert [one["healsInSeconds"] for one in board.active()] == [1.0, 11.0]
+        await trio.sleep(2)
+        assert [one["name"] for one in board.active()] == ["delay"]
+        await trio.sleep(10)
+        assert board.active() == []
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_old_timer_does_not_heal_a_new_fault(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    board = FaultBoard()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(board.run)
+        await board.inject("drop", {"ratio": 0.5, "duration": 10})
+        await trio.sleep(5)
+        await board.inject("drop", {"ratio": 0.6})
+        await trio.sleep(60)
+        assert [one["name"] for one in board.active()] == ["drop"]
+        await board.heal()
+        nursery.cancel_scope.cancel()
+
+
+def test_a_partition_cuts_off_the_other_groups() -> None:
+    groups = (("validator-0", "validator-1"), ("validator-2",), ("bridge",))
+    assert cut_off(groups, "validator-0") == {"validator-2", "bridge"}
+    assert cut_off(groups, "bridge") == {"validator-0", "validator-1", "validator-2"}
+    assert cut_off(groups, "watchtower") == frozenset()
