@@ -30,6 +30,7 @@ from node.chain.judging import Judgement
 from node.chain.live import LiveChain, Worker
 from node.chain.metrics import ChainMetrics
 from node.consensus.containers import Checkpoint, Evidence, Vote, VoteData
+from node.consensus.fork_choice import Limits
 from node.consensus.genesis import Genesis
 from node.consensus.parameters import Rules
 from node.consensus.signing import SignatureVerifier
@@ -53,6 +54,8 @@ class ChainOptions:
 
     history_blocks: int = 4_096
     """States of accounts are kept for so many blocks below finality; 0 keeps all."""
+    retained_slots: int = 1_024
+    """Branches are followed that leave ours so far below finality: longer than the leak needs to split a network."""
 
 
 async def open_chain(
@@ -70,9 +73,16 @@ async def open_chain(
 
     Raises UnusableFolder (another network or layout), Corruption.
     """
-    now = max(Slot(0), clock.current_slot())
+    options = options if options is not None else ChainOptions()
     store = await worker.run(
-        partial(opening.open_store, genesis=genesis, engine=engine, database=database, now=now)
+        partial(
+            opening.open_store,
+            genesis=genesis,
+            engine=engine,
+            database=database,
+            now=max(Slot(0), clock.current_slot()),
+            limits=Limits(retained_slots=options.retained_slots),
+        )
     )
     live = LiveChain(
         store=store, engine=engine, verify=verify, worker=worker, clock=clock, metrics=metrics
@@ -80,7 +90,7 @@ async def open_chain(
     step = live.finality_step()
     if step is not None:
         await live.save_step(step)
-    chain = Chain(live, options if options is not None else ChainOptions())
+    chain = Chain(live, options)
     _log.info(
         "chain_opened",
         head=chain.head.hash,
@@ -153,6 +163,11 @@ class Chain:
         """Which conflicting checkpoints were seen; None while the chain is sound. Validators stop signing."""
         fault = self._store.fault
         return None if fault is None else str(fault)
+
+    @property
+    def lowest_number(self) -> int:
+        """Number of the lowest block on which another branch may stand."""
+        return self._store.tree.root_number
 
     # -- blocks
 

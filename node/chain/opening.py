@@ -15,10 +15,9 @@ from itertools import pairwise
 from node.chain.importing import ChainEngine, Imported
 from node.chain.store import ChainStore
 from node.chain.tree import RECENT_MAX, BlockTree
-from node.consensus.containers import Checkpoint, Envelope, decode_evidence
-from node.consensus.fork_choice import ForkChoice
+from node.consensus.containers import Envelope, decode_evidence
+from node.consensus.fork_choice import ForkChoice, Limits
 from node.consensus.genesis import Genesis, genesis_state
-from node.consensus.parameters import Rules
 from node.consensus.state import ConsensusState, decode_state
 from node.consensus.state_transition import open_envelope
 from node.consensus.wire import decode_envelope, encode_envelope
@@ -36,7 +35,12 @@ from node.storage.chain_database import (
 
 
 def open_store(
-    *, genesis: Genesis, engine: ChainEngine, database: ChainDatabase, now: Slot
+    *,
+    genesis: Genesis,
+    engine: ChainEngine,
+    database: ChainDatabase,
+    now: Slot,
+    limits: Limits,
 ) -> ChainStore:
     """Create or load a chain. Raises UnusableFolder (another network or layout), Corruption."""
     result = engine.genesis()
@@ -51,7 +55,13 @@ def open_store(
     state = _state(database, checkpoint.block_hash)
     store = ChainStore(
         rules=rules,
-        fork_choice=_fork_choice(database, rules, checkpoint, finalized, state),
+        fork_choice=ForkChoice(
+            rules,
+            checkpoint,
+            state,
+            trunk=_trunk(database, finalized, state),
+            limits=limits,
+        ),
         tree=_tree(database, finalized, state),
         database=database,
         genesis=_block(database, genesis_hash),
@@ -97,18 +107,13 @@ def _create(database: ChainDatabase, genesis: Genesis, result: BlockResult) -> N
     database.create(block, header.logs_bloom)
 
 
-def _fork_choice(
-    database: ChainDatabase,
-    rules: Rules,
-    checkpoint: Checkpoint,
-    finalized: Block,
-    state: ConsensusState,
-) -> ForkChoice:
-    """The view that stands on the finalized block and knows the way down to what that block held final."""
+def _trunk(
+    database: ChainDatabase, finalized: Block, state: ConsensusState
+) -> list[tuple[Slot, Hash32]]:
+    """The way from the finalized block down to what that block itself held final."""
     lowest = _block(database, state.finalized.block_hash).header.number
     rows = database.canonical(lowest, finalized.header.number - 1)
-    trunk = [(row.slot, row.block_hash) for row in rows]
-    return ForkChoice(rules, checkpoint, state, trunk=trunk)
+    return [(row.slot, row.block_hash) for row in rows]
 
 
 def _tree(database: ChainDatabase, finalized: Block, state: ConsensusState) -> BlockTree:

@@ -92,10 +92,14 @@ class ChainStore:
             self.fault = self.fault or fault
 
     def move_head(self, slot: Slot) -> HeadMove | None:
-        """Ask the fork choice; None if the head stays."""
+        """Ask the fork choice; None if the head stays, as it does rather than leave the finalized chain.
+
+        Only after a safety fault the fork choice can ask for that: what was told to be final stays so here.
+        """
         head_hash = self.fork_choice.head(slot)
         move = None
-        if head_hash != self.head.hash:
+        final_hash = self.fork_choice.finalized.block_hash
+        if head_hash != self.head.hash and self.fork_choice.extends(head_hash, final_hash):
             move = self.tree.set_head(head_hash)
             self.head = self.block(head_hash)
         self._prune()

@@ -42,6 +42,7 @@ class BlockTree:
         self._canonical: dict[int, Hash32] = {one.number: one.block_hash for one in recent}
         self._canonical[root.number] = root.block_hash
         self._head = root
+        self._root_number: int = root.number
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -53,6 +54,11 @@ class BlockTree:
     def head(self) -> TreeEntry:
         """The last canonical block."""
         return self._head
+
+    @property
+    def root_number(self) -> int:
+        """Number of the lowest block of the tree."""
+        return self._root_number
 
     def entry(self, block_hash: Hash32) -> TreeEntry | None:
         """A block of the tree."""
@@ -108,6 +114,8 @@ class BlockTree:
         gone.sort(key=lambda one: (one.slot, one.block_hash))
         canonical = [one for one in gone if self.is_canonical(one)]
         forks = [one for one in gone if not self.is_canonical(one)]
+        if canonical:
+            self._root_number = canonical[-1].number + 1
         self._recent.update((one.block_hash, one) for one in canonical)
         for entry in list(self._recent.values())[:-RECENT_MAX]:
             if entry.number > indexed_number:

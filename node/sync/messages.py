@@ -46,6 +46,12 @@ class SyncReason(StrEnum):
     """More bytes or blocks than allowed."""
     OUT_OF_RANGE = "sync_out_of_range"
     """A number that no honest node sends."""
+    OTHER_NETWORK = "sync_other_network"
+    """A status from a chain with another genesis."""
+    UNASKED = "sync_unasked"
+    """An answer that is not what was asked for."""
+    NOTHING = "sync_nothing"
+    """An empty answer from a peer that claims to have the blocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +122,13 @@ def encode_range_request(first: int, count: int) -> bytes:
 
 
 def decode_range_request(data: bytes) -> tuple[int, int]:
-    """(first number, count) with 1 <= count <= 64. Raises Rejected with a SyncReason."""
+    """(first number, count) with 1 <= first and 1 <= count <= 64. Raises Rejected with a SyncReason."""
     fields = _decode_array(data, bytes_max=REQUEST_BYTES_MAX, items_max=2, items_min=2)
     first, count = _integer(fields[0]), _integer(fields[1])
     if not 1 <= count <= BLOCKS_MAX:
         raise Rejected(SyncReason.OUT_OF_RANGE, f"{count} blocks, from 1 to {BLOCKS_MAX}")
+    if first == 0:
+        raise Rejected(SyncReason.OUT_OF_RANGE, "the genesis block is nobody's to send")
     return first, count
 
 

@@ -7,7 +7,8 @@ Three kinds of task, in this order of importance:
 1. *Roots*: a block refers to a parent, or a vote to a head, that is not here; or a peer's head is not here and close.
    One request brings the block and a few of its ancestors; if they do not connect, a second brings 64.
 2. *Range*: a peer's chain is further ahead than that.
-   Ranges start at our head; when they do not connect there, further and further below it, at last above finality.
+   Ranges start at our head; when they do not connect there, further and further below it, at last above the lowest block
+   on which a branch may stand, so that a chain that contradicts our finality is seen for what it is.
    While ranges bring blocks, nothing is asked for by root: it would not connect.
 3. *Status*: of a new peer at once, of every peer once an epoch.
 
@@ -49,7 +50,7 @@ REST_MAX_MS: Final = 60_000
 """Longest rest; a peer that came back to its senses is used again."""
 
 OVERLAPS: Final = (0, 64, 512, 4_096)
-"""How far below our head successive ranges start while they do not connect; after these, above finality."""
+"""How far below our head successive ranges start while they do not connect; after these, the lowest block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +61,8 @@ class LocalView:
     """Number of the head."""
     head_slot: int
     """Slot of the head."""
-    finalized_number: int
-    """Number of the finalized block."""
-    finalized_epoch: int
-    """Epoch of the finalized checkpoint."""
+    lowest_number: int
+    """Number of the lowest block on which another branch may stand: a little below the finalized one."""
     current_slot: int
     """By the clock."""
     status_every_ms: int
@@ -113,7 +112,7 @@ class RangeState:
     next_number: int
     """First block to ask for next."""
     overlap: int
-    """Index into OVERLAPS that it started with; past the end: above finality."""
+    """Index into OVERLAPS that it started with; past the end: the lowest block."""
     proven: bool = False
     """Whether it has brought blocks that connect."""
     busy: bool = False
@@ -248,7 +247,7 @@ def range_disconnected(state: SyncState, task: FetchRange, view: LocalView) -> S
     """A range did not connect to what we have: start lower, or give the peer up."""
     ranging = state.ranging
     state = delivered(state, task)
-    if ranging is None or task.first <= view.finalized_number + 1:
+    if ranging is None or task.first <= view.lowest_number + 1:
         return replace(state, ranging=None)
     return replace(state, ranging=_range_from(view, ranging.overlap + 1))
 
@@ -346,7 +345,7 @@ def _missing_roots(state: SyncState, view: LocalView) -> dict[Hash32, str]:
 
 
 def _is_close(status: Status, view: LocalView) -> bool:
-    return view.finalized_number < status.head_number <= view.head_number + BLOCKS_MAX
+    return view.lowest_number < status.head_number <= view.head_number + BLOCKS_MAX
 
 
 def _is_far_ahead(status: Status | None, view: LocalView, ranging: RangeState | None) -> bool:
@@ -378,10 +377,10 @@ def _end_range(state: SyncState, view: LocalView, now_ms: int) -> SyncState:
 
 
 def _range_from(view: LocalView, overlap: int) -> RangeState:
-    above_finality = view.finalized_number + 1
+    lowest = view.lowest_number + 1
     if overlap >= len(OVERLAPS):
-        return RangeState(next_number=above_finality, overlap=overlap)
-    first = max(above_finality, view.head_number + 1 - OVERLAPS[overlap])
+        return RangeState(next_number=lowest, overlap=overlap)
+    first = max(lowest, view.head_number + 1 - OVERLAPS[overlap])
     return RangeState(next_number=first, overlap=overlap)
 
 

@@ -307,6 +307,7 @@ async def test_a_third_block_of_one_proposer_and_slot_is_left(
 async def test_old_blocks_are_stale_and_conflicting_ones_refused(
     machine: Machine, autojump_clock: trio.testing.MockClock
 ) -> None:
+    machine.options = ChainOptions(retained_slots=64)
     builder = machine.network.builder
     blocks = straight(machine, range(4, 120))
     stale = builder.build(builder.genesis_hash, 5, fee_recipient=OTHER)
@@ -359,7 +360,7 @@ async def test_a_folder_of_another_network_is_not_opened(
 async def test_the_engines_states_are_pruned_to_the_history_kept(
     machine: Machine, autojump_clock: trio.testing.MockClock
 ) -> None:
-    machine.options = ChainOptions(history_blocks=32)
+    machine.options = ChainOptions(history_blocks=32, retained_slots=64)
     blocks = straight(machine, range(4, 304))
 
     async with machine.running(305) as chain:

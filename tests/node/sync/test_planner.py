@@ -60,8 +60,7 @@ def view_at(
     return LocalView(
         head_number=number,
         head_slot=number,
-        finalized_number=finalized,
-        finalized_epoch=finalized // 2,
+        lowest_number=finalized,
         current_slot=1_000_000,
         status_every_ms=4_000,
         wanted=wanted or {},
@@ -190,7 +189,7 @@ def test_a_range_ends_when_nobody_has_more() -> None:
     assert state.ranging is None
 
 
-def test_a_range_that_does_not_connect_starts_lower_and_at_last_above_finality() -> None:
+def test_a_range_that_does_not_connect_starts_lower_and_lower() -> None:
     state, view = with_peers(one=status_at(9_000)), view_at(6_000, finalized=100)
     firsts: list[int] = []
     for _ in range(5):

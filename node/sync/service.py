@@ -1,0 +1,282 @@
+"""Keeps this node's chain with everybody else's: exchanges statuses, fetches what is missing, answers who asks.
+
+    connects, chain events, ticks -> wake -> plan (node.sync.planner) -> one task for each request -> network -> chain
+                                     ^                                                         |
+                                     +------------------- what came of it ---------------------+
+
+One task owns the planner's state between awaits; requests run beside it and report back.
+A node that joins late, restarts, slept or was cut off takes the same path: statuses, then ranges or roots.
+Peers that send what they were not asked for, or blocks that break rules, are reported; those that send nothing rest.
+Deliberately absent: what to ask for (planner), gossip, checkpoint sync (the network is its users' own: sync starts at
+genesis).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, NoReturn
+
+import structlog
+import trio
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from node.chain.chain import Chain
+from node.chain.events import BlocksWanted
+from node.chain.importing import ImportOutcome, Opened, open_bytes
+from node.errors import Rejected
+from node.p2p.network import Network, PeerId, RequestFailed, RequestKind
+from node.sync import planner
+from node.sync.messages import (
+    Status,
+    SyncReason,
+    decode_blocks,
+    decode_status,
+    encode_range_request,
+    encode_root_request,
+    encode_status,
+)
+from node.sync.planner import (
+    AskStatus,
+    FetchRange,
+    FetchRoots,
+    LocalView,
+    SyncState,
+    Task,
+)
+from node.sync.serving import Server
+
+TICK_S: Final = 0.5
+"""How often the plan is made anew if nothing happens; rests end and statuses age meanwhile."""
+
+BEHIND_BLOCKS_MAX: Final = 2
+"""A node whose head is so far below its peers' is not syncing: blocks are on their way to it."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a node that catches up has come; what `eth_syncing` answers."""
+
+    starting_block: int
+    """Number of the head when it began."""
+    current_block: int
+    """Number of the head now."""
+    highest_block: int
+    """Highest number that a peer which delivers has told."""
+
+
+class SyncService:
+    """Synchronisation of one node. Make it before the network runs, then `run` it."""
+
+    def __init__(self, chain: Chain, network: Network, registry: CollectorRegistry) -> None:
+        self._chain = chain
+        self._network = network
+        self._server = Server(chain, network)
+        self._state = SyncState()
+        self._wake = trio.Event()
+        self._starting_block: int | None = None
+        self._behind = Gauge(
+            "faultline_sync_behind_blocks",
+            "Blocks that the best peer's head is above ours.",
+            registry=registry,
+        )
+        self._requests = Counter(
+            "faultline_sync_requests",
+            "Requests of this node to peers, by what came of them.",
+            ["kind", "outcome"],
+            registry=registry,
+        )
+        network.serve(RequestKind.STATUS, self.on_status)
+        network.on_connect(self.on_connect)
+
+    # -- asked by others
+
+    def progress(self) -> Progress | None:
+        """How far behind this node is; None when it is not."""
+        head_number = self._chain.head.header.number
+        _, highest = planner.best_peer_head(self._state)
+        if highest <= head_number + BEHIND_BLOCKS_MAX:
+            self._starting_block = None
+            return None
+        if self._starting_block is None:
+            self._starting_block = head_number
+        return Progress(
+            starting_block=self._starting_block, current_block=head_number, highest_block=highest
+        )
+
+    async def on_connect(self, peer: PeerId) -> None:
+        """A peer is there: it will be asked for its status at once."""
+        self._state = planner.connected(self._state, peer)
+        self._wake.set()
+
+    async def on_status(self, peer: PeerId, body: bytes) -> bytes:
+        """A peer tells its status and gets ours. Raises Rejected."""
+        status = self._check_status(decode_status(body))
+        self._state = planner.connected(self._state, peer)
+        self._state = planner.heard_status(self._state, peer, status, self._now_ms())
+        self._wake.set()
+        return self._server.encoded_status()
+
+    # -- running
+
+    async def run(self) -> NoReturn:
+        """Stay with the others, for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen)
+            while True:
+                self._wake = trio.Event()
+                self._start_tasks(nursery)
+                with trio.move_on_after(TICK_S):
+                    await self._wake.wait()
+
+    async def _listen(self) -> NoReturn:
+        while True:
+            with self._chain.subscribe() as events:
+                async for event in events:
+                    match event:
+                        case BlocksWanted():
+                            self._wake.set()
+                        case _:
+                            continue
+
+    def _start_tasks(self, nursery: trio.Nursery) -> None:
+        present = [info.peer_id for info in self._network.peers()]
+        state = planner.retained(self._state, present)
+        for peer in present:
+            state = planner.connected(state, peer)
+        self._state, tasks = planner.plan(state, self._view(), self._now_ms())
+        for task in tasks:
+            nursery.start_soon(self._perform, task)
+        self._show()
+
+    async def _perform(self, task: Task) -> None:
+        """Carry out one task and tell the planner; a peer's failure is an outcome, not an error."""
+        outcome = "delivered"
+        try:
+            match task:
+                case AskStatus():
+                    await self._ask_status(task)
+                case FetchRoots():
+                    await self._fetch_roots(task)
+                case FetchRange():
+                    await self._fetch_range(task)
+        except RequestFailed:
+            outcome = "failed"
+            self._state = planner.failed(self._state, task, self._now_ms())
+        except Rejected as error:
+            outcome = "refused"
+            self._blame(task, error)
+            self._state = planner.failed(self._state, task, self._now_ms())
+        self._requests.labels(kind=type(task).__name__, outcome=outcome).inc()
+        self._wake.set()
+
+    async def _ask_status(self, task: AskStatus) -> None:
+        answer = await self._network.request(
+            PeerId(task.peer), RequestKind.STATUS, encode_status(self._server.status())
+        )
+        status = self._check_status(decode_status(answer))
+        self._state = planner.delivered(self._state, task)
+        self._state = planner.heard_status(self._state, task.peer, status, self._now_ms())
+
+    async def _fetch_roots(self, task: FetchRoots) -> None:
+        body = encode_root_request(task.root, task.depth)
+        branch = await self._fetch(task.peer, RequestKind.BLOCKS_BY_ROOT, body, task.depth)
+        if not branch:
+            raise RequestFailed("the block is not there")
+        if branch[-1].proposed.block_hash != task.root:
+            raise Rejected(SyncReason.UNASKED, "the last block is not the one asked for")
+        if not self._connects(branch):
+            self._state = planner.roots_disconnected(self._state, task, self._view())
+            return
+        await self._import(task.peer, branch)
+        self._state = planner.delivered(self._state, task)
+
+    async def _fetch_range(self, task: FetchRange) -> None:
+        body = encode_range_request(task.first, task.count)
+        branch = await self._fetch(task.peer, RequestKind.BLOCKS_BY_RANGE, body, task.count)
+        if not branch:
+            raise Rejected(SyncReason.NOTHING, f"no block {task.first}, which it claims to have")
+        if branch[0].proposed.header.number != task.first:
+            raise Rejected(SyncReason.UNASKED, "the first block has another number")
+        if not self._connects(branch):
+            self._state = planner.range_disconnected(self._state, task, self._view())
+            return
+        await self._import(task.peer, branch)
+        self._state = planner.range_imported(self._state, task, len(branch))
+
+    async def _fetch(
+        self, peer: str, kind: RequestKind, body: bytes, most: int
+    ) -> list[_FetchedBlock]:
+        """Blocks of one chain, ascending. Raises RequestFailed, Rejected."""
+        answer = await self._network.request(PeerId(peer), kind, body)
+        envelopes = decode_blocks(answer)
+        if len(envelopes) > most:
+            raise Rejected(SyncReason.UNASKED, f"{len(envelopes)} blocks, asked for {most}")
+        branch = [_FetchedBlock(envelope, open_bytes(envelope)) for envelope in envelopes]
+        for below, above in pairwise(branch):
+            if above.proposed.header.parent_hash != below.proposed.block_hash:
+                raise Rejected(SyncReason.UNASKED, "blocks that are not of one chain")
+        return branch
+
+    async def _import(self, peer: str, branch: Sequence[_FetchedBlock]) -> None:
+        """Import a branch in order. Raises Rejected for a bad block, RequestFailed for one of no use."""
+        for block in branch:
+            outcome = await self._chain.import_envelope(block.envelope, origin=peer)
+            match outcome:
+                case ImportOutcome.IMPORTED | ImportOutcome.KNOWN:
+                    continue
+                case ImportOutcome.FUTURE:
+                    raise Rejected(SyncReason.OUT_OF_RANGE, "a block from the future")
+                case _:
+                    raise RequestFailed(f"a block was {outcome}")
+
+    # -- inside
+
+    def _connects(self, branch: Sequence[_FetchedBlock]) -> bool:
+        return self._chain.has_block(branch[0].proposed.header.parent_hash)
+
+    def _check_status(self, status: Status) -> Status:
+        if status.genesis_hash != self._chain.genesis.hash:
+            raise Rejected(SyncReason.OTHER_NETWORK, f"genesis 0x{status.genesis_hash.hex()}")
+        if status.head_slot > self._chain.clock.current_slot() + 1:
+            raise Rejected(SyncReason.OUT_OF_RANGE, f"a head of slot {status.head_slot}")
+        return status
+
+    def _blame(self, task: Task, error: Rejected) -> None:
+        """Report a peer; at once out with it unless it only had nothing."""
+        _log.warning("peer_answer_refused", peer=task.peer, reason=str(error))
+        severe = error.reason is not SyncReason.NOTHING
+        self._network.report(PeerId(task.peer), str(error.reason), severe=severe)
+
+    def _view(self) -> LocalView:
+        chain, parameters = self._chain, self._chain.rules.parameters
+        return LocalView(
+            head_number=chain.head.header.number,
+            head_slot=chain.head_slot,
+            lowest_number=chain.lowest_number,
+            current_slot=chain.clock.current_slot(),
+            status_every_ms=1_000 * parameters.slot_seconds * parameters.slots_per_epoch,
+            wanted=chain.wanted,
+            has_block=chain.has_block,
+        )
+
+    def _now_ms(self) -> int:
+        """Steady time: rests and ages must not follow a wall clock that jumps."""
+        return round(1_000 * trio.current_time())
+
+    def _show(self) -> None:
+        _, highest = planner.best_peer_head(self._state)
+        self._behind.set(max(0, highest - self._chain.head.header.number))
+
+
+class _FetchedBlock:
+    """A block of an answer, opened."""
+
+    __slots__ = ("envelope", "proposed")
+
+    def __init__(self, envelope: bytes, opened: Opened) -> None:
+        self.envelope = envelope
+        self.proposed = opened.proposed
