@@ -298,7 +298,7 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<I> {
     }
 
     /// The true cause of an error: a read that failed, or the exception of the precompile's callable.
-    fn explain(&self, error: impl Display) -> Error {
+    pub fn explain(&self, error: impl Display) -> Error {
         match (self.failure.get(), &self.step) {
             (Some(failure), _) => failure.clone().into(),
             (None, Some(step)) => step.explain(Error::call(error)),

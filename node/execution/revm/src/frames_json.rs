@@ -1,0 +1,285 @@
+//! Call frames as geth's callTracer, flatCallTracer and 4byteTracer print them.
+
+use crate::{
+    frames::{Frame, FrameLog},
+    json::Quantity,
+    reverts,
+};
+use alloy_primitives::{Address, B256, Bytes, U256, hex};
+use serde::{
+    Deserialize, Serialize, Serializer,
+    ser::{SerializeMap, SerializeSeq},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// callTracer's options.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CallOptions {
+    only_top_call: bool,
+    with_log: bool,
+}
+
+/// flatCallTracer's options.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FlatOptions {
+    convert_parity_errors: bool,
+    include_precompiles: bool,
+}
+
+/// Where a transaction stands; a call stands nowhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Position {
+    pub block_hash: Option<B256>,
+    pub block_number: Option<u64>,
+    pub transaction_hash: Option<B256>,
+    pub transaction_index: usize,
+}
+
+/// A frame with all below it.
+struct Nested<'a> {
+    frames: &'a [Frame],
+    place: usize,
+    options: CallOptions,
+    /// Whether a frame above has failed: then no log counts.
+    failed: bool,
+}
+
+/// callTracer's answer.
+pub fn nested(frames: &[Frame], options: CallOptions) -> impl Serialize + '_ {
+    Nested { frames, place: 0, options, failed: false }
+}
+
+#[derive(Serialize)]
+struct LogJson<'a> {
+    address: Address,
+    topics: &'a [B256],
+    data: &'a Bytes,
+    index: Quantity,
+    position: Quantity,
+}
+
+impl<'a> From<&'a FrameLog> for LogJson<'a> {
+    fn from(log: &'a FrameLog) -> Self {
+        Self {
+            address: log.log.address,
+            topics: log.log.topics(),
+            data: &log.log.data.data,
+            index: log.index.into(),
+            position: log.position.into(),
+        }
+    }
+}
+
+impl Serialize for Nested<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Some(frame) = self.frames.get(self.place) else { return serializer.serialize_map(Some(0))?.end() };
+        let failed = self.failed || frame.error.is_some();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("from", &frame.from)?;
+        map.serialize_entry("gas", &Quantity(frame.gas))?;
+        map.serialize_entry("gasUsed", &Quantity(frame.gas_used))?;
+        if let Some(to) = frame.to {
+            map.serialize_entry("to", &to)?;
+        }
+        map.serialize_entry("input", &frame.input)?;
+        if !frame.output.is_empty() {
+            map.serialize_entry("output", &frame.output)?;
+        }
+        if let Some(error) = &frame.error {
+            map.serialize_entry("error", error)?;
+            if let Some(reason) = reverts::reason(&frame.output).filter(|reason| !reason.is_empty()) {
+                map.serialize_entry("revertReason", &reason)?;
+            }
+        }
+        if !frame.calls.is_empty() && !self.options.only_top_call {
+            map.serialize_entry("calls", &Calls { parent: self, calls: &frame.calls, failed })?;
+        }
+        if self.options.with_log && !failed && !frame.logs.is_empty() {
+            map.serialize_entry("logs", &frame.logs.iter().map(LogJson::from).collect::<Vec<_>>())?;
+        }
+        if let Some(value) = frame.value {
+            map.serialize_entry("value", &value)?;
+        }
+        map.serialize_entry("type", frame.kind)?;
+        map.end()
+    }
+}
+
+struct Calls<'a> {
+    parent: &'a Nested<'a>,
+    calls: &'a [usize],
+    failed: bool,
+}
+
+impl Serialize for Calls<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Nested { frames, options, .. } = *self.parent;
+        let mut list = serializer.serialize_seq(Some(self.calls.len()))?;
+        for place in self.calls {
+            list.serialize_element(&Nested { frames, place: *place, options, failed: self.failed })?;
+        }
+        list.end()
+    }
+}
+
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ActionJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance: Option<U256>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    creation_method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gas: Option<Quantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    init: Option<&'a Bytes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<&'a Bytes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refund_address: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<U256>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ResultJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a Bytes>,
+    gas_used: Quantity,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a Bytes>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FlatJson<'a> {
+    action: ActionJson<'a>,
+    block_hash: Option<B256>,
+    block_number: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<ResultJson<'a>>,
+    subtraces: usize,
+    trace_address: Vec<usize>,
+    transaction_hash: Option<B256>,
+    transaction_position: usize,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+impl<'a> FlatJson<'a> {
+    fn new(frame: &'a Frame, trace_address: Vec<usize>, subtraces: usize, position: Position, parity: bool) -> Self {
+        let created = frame.kind.starts_with("CREATE");
+        let action = ActionJson {
+            from: Some(frame.from),
+            gas: Some(Quantity(frame.gas)),
+            value: Some(frame.value.unwrap_or_default()),
+            ..Default::default()
+        };
+        let result = ResultJson { address: None, code: None, gas_used: Quantity(frame.gas_used), output: None };
+        let name = || Some(frame.kind.to_lowercase());
+        let (kind, action, result) = match frame.kind {
+            "SELFDESTRUCT" => {
+                let (address, refund_address) = (Some(frame.from), frame.to);
+                let balance = frame.value;
+                ("suicide", ActionJson { address, balance, refund_address, ..Default::default() }, None)
+            }
+            _ if created => (
+                "create",
+                ActionJson { creation_method: name(), init: Some(&frame.input), ..action },
+                Some(ResultJson { address: frame.to, code: Some(&frame.output), ..result }),
+            ),
+            _ => (
+                "call",
+                ActionJson { call_type: name(), input: Some(&frame.input), to: frame.to, ..action },
+                Some(ResultJson { output: Some(&frame.output), ..result }),
+            ),
+        };
+        let error = frame.error.as_deref();
+        Self {
+            action,
+            block_hash: position.block_hash,
+            block_number: position.block_number.unwrap_or_default(),
+            error: error.map(|error| if parity { parity_error(error) } else { error }),
+            // Revert data tells why; of any other failure nothing is left.
+            result: result.filter(|_| matches!(error, None | Some("execution reverted"))),
+            subtraces,
+            trace_address,
+            transaction_hash: position.transaction_hash,
+            transaction_position: position.transaction_index,
+            kind,
+        }
+    }
+}
+
+/// Parity's words (geth's `convertErrorToParity`).
+fn parity_error(error: &str) -> &str {
+    match error {
+        "contract creation code storage out of gas"
+        | "out of gas"
+        | "gas uint64 overflow"
+        | "max code size exceeded" => "Out of gas",
+        "invalid jump destination" => "Bad jump destination",
+        "execution reverted" => "Reverted",
+        "return data out of bounds" => "Out of bounds",
+        "stack limit reached 1024 (1023)" => "Out of stack",
+        "precompile failed" => "Built-in failed",
+        _ if error.starts_with("out of gas:") => "Out of gas",
+        _ if error.starts_with("invalid opcode:") => "Bad instruction",
+        _ if error.starts_with("stack underflow") => "Stack underflow",
+        _ => error,
+    }
+}
+
+/// flatCallTracer's answer: depth first, with each frame's way from the outermost.
+pub fn flat<'a>(
+    frames: &'a [Frame],
+    options: FlatOptions,
+    position: Position,
+    precompiles: &BTreeSet<Address>,
+) -> impl Serialize + use<'a> {
+    let hidden = |frame: &Frame| {
+        !options.include_precompiles
+            && matches!(frame.kind, "CALL" | "STATICCALL")
+            && frame.to.is_some_and(|to| precompiles.contains(&to))
+    };
+    let mut out = Vec::new();
+    let mut stack = if frames.is_empty() { Vec::new() } else { vec![(0, Vec::new())] };
+    while let Some((place, address)) = stack.pop() {
+        let frame = &frames[place];
+        let calls: Vec<usize> = frame.calls.iter().copied().filter(|call| !hidden(&frames[*call])).collect();
+        for (index, call) in calls.iter().enumerate().rev() {
+            let mut below: Vec<usize> = address.clone();
+            below.push(index);
+            stack.push((*call, below));
+        }
+        out.push(FlatJson::new(frame, address, calls.len(), position, options.convert_parity_errors));
+    }
+    out
+}
+
+/// 4byteTracer's answer: how often each selector was called with data of each size.
+pub fn selectors(frames: &[Frame], precompiles: &BTreeSet<Address>) -> impl Serialize + use<> {
+    let mut counts = BTreeMap::<String, u64>::new();
+    for frame in frames {
+        let called = frame.to.filter(|to| frame.kind.contains("CALL") && !precompiles.contains(to));
+        if let (Some(_), Some((selector, data))) = (called, frame.input.split_at_checked(4)) {
+            *counts.entry(format!("0x{}-{}", hex::encode(selector), data.len())).or_default() += 1;
+        }
+    }
+    counts
+}

@@ -1,0 +1,256 @@
+//! The tracers of `debug_trace*`, and their options as geth reads them.
+
+use crate::{
+    arguments::object,
+    errors::{Error, Result},
+    frames::Recorder,
+    frames_json::{self, CallOptions, FlatOptions, Position},
+    json,
+    overrides::{BlockArguments, StateArguments},
+    prestate::{self, Prestate},
+    struct_logs::{self, StructLogger},
+    watch::Watched,
+};
+use alloy_evm::eth::EthEvmContext;
+use alloy_primitives::{Address, Log, U256};
+use revm::{
+    Inspector,
+    context::result::ResultAndState,
+    interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// Most bytes of an answer: what RPC may send.
+pub const SIZE_MAX: usize = 64 << 20;
+
+/// How long a transaction may be traced (geth's `defaultTraceTimeout`).
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+object! {
+    /// geth's `TraceConfig` and `TraceCallConfig`.
+    TraceArguments {
+        tracer: String = "tracer",
+        tracer_config: Value = "tracerConfig",
+        timeout: String = "timeout",
+        enable_memory: bool = "enableMemory",
+        disable_stack: bool = "disableStack",
+        disable_storage: bool = "disableStorage",
+        enable_return_data: bool = "enableReturnData",
+        limit: i64 = "limit",
+        state_overrides: StateArguments = "stateOverrides",
+        block_overrides: BlockArguments = "blockOverrides",
+        transaction_index: Value = "txIndex",
+    }
+}
+
+/// A native tracer.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Calls(CallOptions),
+    FlatCalls(FlatOptions),
+    Selectors,
+    Prestate(prestate::Options),
+    Noop,
+}
+
+#[derive(Debug, Clone)]
+enum Wanted {
+    Logs(struct_logs::Options),
+    One(Kind),
+    /// muxTracer's, by name.
+    Many(BTreeMap<String, Kind>),
+}
+
+/// What is traced, and for how long.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    wanted: Wanted,
+    pub timeout: Duration,
+}
+
+impl Plan {
+    /// Reads the options.
+    pub fn new(arguments: &TraceArguments) -> Result<Self> {
+        let timeout = match &arguments.timeout {
+            None => TIMEOUT,
+            Some(text) => duration(text).ok_or_else(|| Error::call(format_args!("time: invalid duration {text:?}")))?,
+        };
+        let config = arguments.tracer_config.clone().unwrap_or_default();
+        let wanted = match arguments.tracer.as_deref() {
+            None => Wanted::Logs(struct_logs::Options {
+                memory: arguments.enable_memory.unwrap_or_default(),
+                no_stack: arguments.disable_stack.unwrap_or_default(),
+                no_storage: arguments.disable_storage.unwrap_or_default(),
+                return_data: arguments.enable_return_data.unwrap_or_default(),
+                limit: usize::try_from(arguments.limit.unwrap_or_default()).unwrap_or_default(),
+            }),
+            Some("muxTracer") => {
+                let kinds = options::<BTreeMap<String, Value>>(config)?.into_iter();
+                let named = |(name, config): (String, Value)| kind(&name, config).map(|kind| (name, kind));
+                Wanted::Many(kinds.map(named).collect::<Result<_>>()?)
+            }
+            Some(name) => Wanted::One(kind(name, config)?),
+        };
+        Ok(Self { wanted, timeout })
+    }
+
+    /// A tracer for one transaction; `first_log` is the number of the block's logs before it.
+    pub fn tracer(&self, first_log: usize) -> Tracer {
+        let frames = |kind: &Kind| matches!(kind, Kind::Calls(_) | Kind::FlatCalls(_) | Kind::Selectors);
+        match &self.wanted {
+            Wanted::Logs(options) => Tracer::Logs(StructLogger::new(*options, SIZE_MAX)),
+            Wanted::One(kind) if !frames(kind) => Tracer::Idle,
+            Wanted::Many(kinds) if !kinds.values().any(frames) => Tracer::Idle,
+            _ => Tracer::Frames(Recorder::new(first_log, SIZE_MAX)),
+        }
+    }
+
+    /// The answer.
+    pub fn finish(&self, tracer: Tracer, run: &Run<'_>) -> Result<Vec<u8>> {
+        let recorder = match tracer {
+            Tracer::Logs(logger) => return Ok(logger.finish(&run.result.result)),
+            Tracer::Idle => None,
+            Tracer::Frames(mut recorder) => {
+                recorder.finish(&run.result.result);
+                Some(recorder)
+            }
+        };
+        let recorder = recorder.as_ref();
+        match &self.wanted {
+            Wanted::One(kind) => kind.finish(recorder, run),
+            Wanted::Many(kinds) => {
+                let mut out = vec![b'{'];
+                for (place, (name, kind)) in kinds.iter().enumerate() {
+                    // The names are those of tracers: nothing in them needs an escape.
+                    out.extend_from_slice(format!("{}\"{name}\":", if place == 0 { "" } else { "," }).as_bytes());
+                    out.extend_from_slice(&kind.finish(recorder, run)?);
+                }
+                out.push(b'}');
+                Ok(out)
+            }
+            Wanted::Logs(_) => Err(Error::Fatal("a trace of instructions without its logger".into())),
+        }
+    }
+}
+
+/// A run that has ended.
+pub struct Run<'a> {
+    pub result: &'a ResultAndState,
+    pub position: Position,
+    /// The state before it.
+    pub db: &'a Watched,
+    pub precompiles: &'a BTreeSet<Address>,
+}
+
+impl Kind {
+    fn finish(&self, recorder: Option<&Recorder>, run: &Run<'_>) -> Result<Vec<u8>> {
+        let frames = recorder.map(|recorder| &recorder.frames[..]).unwrap_or_default();
+        match *self {
+            Self::Calls(options) => json::bytes(&frames_json::nested(frames, options)),
+            Self::FlatCalls(options) => json::bytes(&frames_json::flat(frames, options, run.position, run.precompiles)),
+            Self::Selectors => json::bytes(&frames_json::selectors(frames, run.precompiles)),
+            Self::Prestate(options) => {
+                let prestate = Prestate::new(&run.result.state, options, run.db);
+                json::bytes(&prestate.map_err(|error| Error::Fatal(error.to_string()))?)
+            }
+            Self::Noop => Ok(b"{}".to_vec()),
+        }
+    }
+}
+
+fn options<T: DeserializeOwned + Default>(config: Value) -> Result<T> {
+    if config.is_null() {
+        return Ok(T::default());
+    }
+    serde_json::from_value(config).map_err(|error| Error::call(format_args!("tracerConfig: {error}")))
+}
+
+fn kind(name: &str, config: Value) -> Result<Kind> {
+    Ok(match name {
+        "callTracer" => Kind::Calls(options(config)?),
+        "flatCallTracer" => Kind::FlatCalls(options(config)?),
+        "4byteTracer" => Kind::Selectors,
+        "prestateTracer" => Kind::Prestate(options::<prestate::Options>(config)?.check().map_err(Error::call)?),
+        "noopTracer" => Kind::Noop,
+        // geth takes any other name for JavaScript, which it evaluates.
+        name if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') => {
+            return Err(Error::call(format_args!("ReferenceError: {name} is not defined at <eval>:1:2(0)")));
+        }
+        _ => return Err(Error::call("tracers written in JavaScript are not supported")),
+    })
+}
+
+/// Reads Go's way to write a duration: "1m30s", "500ms".
+fn duration(text: &str) -> Option<Duration> {
+    let (mut rest, mut sum) = (text, 0.0);
+    while !rest.is_empty() {
+        let digits = rest.find(|it: char| !it.is_ascii_digit() && it != '.')?;
+        let (number, behind) = rest.split_at(digits);
+        let end = behind.find(|it: char| it.is_ascii_digit() || it == '.').unwrap_or(behind.len());
+        let (unit, next) = behind.split_at(end);
+        let seconds = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3_600.0,
+            _ => return None,
+        };
+        sum += number.parse::<f64>().ok()? * seconds;
+        rest = next;
+    }
+    if text.is_empty() { None } else { Duration::try_from_secs_f64(sum).ok() }
+}
+
+/// A tracer at work.
+pub enum Tracer {
+    /// Nothing is noted.
+    Idle,
+    Logs(StructLogger),
+    Frames(Recorder),
+}
+
+type Context = EthEvmContext<Watched>;
+
+macro_rules! delegate {
+    ($self:ident, $inspector:ident => $call:expr, $idle:expr) => {
+        match $self {
+            Self::Idle => $idle,
+            Self::Logs($inspector) => $call,
+            Self::Frames($inspector) => $call,
+        }
+    };
+}
+
+impl Inspector<Context, EthInterpreter> for Tracer {
+    fn step(&mut self, interpreter: &mut Interpreter, context: &mut Context) {
+        delegate!(self, it => it.step(interpreter, context), ());
+    }
+    fn step_end(&mut self, interpreter: &mut Interpreter, context: &mut Context) {
+        delegate!(self, it => it.step_end(interpreter, context), ());
+    }
+    fn log(&mut self, context: &mut Context, log: Log) {
+        delegate!(self, it => it.log(context, log), ());
+    }
+    fn call(&mut self, context: &mut Context, inputs: &mut CallInputs) -> Option<CallOutcome> {
+        delegate!(self, it => it.call(context, inputs), None)
+    }
+    fn call_end(&mut self, context: &mut Context, inputs: &CallInputs, outcome: &mut CallOutcome) {
+        delegate!(self, it => it.call_end(context, inputs, outcome), ());
+    }
+    fn create(&mut self, context: &mut Context, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+        delegate!(self, it => it.create(context, inputs), None)
+    }
+    fn create_end(&mut self, context: &mut Context, inputs: &CreateInputs, outcome: &mut CreateOutcome) {
+        delegate!(self, it => it.create_end(context, inputs, outcome), ());
+    }
+    fn selfdestruct(&mut self, contract: Address, target: Address, value: U256) {
+        delegate!(self, it => Inspector::<Context, EthInterpreter>::selfdestruct(it, contract, target, value), ());
+    }
+}

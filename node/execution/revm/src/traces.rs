@@ -1,0 +1,279 @@
+//! `debug_trace*` and `debug_executionWitness`: blocks run again, from their system calls on.
+
+use crate::{
+    arguments::{self, CallArguments},
+    block::Block,
+    edge::{self, Ancestors, detached},
+    engine::{Engine, NativeEngine},
+    errors::{Error, Result},
+    frames_json::Position,
+    import::Judge,
+    json,
+    overrides::{BlockArguments, StateArguments},
+    scene::{Place, Scene},
+    tracers::{Plan, Run, SIZE_MAX, TraceArguments, Tracer},
+    transactions::{Prepared, prepare_all},
+    watch::{Stop, Watch},
+};
+use alloy_evm::{Evm, IntoTxEnv, block::SystemCaller};
+use alloy_primitives::{B256, Bytes, hex};
+use pyo3::{prelude::*, types::PyBytes};
+use revm::{DatabaseCommit, context::TxEnv};
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+/// A block that is run again.
+struct Replay {
+    scene: Scene<Tracer>,
+    hash: B256,
+    transactions: Vec<Prepared>,
+    plan: Plan,
+    /// Logs of the block so far.
+    logs: usize,
+    /// When all of it must be over.
+    deadline: Option<Instant>,
+}
+
+impl Replay {
+    /// Runs the system calls.
+    fn open(
+        engine: &Engine,
+        root: B256,
+        block: &[u8],
+        ancestors: &[u8],
+        options: &[u8],
+        patience: Option<Duration>,
+    ) -> Result<Self> {
+        let plan = Plan::new(&trace_arguments(1, options)?)?;
+        let block = Block::decode(Bytes::copy_from_slice(block))?;
+        if block.header.number == 0 {
+            return Err(Error::call("genesis is not traceable"));
+        }
+        let header = alloy_rlp::encode(&block.header);
+        let place = Place { root, header: &header, ancestors, patience };
+        let mut scene = Scene::open(engine, place, None, None, Tracer::Idle)?;
+        let transactions = prepare_all(&block.transactions, engine.spec.chain_id, &engine.senders);
+        let transactions = transactions.into_iter().map(|tx| {
+            tx.map_err(|refusal| Error::invalid("transaction", "a transaction of this chain", refusal.message))
+        });
+        let transactions = transactions.collect::<Result<_>>()?;
+        let outcome = SystemCaller::new(&*engine.spec).apply_pre_execution_changes(&block.header, &mut scene.evm);
+        outcome.map_err(|error| scene.explain(error))?;
+        let deadline = patience.map(|patience| Instant::now() + patience);
+        Ok(Self { scene, hash: block.hash, transactions, plan, logs: 0, deadline })
+    }
+
+    /// Runs a transaction and keeps its changes.
+    fn advance(&mut self, index: usize) -> Result<()> {
+        let transaction: TxEnv = (&self.transactions[index]).into_tx_env();
+        let result = self.scene.run(transaction)?;
+        self.logs += result.result.logs().len();
+        self.scene.evm.db_mut().commit(result.state);
+        Ok(())
+    }
+
+    /// Runs a transaction, keeps its changes and gives its trace.
+    fn trace(&mut self, index: usize) -> Result<Vec<u8>> {
+        let tx = &self.transactions[index];
+        let transaction: TxEnv = tx.into_tx_env();
+        let position = Position {
+            block_hash: Some(self.hash),
+            block_number: Some(self.scene.header.number),
+            transaction_hash: Some(*tx.1.inner().tx_hash()),
+            transaction_index: index,
+        };
+        let tracer = self.plan.tracer(self.logs);
+        let (json, logs) = traced(&mut self.scene, &self.plan, tracer, transaction, position, self.deadline)?;
+        self.logs += logs;
+        Ok(json)
+    }
+}
+
+fn trace_arguments(place: usize, options: &[u8]) -> Result<TraceArguments> {
+    let options = if options.is_empty() { None } else { Some(options) };
+    Ok(arguments::optional::<TraceArguments>(place, options)?.unwrap_or_default())
+}
+
+/// Runs a transaction under a tracer and keeps its changes: its trace, and how many logs it has left.
+fn traced(
+    scene: &mut Scene<Tracer>,
+    plan: &Plan,
+    tracer: Tracer,
+    transaction: TxEnv,
+    position: Position,
+    deadline: Option<Instant>,
+) -> Result<(Vec<u8>, usize)> {
+    let own = Instant::now().checked_add(plan.timeout);
+    let first = [own, deadline].into_iter().flatten().min();
+    scene.evm.db_mut().watch = Watch::new(first);
+    *scene.evm.inspector_mut() = tracer;
+    scene.evm.enable_inspector();
+    let outcome = scene.run(transaction);
+    scene.evm.disable_inspector();
+    if scene.evm.db().watch.stopped() == Some(Stop::Deadline) && first != deadline {
+        return Err(Error::call("execution timeout"));
+    }
+    let result = outcome?;
+    let tracer = std::mem::replace(scene.evm.inspector_mut(), Tracer::Idle);
+    let precompiles = scene.evm.precompiles().addresses().copied().collect();
+    let run = Run { result: &result, position, db: scene.evm.db(), precompiles: &precompiles };
+    let json = plan.finish(tracer, &run)?;
+    if json.len() > SIZE_MAX {
+        return Err(too_large());
+    }
+    let logs = result.result.logs().len();
+    scene.evm.db_mut().commit(result.state);
+    Ok((json, logs))
+}
+
+fn too_large() -> Error {
+    Error::call(format_args!("trace exceeds {} MiB", SIZE_MAX >> 20))
+}
+
+/// `debug_traceBlockBy*`.
+fn trace_block(mut replay: Replay) -> Result<Vec<u8>> {
+    let mut json = vec![b'['];
+    for index in 0..replay.transactions.len() {
+        let trace = replay.trace(index)?;
+        let hash = hex::encode(replay.transactions[index].1.inner().tx_hash());
+        let comma = if index == 0 { "" } else { "," };
+        json.extend_from_slice(format!("{comma}{{\"txHash\":\"0x{hash}\",\"result\":").as_bytes());
+        json.extend_from_slice(&trace);
+        json.push(b'}');
+        if json.len() > SIZE_MAX {
+            return Err(too_large());
+        }
+    }
+    json.push(b']');
+    Ok(json)
+}
+
+/// `debug_traceTransaction`.
+fn trace_transaction(mut replay: Replay, index: usize) -> Result<Vec<u8>> {
+    if index >= replay.transactions.len() {
+        return Err(Error::Argument(format!("index: {index} of {}", replay.transactions.len())));
+    }
+    for before in 0..index {
+        replay.advance(before)?;
+    }
+    replay.trace(index)
+}
+
+/// `debug_traceCall`.
+fn trace_call(engine: &Engine, place: Place<'_>, call: &[u8], options: &[u8], gas_cap: u64) -> Result<Vec<u8>> {
+    let arguments: CallArguments = arguments::parameter(0, call)?;
+    let mut options = trace_arguments(2, options)?;
+    let plan = Plan::new(&options)?;
+    if options.transaction_index.is_some() {
+        return Err(Error::call("txIndex is not supported: trace on the state of a block"));
+    }
+    let accounts: Option<StateArguments> = options.state_overrides.take();
+    let block: Option<BlockArguments> = options.block_overrides.take();
+    let deadline = place.patience.map(|patience| Instant::now() + patience);
+    let mut scene = Scene::open(engine, place, accounts, block, Tracer::Idle)?;
+    let message = arguments.message(gas_cap, scene.header.base_fee_per_gas, scene.chain_id)?;
+    scene.relax(&message);
+    scene.check(&message)?.map_err(|refusal| Error::call(format_args!("tracing failed: {}", refusal.words())))?;
+    let transaction = scene.transaction(&message)?;
+    let (json, _) = traced(&mut scene, &plan, plan.tracer(0), transaction, Position::default(), deadline)?;
+    Ok(json)
+}
+
+/// geth's `ExtWitness`, without its headers.
+#[derive(Serialize)]
+struct WitnessJson {
+    codes: Vec<Bytes>,
+    state: Vec<Bytes>,
+    keys: Vec<Bytes>,
+}
+
+/// `debug_executionWitness`.
+fn execution_witness(engine: &Engine, parent: &[u8], block: &[u8], ancestors: &[u8]) -> Result<Vec<u8>> {
+    let parent = edge::header(parent)?;
+    let judge = Judge {
+        spec: &engine.spec,
+        parent: &parent,
+        ancestors: Ancestors::new(parent.number, ancestors)?,
+        step: engine.step(),
+        senders: Some(&engine.senders),
+    };
+    let block = Block::decode(Bytes::copy_from_slice(block))?;
+    let result = judge.judge_with_witness(&block, engine.backing()?.view())?;
+    let witness = result.witness.unwrap_or_default();
+    let values = |items: BTreeMap<B256, Bytes>| items.into_values().collect();
+    json::bytes(&WitnessJson { codes: values(witness.codes), state: values(witness.nodes), keys: Vec::new() })
+}
+
+#[pymethods]
+impl NativeEngine {
+    /// `debug_traceBlockBy*`: the answer's JSON list. TimeoutError if `deadline_us` has passed.
+    #[pyo3(signature = (parent_root, block, ancestors, options, *, deadline_us=None))]
+    fn trace_block<'py>(
+        &self,
+        py: Python<'py>,
+        parent_root: &[u8],
+        block: &[u8],
+        ancestors: &[u8],
+        options: &[u8],
+        deadline_us: Option<u64>,
+    ) -> Result<Bound<'py, PyBytes>> {
+        let (root, patience) = (edge::word(parent_root)?, deadline_us.map(Duration::from_micros));
+        let json =
+            detached(py, || self::trace_block(Replay::open(&self.engine, root, block, ancestors, options, patience)?))?;
+        Ok(PyBytes::new(py, &json))
+    }
+
+    /// `debug_traceTransaction`: the answer's JSON. TimeoutError if `deadline_us` has passed.
+    #[pyo3(signature = (parent_root, block, ancestors, index, options, *, deadline_us=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn trace_transaction<'py>(
+        &self,
+        py: Python<'py>,
+        parent_root: &[u8],
+        block: &[u8],
+        ancestors: &[u8],
+        index: usize,
+        options: &[u8],
+        deadline_us: Option<u64>,
+    ) -> Result<Bound<'py, PyBytes>> {
+        let (root, patience) = (edge::word(parent_root)?, deadline_us.map(Duration::from_micros));
+        let json = detached(py, || {
+            self::trace_transaction(Replay::open(&self.engine, root, block, ancestors, options, patience)?, index)
+        })?;
+        Ok(PyBytes::new(py, &json))
+    }
+
+    /// `debug_traceCall`: the answer's JSON. TimeoutError if `deadline_us` has passed.
+    #[pyo3(signature = (root, header, ancestors, call, options, *, gas_cap=50_000_000, deadline_us=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn trace_call<'py>(
+        &self,
+        py: Python<'py>,
+        root: &[u8],
+        header: &[u8],
+        ancestors: &[u8],
+        call: &[u8],
+        options: &[u8],
+        gas_cap: u64,
+        deadline_us: Option<u64>,
+    ) -> Result<Bound<'py, PyBytes>> {
+        let place = Place::new(root, header, ancestors, deadline_us)?;
+        let json = detached(py, || self::trace_call(&self.engine, place, call, options, gas_cap))?;
+        Ok(PyBytes::new(py, &json))
+    }
+
+    /// `debug_executionWitness`: the answer's JSON without its headers.
+    fn execution_witness<'py>(
+        &self,
+        py: Python<'py>,
+        parent_header: &[u8],
+        block: &[u8],
+        ancestors: &[u8],
+    ) -> Result<Bound<'py, PyBytes>> {
+        let json = detached(py, || self::execution_witness(&self.engine, parent_header, block, ancestors))?;
+        Ok(PyBytes::new(py, &json))
+    }
+}
