@@ -34,6 +34,8 @@ class Ballots:
         self._rules = live.store.rules
         self._desk = VoteDesk(rules=self._rules)
         self._head_origins: dict[Hash32, str] = {}
+        self.participation = 0.0
+        """Share of the weight whose vote was heard by the last FREEZE."""
 
     async def on_votes(self, votes: Sequence[Vote], *, origin: str) -> list[Judgement]:
         """Judge votes one by one and take in those that hold; the result is in their order."""
@@ -82,8 +84,8 @@ class Ballots:
         self._fork_choice.freeze()
         weighted = self._weighted()
         heard = self._desk.voters(slot) & weighted
-        ratio = heard.bit_count() / max(1, weighted.bit_count())
-        self._live.metrics.participation_ratio.set(ratio)
+        self.participation = heard.bit_count() / max(1, weighted.bit_count())
+        self._live.metrics.participation_ratio.set(self.participation)
 
     def missing_heads(self) -> dict[Hash32, str]:
         """Heads that votes name and that are not here, each with the sender of such a vote."""

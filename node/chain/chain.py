@@ -159,6 +159,11 @@ class Chain:
         return self._store.block(self._store.fork_choice.confirmed(self._live.slot()))
 
     @property
+    def participation(self) -> float:
+        """Share of the weight whose vote was heard by the last FREEZE."""
+        return self._ballots.participation
+
+    @property
     def safety_fault(self) -> str | None:
         """Which conflicting checkpoints were seen; None while the chain is sound. Validators stop signing."""
         fault = self._store.fault

@@ -1,0 +1,28 @@
+"""`python -m node --config FILE`: one L1 node."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from node.config import ConfigError, load_config
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the configuration and run; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m node", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="JSON file of this process")
+    options = parser.parse_args(arguments)
+    try:
+        config = load_config(options.config)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    from node.app.process import main as run  # imported late: usage errors answer at once
+
+    return run(config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

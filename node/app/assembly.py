@@ -1,0 +1,296 @@
+"""A real node: disk, sockets and threads around the core, JSON-RPC and health on top.
+
+    NodeConfig -> genesis.json, engine, tables, libp2p -> CoreNode -> RpcService, Health -> ports
+
+Everything is opened before any port is bound, and closed in the opposite order however it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final, Protocol
+
+import orjson
+import structlog
+import trio
+from prometheus_client import CollectorRegistry
+
+from node.app.core import CoreNode, Surroundings, chain_lag, open_core
+from node.app.devnet import describe_consensus, read_info
+from node.app.following import follow_chain
+from node.chain.chain import ChainOptions
+from node.config import NodeConfig
+from node.consensus.genesis import Genesis, parse
+from node.errors import Rejected
+from node.eth.fees import blob_base_fee
+from node.eth.primitives import Hash32
+from node.execution.adapter import RevmEngine, open_tables, verify_signatures
+from node.p2p.network import PeerId
+from node.p2p.peers import StaticPeer
+from node.p2p.service import Libp2pNetwork, NetworkSettings
+from node.rpc.backend import DevnetView, SyncProgress
+from node.rpc.service import RpcParts, RpcService, RpcSettings
+from node.runtime.clock import SlotClock, SystemClock
+from node.runtime.faults import FaultBoard
+from node.runtime.health import Health, new_registry, serve_health
+from node.runtime.worker import ThreadWorker
+from node.storage.chain_database import ChainDatabase, UnusableFolder
+from node.validator.keys import KeyFileError, ValidatorKey, load_keys
+from node.validator.slashing_protection import ProtectionError, SlashingProtection
+
+_log = structlog.get_logger()
+
+GENESIS_BYTES_MAX: Final = 64 << 20
+"""A genesis file is never longer."""
+
+READY_LAG_SLOTS: Final = 8
+"""A head older than this is not ready."""
+
+RPC_THREADS: Final = 2
+"""Calls, traces and searches at once."""
+
+
+class SetupError(Exception):
+    """The process cannot run as it is set up; the message says what to change."""
+
+
+async def run_node(
+    config: NodeConfig, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Run one node until cancelled; started once every port is bound.
+
+    Raises SetupError, Corruption.
+    """
+    document, genesis = read_genesis(config.genesis_file)
+    registry = new_registry(version("faultline"))
+    clock = SlotClock(
+        genesis_time_ms=genesis.time * 1_000,
+        slot_duration_ms=genesis.parameters.slot_seconds * 1_000,
+        wall=SystemClock(),
+    )
+    with _opened_engine(config, document) as (engine, database), ExitStack() as closing:
+        genesis_hash = Hash32(engine.genesis().block_hash)
+        network = Libp2pNetwork(network_settings(config, genesis_hash), registry)
+        signing = open_signing(config, genesis, genesis_hash, closing)
+        core = await _open(
+            Surroundings(
+                genesis=genesis,
+                engine=engine,
+                database=database,
+                network=network,
+                clock=clock,
+                worker=ThreadWorker(threads_max=config.engine.threads),
+                registry=registry,
+                verify=verify_signatures,
+                options=ChainOptions(history_blocks=config.engine.history_blocks),
+                journal=config.data_dir / "transactions.journal",
+                keys=signing.keys,
+                protection=signing.protection,
+                fresh_keys=signing.fresh_keys,
+                faults=FaultBoard(),
+                name=config.name,
+            )
+        )
+        rpc = open_rpc(config, genesis, core, clock, engine, network, registry)
+        core.pool.on_executable(rpc.pending_arrived)
+        health = Health(registry=registry)
+        health.checks["chain"] = partial(chain_lag, core.chain, clock, READY_LAG_SLOTS)
+        await _serve(config, core, rpc, network, health, task_status)
+
+
+async def _serve(
+    config: NodeConfig,
+    core: CoreNode,
+    rpc: RpcService,
+    network: Libp2pNetwork,
+    health: Health,
+    task_status: trio.TaskStatus[None],
+) -> None:
+    """Bind every port and run everything until cancelled."""
+    async with trio.open_nursery() as nursery:
+        metrics = partial(serve_health, health, host=config.metrics.host, port=config.metrics.port)
+        await _bind(nursery, f"metrics.port {config.metrics.port}", metrics)
+        await _bind(nursery, f"p2p.port {config.p2p.port}", network.run)
+        await nursery.start(core.run)
+        await nursery.start(follow_chain, core.chain, core.pool, rpc)
+        await _bind(nursery, f"rpc.port {config.rpc.port}", rpc.serve)
+        _log.info("node_started", head=core.chain.head.header.number)
+        task_status.started()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signing:
+    """What a process signs with."""
+
+    keys: Sequence[ValidatorKey] = ()
+    """Its validators."""
+    protection: SlashingProtection | None = None
+    """Their history."""
+    fresh_keys: frozenset[bytes] = frozenset()
+    """Keys that had no history before this run."""
+
+
+def open_signing(
+    config: NodeConfig, genesis: Genesis, genesis_hash: Hash32, closing: ExitStack
+) -> Signing:
+    """Load the keys and lock their history. Raises SetupError, Corruption.
+
+    A key is taken for new only where the history itself is new: once it exists, a key without a row is refused.
+    """
+    if config.keys_file is None:
+        return Signing()
+    path = config.data_dir / "signer.sqlite"
+    is_new = not path.exists()
+    try:
+        keys = load_keys(config.keys_file)
+        protection = closing.enter_context(
+            SlashingProtection(
+                path,
+                genesis_hash=genesis_hash,
+                slots_per_epoch=genesis.parameters.slots_per_epoch,
+            )
+        )
+        fresh = frozenset(key.public_key for key in keys) if is_new else frozenset()
+        protection.register([key.public_key for key in keys], new=fresh)
+    except (KeyFileError, ProtectionError) as error:
+        raise SetupError(str(error)) from error
+    return Signing(keys=keys, protection=protection, fresh_keys=fresh)
+
+
+def read_genesis(file: Path) -> tuple[bytes, Genesis]:
+    """The genesis file and what it says to consensus. Raises SetupError."""
+    try:
+        raw = file.read_bytes()
+        if len(raw) > GENESIS_BYTES_MAX:
+            raise SetupError(f"{file}: {len(raw)} bytes, at most {GENESIS_BYTES_MAX} are read")
+        return raw, parse(orjson.loads(raw))
+    except OSError as error:
+        raise SetupError(f"{file}: cannot be read: {error.strerror}") from error
+    except orjson.JSONDecodeError as error:
+        raise SetupError(f"{file}: no JSON: {error}") from error
+    except Rejected as error:
+        raise SetupError(f"{file}: {error.message}") from error
+
+
+def network_settings(config: NodeConfig, genesis_hash: bytes) -> NetworkSettings:
+    """What the network is told. Raises SetupError (the key file)."""
+    try:
+        seed = bytes.fromhex(config.p2p.key_file.read_text().strip().removeprefix("0x"))
+    except (OSError, ValueError) as error:
+        raise SetupError(f"p2p.key_file {config.p2p.key_file}: cannot be used: {error}") from None
+    if len(seed) != 32:
+        raise SetupError(f"p2p.key_file {config.p2p.key_file}: want 64 hex digits")
+    return NetworkSettings(
+        name=config.name,
+        seed=seed,
+        genesis_hash=genesis_hash,
+        host=config.p2p.host,
+        port=config.p2p.port,
+        peers=tuple(
+            StaticPeer(name=peer.name, peer_id=PeerId(peer.peer_id), address=peer.address)
+            for peer in config.p2p.peers
+        ),
+    )
+
+
+def open_rpc(
+    config: NodeConfig,
+    genesis: Genesis,
+    core: CoreNode,
+    clock: SlotClock,
+    engine: RevmEngine,
+    network: Libp2pNetwork,
+    registry: CollectorRegistry,
+) -> RpcService:
+    """JSON-RPC over the core."""
+
+    def consensus() -> object:
+        epoch = core.chain.rules.epoch_of(max(0, clock.current_slot()))
+        return describe_consensus(core.chain, epoch=epoch, own_keys=core.public_keys)
+
+    settings = RpcSettings(
+        host=config.rpc.host,
+        port=config.rpc.port,
+        allowed_hosts=config.rpc.allowed_hosts,
+        allowed_origins=config.rpc.allowed_origins,
+        published_on_loopback=config.rpc.published_on_loopback,
+        watch_origin=config.rpc.watch_origin,
+        gas_cap=config.rpc.gas_cap,
+        chain_id=genesis.chain_id,
+        client_version=f"faultline/v{version('faultline')}",
+    )
+    parts = RpcParts(
+        chain=core.chain,
+        engine=engine,
+        pool=core.pool,
+        worker=ThreadWorker(threads_max=RPC_THREADS),
+        blob_fee=lambda header: blob_base_fee(header.excess_blob_gas),
+        peer_count=lambda: len(network.peers()),
+        sync_progress=partial(_sync_progress, core),
+        devnet=DevnetView(
+            info=partial(read_info, config.network_file),
+            consensus=consensus,
+            finality_proof=core.proofs.describe,
+            faults=core.faults if config.faults else None,
+        ),
+    )
+    return RpcService(settings, parts, registry=registry)
+
+
+def _sync_progress(core: CoreNode) -> SyncProgress | None:
+    progress = core.sync_progress()
+    if progress is None:
+        return None
+    return SyncProgress(
+        starting_block=progress.starting_block,
+        current_block=progress.current_block,
+        highest_block=progress.highest_block,
+    )
+
+
+async def _open(around: Surroundings) -> CoreNode:
+    try:
+        return await open_core(around)
+    except UnusableFolder as error:
+        raise SetupError(str(error)) from error
+
+
+@contextmanager
+def _opened_engine(
+    config: NodeConfig, document: bytes
+) -> Iterator[tuple[RevmEngine, ChainDatabase]]:
+    """Execution and tables in the data folder. Raises SetupError, Corruption."""
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        engine = RevmEngine(
+            document, folder=config.data_dir / "state", cache_megabytes=config.engine.cache_mb
+        )
+    except ValueError as error:
+        raise SetupError(f"{config.genesis_file}: {error}") from error
+    try:
+        tables = open_tables(config.data_dir / "chain.redb")
+        try:
+            yield engine, ChainDatabase(tables, folder=str(config.data_dir))
+        finally:
+            tables.close()
+    finally:
+        engine.close()
+
+
+class _Serving(Protocol):
+    """Binds a port, tells when, serves until cancelled."""
+
+    def __call__(self, *, task_status: trio.TaskStatus[object]) -> Awaitable[object]: ...
+
+
+async def _bind(nursery: trio.Nursery, what: str, serve: _Serving) -> None:
+    """Start what binds a port. Raises SetupError naming the key and the port."""
+    try:
+        await nursery.start(serve)
+    except OSError as error:
+        raise SetupError(f"{what}: cannot be bound: {error.strerror or error}") from error

@@ -1,0 +1,66 @@
+"""A process's life: logs, signals, and what its exit code means.
+
+    main(config) -> 0 stopped cleanly | 1 failed | 2 cannot run as it is set up
+
+SIGTERM and SIGINT cancel everything; whatever is still running then cleans up in its own `finally`.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Final
+
+import structlog
+import trio
+
+from node.app.assembly import SetupError, run_node
+from node.config import ConfigError, NodeConfig
+from node.errors import Corruption
+from node.runtime.logs import configure_logs
+
+EXIT_STOPPED: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_SETUP: Final = 2
+
+_log = structlog.get_logger()
+
+
+def main(config: NodeConfig) -> int:
+    """Run one node until it is told to stop; gives the exit code."""
+    configure_logs(process=config.name, log_format=config.log.format, level=config.log.level)
+    code = EXIT_STOPPED
+    try:
+        trio.run(_run_until_signalled, config, strict_exception_groups=True)
+    except* (ConfigError, SetupError) as group:
+        _report(group)
+        code = EXIT_SETUP
+    except* Corruption as group:
+        _report(group)
+        code = EXIT_FAILED
+    return code
+
+
+def _report(group: BaseExceptionGroup[Exception]) -> None:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            _report(error)
+            continue
+        _log.error("process_stopped", error=type(error).__name__, message=str(error))
+        sys.stderr.write(f"{error}\n")
+
+
+async def _run_until_signalled(config: NodeConfig) -> None:
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+
+            async def stop_on_signal() -> None:
+                async for number in signals:
+                    _log.info("stop_requested", signal=signal.Signals(number).name)
+                    nursery.cancel_scope.cancel()
+                    return
+
+            nursery.start_soon(stop_on_signal)
+            await run_node(config)
+            nursery.cancel_scope.cancel()
+    _log.info("process_finished")
