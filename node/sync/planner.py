@@ -233,11 +233,16 @@ def range_imported(state: SyncState, task: FetchRange, imported: int) -> SyncSta
     return replace(state, ranging=ranging)
 
 
-def roots_disconnected(state: SyncState, task: FetchRoots, view: LocalView) -> SyncState:
+def roots_disconnected(
+    state: SyncState, task: FetchRoots, view: LocalView, now_ms: int
+) -> SyncState:
     """A block's ancestors do not connect: ask for more of them, then see the gap as one for a range."""
     state = delivered(state, task)
-    if task.depth < BLOCKS_MAX:
-        return replace(state, roots={**state.roots, task.root: Attempts(deep=True)})
+    deep = task.depth < BLOCKS_MAX
+    attempts = Attempts(deep=deep, rests_until_ms=now_ms if deep else now_ms + ROOT_REST_MS)
+    state = replace(state, roots={**state.roots, task.root: attempts})
+    if deep:
+        return state
     if state.ranging is None:
         return replace(state, ranging=_range_from(view, 1))
     return state

@@ -189,7 +189,9 @@ class SyncService:
         if branch[-1].proposed.block_hash != task.root:
             raise Rejected(SyncReason.UNASKED, "the last block is not the one asked for")
         if not self._connects(branch):
-            self._state = planner.roots_disconnected(self._state, task, self._view())
+            self._state = planner.roots_disconnected(
+                self._state, task, self._view(), self._now_ms()
+            )
             return
         await self._import(task.peer, branch)
         self._state = planner.delivered(self._state, task)

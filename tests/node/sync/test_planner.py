@@ -209,14 +209,14 @@ def test_ancestors_that_do_not_connect_become_64_and_then_a_range() -> None:
     assert tasks == [FetchRoots(peer="one", root=name(7_000), depth=12)]
     assert isinstance(tasks[0], FetchRoots)
 
-    state = roots_disconnected(state, tasks[0], view)
+    state = roots_disconnected(state, tasks[0], view, NOW_MS)
     state, tasks = plan(state, view, NOW_MS)
     assert tasks == [FetchRoots(peer="one", root=name(7_000), depth=64)]
     assert isinstance(tasks[0], FetchRoots)
 
-    state = replace(roots_disconnected(state, tasks[0], view), roots={})
-    assert state.ranging is not None
-    assert (state.ranging.next_number, state.ranging.proven) == (77, False)
+    state = roots_disconnected(state, tasks[0], view, NOW_MS)
+    state, tasks = plan(state, view, NOW_MS)
+    assert tasks == [FetchRange(peer="one", first=77, count=64)]
 
 
 def test_nothing_is_asked_by_root_while_ranges_bring_blocks() -> None:
@@ -310,7 +310,7 @@ def test_whatever_peers_do_the_work_stays_bounded(seed: int) -> None:
                 case 1, FetchRange():
                     state = range_disconnected(state, task, view)
                 case 1, FetchRoots():
-                    state = roots_disconnected(state, task, view)
+                    state = roots_disconnected(state, task, view, now_ms)
                 case _, FetchRange():
                     state = range_imported(state, task, dice.randrange(task.count + 1))
                 case _, _:

@@ -1,0 +1,419 @@
+"""Late joiners, restarts, partitions and liars: everybody ends up with the honest chain."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from random import Random
+
+import pytest
+import trio
+
+from node.consensus import slashing
+from node.eth.primitives import Address, Hash32
+from node.p2p.network import PeerId, RequestKind
+from node.sync.messages import (
+    Status,
+    decode_range_request,
+    decode_status,
+    encode_blocks,
+    encode_range_request,
+    encode_root_request,
+    encode_status,
+)
+from node.sync.service import Progress
+from tests.kit.chain_builder import BuiltBlock
+from tests.kit.chain_harness import Machine, TestNetwork, clock_at, make_network
+from tests.kit.memory_network import MemoryHub, MemoryNetwork
+from tests.node.sync.nodes import running_node
+
+OTHER = Address(b"\x0f" * 20)
+
+
+@pytest.fixture
+def network() -> TestNetwork:
+    return make_network()
+
+
+@pytest.fixture
+def hub() -> MemoryHub:
+    return MemoryHub(dice=Random(7))
+
+
+def chain_of(
+    network: TestNetwork, slots: range, parent: BuiltBlock | None = None
+) -> list[BuiltBlock]:
+    builder = network.builder
+    return builder.extend(builder.genesis_hash if parent is None else parent.hash, slots)
+
+
+async def test_a_late_joiner_catches_up_by_ranges_while_the_chain_moves(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = chain_of(network, range(4, 304))
+    clock = clock_at(network.genesis, 290)
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(
+            running_node(hub, "first", Machine(network=network), clock)
+        )
+        await first.give(blocks[:286])
+        joiner_machine = Machine(network=network)
+        joiner = await stack.enter_async_context(running_node(hub, "joiner", joiner_machine, clock))
+        for block in blocks[286:]:
+            await clock.sleep_until_slot(block.slot)
+            await first.give([block])
+            first.gossip.publish_block(block.envelope)
+
+        await joiner.reaches(blocks[-1])
+
+        assert joiner.chain.finalized.hash == first.chain.finalized.hash
+        assert joiner.sync.progress() is None
+        assert joiner_machine.metric(
+            "faultline_sync_requests_total", kind="FetchRange", outcome="delivered"
+        ) in (4, 5, 6)
+
+
+async def test_a_node_that_is_behind_says_so(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = chain_of(network, range(4, 204))
+    clock = clock_at(network.genesis, 204)
+    seen: list[Progress | None] = []
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(
+            running_node(hub, "first", Machine(network=network), clock)
+        )
+        await first.give(blocks)
+        joiner = await stack.enter_async_context(
+            running_node(hub, "joiner", Machine(network=network), clock)
+        )
+        with joiner.chain.subscribe() as events:
+            while joiner.chain.head.header.number < 150:
+                await events.receive()
+                seen.append(joiner.sync.progress())
+
+        assert seen[100] is not None
+        assert seen[100].highest_block == 200
+        assert seen[100].starting_block < seen[100].current_block < 150
+        await joiner.reaches(blocks[-1])
+        assert joiner.sync.progress() is None
+
+
+async def test_a_restarted_node_resumes_where_it_stopped(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = chain_of(network, range(4, 204))
+    clock = clock_at(network.genesis, 204)
+    machine = Machine(network=network)
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(
+            running_node(hub, "first", Machine(network=network), clock)
+        )
+        await first.give(blocks)
+        async with running_node(hub, "second", machine, clock) as second:
+            with second.chain.subscribe() as events:
+                while second.chain.head.header.number < 100:
+                    await events.receive()
+        stopped_at = len(machine.disk.tables["envelopes"]) - 1
+        assert 100 <= stopped_at < 200
+
+        async with running_node(hub, "second", machine, clock) as second:
+            await second.reaches(blocks[-1])
+            assert machine.engine is not None
+            assert len(machine.engine.executed) == 200 - stopped_at
+
+
+async def test_a_block_whose_parent_was_lost_brings_the_parent_by_root(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = chain_of(network, range(4, 10))
+    clock = clock_at(network.genesis, 9.3)
+    machine = Machine(network=network)
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(
+            running_node(hub, "first", Machine(network=network), clock)
+        )
+        second = await stack.enter_async_context(running_node(hub, "second", machine, clock))
+        await second.give(blocks[:2])
+        await first.give(blocks)
+        await trio.sleep(1.1)
+        first.gossip.publish_block(blocks[-1].envelope)
+
+        await second.reaches(blocks[-1], within_s=2.5)
+
+        assert machine.metric(
+            "faultline_sync_requests_total", kind="FetchRoots", outcome="delivered"
+        )
+
+
+async def test_a_vote_for_an_unknown_head_brings_the_head(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = chain_of(network, range(4, 8))
+    vote = network.builder.vote(1, 7, blocks[-1].hash)
+    clock = clock_at(network.genesis, 7.1)
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(
+            running_node(hub, "first", Machine(network=network), clock)
+        )
+        second = await stack.enter_async_context(
+            running_node(hub, "second", Machine(network=network), clock)
+        )
+        await trio.sleep(1.2)
+        await first.give(blocks)
+        await second.give(blocks[:3])
+        await first.chain.on_votes([vote], origin="")
+        first.gossip.publish_votes([vote])
+
+        await second.reaches(blocks[-1], within_s=2.0)
+
+
+async def test_two_halves_of_a_partition_meet_again(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    base = chain_of(network, range(4, 20))
+    builder = network.builder
+    left = builder.extend(base[-1].hash, range(20, 120), voters=[0])
+    right = [builder.build(base[-1].hash, 21, fee_recipient=OTHER)]
+    right += builder.extend(right[0].hash, range(22, 121), voters=[1, 2])
+    clock = clock_at(network.genesis, 120.5)
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(
+            running_node(hub, "one", Machine(network=network), clock)
+        )
+        two = await stack.enter_async_context(
+            running_node(hub, "two", Machine(network=network), clock)
+        )
+        hub.partition([{"one"}, {"two"}])
+        await one.give([*base, *left])
+        await two.give([*base, *right])
+        assert one.chain.head.hash != two.chain.head.hash
+
+        hub.heal()
+
+        await one.reaches(right[-1])
+        assert two.chain.head.hash == right[-1].hash
+        with trio.fail_after(30), two.chain.subscribe() as events:
+            while not two.chain.has_block(left[-1].hash):
+                await events.receive()
+
+
+async def test_conflicting_finality_is_seen_by_both_sides(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    base = chain_of(network, range(4, 12))
+    builder = network.builder
+    left = builder.extend(base[-1].hash, range(12, 92), voters=[0, 1, 2])
+    right = [builder.build(base[-1].hash, 13, fee_recipient=OTHER)]
+    right += builder.extend(right[0].hash, range(14, 93), voters=[1, 2, 3])
+    clock = clock_at(network.genesis, 93)
+    async with AsyncExitStack() as stack:
+        one = await stack.enter_async_context(
+            running_node(hub, "one", Machine(network=network), clock)
+        )
+        two = await stack.enter_async_context(
+            running_node(hub, "two", Machine(network=network), clock)
+        )
+        hub.partition([{"one"}, {"two"}])
+        await one.give([*base, *left])
+        await two.give([*base, *right])
+        heads = (one.chain.head.hash, two.chain.head.hash)
+        assert one.chain.finalized.hash != two.chain.finalized.hash
+        finalized = (one.chain.finalized.hash, two.chain.finalized.hash)
+
+        hub.heal()
+        for node in (one, two):
+            with trio.fail_after(60), node.chain.subscribe() as events:
+                while node.chain.safety_fault is None:
+                    await events.receive()
+
+        assert (one.chain.finalized.hash, two.chain.finalized.hash) == finalized
+        assert one.chain.is_canonical(finalized[0])
+        assert two.chain.is_canonical(finalized[1])
+        assert heads == (one.chain.head.hash, two.chain.head.hash)
+        assert {1, 2} <= {slashing.accused(piece) for piece in one.chain.evidence}
+
+
+# -- liars
+
+
+Answer = Callable[[PeerId, bytes], Awaitable[bytes]]
+
+
+class Liar:
+    """A peer that claims the best chain of all and answers as it is told to."""
+
+    def __init__(self, hub: MemoryHub, claim: bytes, answer: Answer) -> None:
+        self.network: MemoryNetwork = hub.network("liar")
+        self.asked = 0
+        self.was_asked = trio.Event()
+        self._claim = claim
+        self._answer = answer
+        self.network.serve(RequestKind.STATUS, self._status)
+        self.network.serve(RequestKind.BLOCKS_BY_RANGE, self._blocks)
+        self.network.serve(RequestKind.BLOCKS_BY_ROOT, self._blocks)
+
+    async def _status(self, peer: PeerId, body: bytes) -> bytes:
+        decode_status(body)
+        return self._claim
+
+    async def _blocks(self, peer: PeerId, body: bytes) -> bytes:
+        self.asked += 1
+        self.was_asked.set()
+        return await self._answer(peer, body)
+
+
+async def _empty(peer: PeerId, body: bytes) -> bytes:
+    return encode_blocks([])
+
+
+async def _garbage(peer: PeerId, body: bytes) -> bytes:
+    return b"\xff" * 100
+
+
+async def _never(peer: PeerId, body: bytes) -> bytes:
+    await trio.sleep_forever()
+    raise AssertionError
+
+
+def _other_blocks(blocks: list[BuiltBlock]) -> Answer:
+    async def answer(peer: PeerId, body: bytes) -> bytes:
+        return encode_blocks([block.envelope for block in blocks])
+
+    return answer
+
+
+def _forged(blocks: list[BuiltBlock]) -> Answer:
+    """Blocks as asked for, with the proposer's signature torn off."""
+
+    async def answer(peer: PeerId, body: bytes) -> bytes:
+        first, count = decode_range_request(body)
+        chosen = blocks[first - 1 : first - 1 + count]
+        return encode_blocks([block.envelope[:-64] + bytes(64) for block in chosen])
+
+    return answer
+
+
+def _endless(blocks: list[BuiltBlock]) -> Answer:
+    """The same blocks over and over, whatever is asked."""
+
+    async def answer(peer: PeerId, body: bytes) -> bytes:
+        return encode_blocks([blocks[0].envelope] * 64)
+
+    return answer
+
+
+LIES: dict[str, Callable[[list[BuiltBlock]], Answer]] = {
+    "empty": lambda _: _empty,
+    "garbage": lambda _: _garbage,
+    "never": lambda _: _never,
+    "other numbers": lambda blocks: _other_blocks(blocks[40:60]),
+    "not one chain": lambda blocks: _other_blocks([blocks[0], blocks[5], blocks[9]]),
+    "forged": _forged,
+    "endless": _endless,
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_liar_with_the_best_claim_delays_but_does_not_stop_a_joiner(
+    lie: str, network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = chain_of(network, range(4, 204))
+    clock = clock_at(network.genesis, 204)
+    claim = encode_status(
+        replace(
+            decode_status(encode_status_of(network, blocks[-1])),
+            finalized_epoch=90,
+            justified_epoch=100,
+            head_hash=Hash32(b"\x66" * 32),
+            head_number=204,
+            head_slot=204,
+        )
+    )
+    liar = Liar(hub, claim, LIES[lie](blocks))
+    async with AsyncExitStack() as stack:
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        await nursery.start(liar.network.run)
+        honest = await stack.enter_async_context(
+            running_node(hub, "honest", Machine(network=network), clock)
+        )
+        await honest.give(blocks)
+        joiner = await stack.enter_async_context(
+            running_node(hub, "joiner", Machine(network=network), clock)
+        )
+        hub.partition([{"joiner", "liar"}, {"honest"}])
+        with trio.fail_after(10):
+            await liar.was_asked.wait()
+        hub.heal()
+
+        await joiner.reaches(blocks[-1], within_s=120)
+
+        liar_score = joiner.scores().get(liar.network.peer_id, -1_000.0)
+        assert liar_score < 0 or lie == "never"
+        assert joiner.scores().get(honest.network.peer_id, 0.0) >= 0
+        asked = liar.asked
+        await trio.sleep(60)
+        assert liar.asked - asked < 20
+        nursery.cancel_scope.cancel()
+
+
+def encode_status_of(network: TestNetwork, block: BuiltBlock) -> bytes:
+    return encode_status(
+        Status(
+            genesis_hash=network.builder.genesis_hash,
+            finalized_epoch=block.state.finalized.epoch,
+            finalized_hash=block.state.finalized.block_hash,
+            finalized_number=1,
+            justified_epoch=block.state.justified.epoch,
+            justified_hash=block.state.justified.block_hash,
+            head_hash=block.hash,
+            head_number=block.number,
+            head_slot=block.slot,
+        )
+    )
+
+
+async def test_a_peer_of_another_network_is_sent_away(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    clock = clock_at(network.genesis, 10)
+    other = make_network(5)
+    async with AsyncExitStack() as stack:
+        node = await stack.enter_async_context(
+            running_node(hub, "node", Machine(network=network), clock)
+        )
+        await stack.enter_async_context(
+            running_node(hub, "stranger", Machine(network=other), clock)
+        )
+        await trio.sleep(3)
+
+        assert all(score < 0 for score in node.scores().values())
+        assert node.chain.head.header.number == 0
+
+
+async def test_requests_are_answered_within_bounds(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = chain_of(network, range(4, 104))
+    clock = clock_at(network.genesis, 104)
+    envelopes = [block.envelope for block in blocks]
+    async with running_node(hub, "node", Machine(network=network), clock) as node:
+        await node.give(blocks)
+        server = node.sync._server
+        peer = PeerId("peer")
+
+        async def ranged(first: int, count: int) -> bytes:
+            return await server.blocks_by_range(peer, encode_range_request(first, count))
+
+        async def rooted(root: Hash32, depth: int) -> bytes:
+            return await server.blocks_by_root(peer, encode_root_request(root, depth))
+
+        assert await ranged(1, 64) == encode_blocks(envelopes[:64])
+        assert await ranged(90, 64) == encode_blocks(envelopes[89:])
+        assert await ranged(101, 1) == encode_blocks([])
+        assert await rooted(blocks[-1].hash, 64) == encode_blocks(envelopes[-64:])
+        assert await rooted(blocks[2].hash, 64) == encode_blocks(envelopes[:3])
+        assert await rooted(blocks[2].hash, 1) == encode_blocks([envelopes[2]])
+        assert await rooted(Hash32(bytes(32)), 5) == encode_blocks([])
+        assert await rooted(network.builder.genesis_hash, 5) == encode_blocks([])
