@@ -238,10 +238,3 @@ def _uses(parameters: Mapping[str, Value]) -> int | None:
     value = slots if slots is not None else parameters.get("count")
     assert value is None or isinstance(value, int)
     return value
-
-
-def cut_off(groups: Sequence[Sequence[str]], own: str) -> frozenset[str]:
-    """The processes that a partition cuts a process off from: all of other groups."""
-    if not any(own in group for group in groups):
-        return frozenset()
-    return frozenset(name for group in groups if own not in group for name in group)

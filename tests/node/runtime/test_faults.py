@@ -9,7 +9,7 @@ import trio.testing
 from hypothesis import given, strategies as st
 
 from node.runtime.fault_catalogue import L1_FAULTS, read_parameters
-from node.runtime.faults import FaultBoard, cut_off
+from node.runtime.faults import FaultBoard
 
 NAMES = [entry.name for entry in L1_FAULTS]
 EVERY: dict[str, dict[str, object]] = {
@@ -184,10 +184,3 @@ async def test_an_old_timer_does_not_heal_a_new_fault(
         assert [one["name"] for one in board.active()] == ["drop"]
         await board.heal()
         nursery.cancel_scope.cancel()
-
-
-def test_a_partition_cuts_off_the_other_groups() -> None:
-    groups = (("validator-0", "validator-1"), ("validator-2",), ("bridge",))
-    assert cut_off(groups, "validator-0") == {"validator-2", "bridge"}
-    assert cut_off(groups, "bridge") == {"validator-0", "validator-1", "validator-2"}
-    assert cut_off(groups, "watchtower") == frozenset()
