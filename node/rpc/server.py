@@ -1,11 +1,13 @@
 r"""The JSON-RPC server: HTTP and WebSocket on one port.
 
-    listener -> HttpConnection -> RequestReader -> Policy -> Dispatcher -> socket
-                              \-> (Upgrade: websocket) -> WebSocket
+    listener -> Reactor -> HttpConnection -> Dispatcher -> socket
+                                         \-> (takes longer) -> a task -> socket -> Reactor
+                                         \-> (Upgrade: websocket) -> WebSocket
 
-Raw non-blocking sockets: a read, what it holds, a write, one wait. A call that takes microseconds is answered without any
-other checkpoint. Time limits cost nothing on that path: each connection notes when it is due, and one task looks at all of
-them once a second and cancels what is late.
+A call that takes microseconds is answered where the reactor finds it: one read, one write, no task. What has to wait (a long
+call, several pipelined requests, an answer the kernel does not take whole) leaves the reactor for a task and comes back.
+Time limits cost nothing on the short path: each connection notes when it is due, and one task looks at all of them once a
+second and ends what is late.
 What bounds it: connections, the head and body of a request, the bytes all connections hold together, pipelined requests by the
 size of one read, and the time to send a request, to take an answer and to be idle.
 """
@@ -16,9 +18,8 @@ import contextlib
 import errno
 import ipaddress
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from types import CoroutineType
 from typing import Final
 
 import structlog
@@ -37,6 +38,7 @@ from node.rpc.http import (
     refusal_response,
     response,
 )
+from node.rpc.reactor import Reactor
 from node.rpc.websocket import WebSocket, WebSocketHooks
 
 READ_BYTES: Final = 65_536
@@ -47,6 +49,12 @@ JOIN_BYTES: Final = 1 << 20
 
 SWEEP_EVERY_S: Final = 1.0
 """How often late connections are looked for."""
+
+LINGER_S: Final = 2.0
+"""How long the other side may take to read the last answer of a connection."""
+
+LINGER_BYTES: Final = 8 << 20
+"""How much it may still send meanwhile."""
 
 BACKLOG: Final = 1_024
 """Connections the kernel holds until they are accepted."""
@@ -113,13 +121,21 @@ class Server:
         with socket.create_server((host, port), family=family, backlog=BACKLOG) as listener:
             listener.setblocking(False)
             bound: tuple[str, int] = listener.getsockname()[:2]
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._sweep)
-                task_status.started(bound[1])
-                self._log.info("rpc_listening", host=host, port=bound[1])
-                await self._accept(listener, nursery)
+            try:
+                async with trio.open_nursery() as nursery:
+                    reactor = Reactor()
+                    nursery.start_soon(reactor.run)
+                    nursery.start_soon(self._sweep)
+                    task_status.started(bound[1])
+                    self._log.info("rpc_listening", host=host, port=bound[1])
+                    await self._accept(listener, reactor, nursery)
+            finally:
+                for connection in tuple(self._open):
+                    connection.close()
 
-    async def _accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
+    async def _accept(
+        self, listener: socket.socket, reactor: Reactor, nursery: trio.Nursery
+    ) -> None:
         while True:
             await trio.lowlevel.wait_readable(listener)
             try:
@@ -138,32 +154,15 @@ class Server:
                 with connection, contextlib.suppress(OSError):
                     connection.send(refusal_response(Refused(503, "too many connections")))
             else:
-                nursery.start_soon(self._serve_connection, connection)
+                HttpConnection(connection, self, reactor, nursery)
 
-    async def _serve_connection(self, connection: socket.socket) -> None:
-        served = HttpConnection(connection, self)
-        self._open[served] = None
-        with connection:
-            try:
-                await served.run()
-            finally:
-                del self._open[served]
-            if served.upgrade is not None:
-                await self._serve_websocket(connection, *served.upgrade)
+    def opened(self, connection: HttpConnection | WebSocket) -> None:
+        """A connection began, or became a WebSocket."""
+        self._open[connection] = None
 
-    async def _serve_websocket(
-        self, connection: socket.socket, request: HttpRequest, received: bytes
-    ) -> None:
-        origin = None if request.origin is None else request.origin.decode("latin-1")
-        served = WebSocket(connection, self.hooks, origin=origin)
-        self._open[served] = None
-        try:
-            await served.run(request, received)
-        except ProtocolError:
-            with contextlib.suppress(OSError):
-                connection.send(refusal_response(Refused(400, "malformed WebSocket handshake")))
-        finally:
-            del self._open[served]
+    def closed(self, connection: HttpConnection | WebSocket) -> None:
+        """A connection ended, or became a WebSocket."""
+        self._open.pop(connection, None)
 
     async def _sweep(self) -> None:
         while True:
@@ -174,90 +173,83 @@ class Server:
 
 
 class HttpConnection:
-    """One HTTP connection."""
+    """One HTTP connection: in the reactor while it waits for requests, in a task while something takes longer."""
 
-    def __init__(self, connection: socket.socket, server: Server) -> None:
-        self.upgrade: tuple[HttpRequest, bytes] | None = None
-        """The request to become a WebSocket, with what followed it."""
-        self._socket = connection
-        self._server = server
-        self._reader = RequestReader(server.budget)
-        self._scope = trio.CancelScope()
+    def __init__(
+        self,
+        connection: socket.socket,
+        server: Server,
+        reactor: Reactor,
+        nursery: trio.Nursery,
+    ) -> None:
+        self._socket: Final = connection
+        self._server: Final = server
+        self._reactor: Final = reactor
+        self._nursery: Final = nursery
+        self._reader: Final = RequestReader(server.budget)
         self._caller = Caller()
+        self._scope: trio.CancelScope | None = None
         self._due = trio.current_time() + server.limits.request_within_s
+        server.opened(self)
+        reactor.add(connection, self._on_readable)
 
     def tick(self, now: float) -> None:
-        """Cut off what is late; `now` is trio's time."""
+        """End it if it is late; `now` is trio's time."""
         if now > self._due:
+            self._end()
+
+    def close(self) -> None:
+        """Let go of the socket and of what was read."""
+        self._reactor.remove(self._socket)
+        self._server.closed(self)
+        self._reader.close()
+        self._socket.close()
+
+    def _end(self) -> None:
+        """Close at once, through the task if there is one."""
+        if self._scope is None:
+            self.close()
+        else:
             self._scope.cancel()
 
-    async def run(self) -> None:
-        """Serve until either side ends it or it becomes a WebSocket."""
+    # -- the short path
+
+    def _on_readable(self) -> None:
+        reader = self._reader
         try:
-            with self._scope:
-                await self._serve()
-        finally:
-            self._reader.close()
-
-    async def _serve(self) -> None:
-        reader, limits = self._reader, self._server.limits
-        while True:
-            await trio.lowlevel.wait_readable(self._socket)
-            try:
-                received = self._socket.recv(READ_BYTES)
-            except BlockingIOError:
-                continue
-            except OSError:
-                return
-            if not received:
-                return
-            was_in_request = reader.in_request
-            requests = reader.feed(received)
-            if requests:
-                if not await self._answer_all(requests):
-                    return
-                in_time = limits.request_within_s if reader.in_request else limits.idle_within_s
-                self._due = trio.current_time() + in_time
-            elif not was_in_request:
-                self._due = trio.current_time() + limits.request_within_s
-            if reader.refused is not None:
-                await self._send(refusal_response(reader.refused))
-                return
-            if reader.wants_continue:
-                reader.wants_continue = False
-                await self._send(CONTINUE)
-
-    async def _answer_all(self, requests: list[HttpRequest]) -> bool:
-        """Answer what one read completed; whether the connection stays an open HTTP connection."""
-        if len(requests) == 1:
-            answered = self._answer(requests[0])
-            if isinstance(answered, bytes):
-                await self._send(answered)
-            elif answered is not None:
-                await self._send(await answered)
-            return answered is not None and requests[0].keep_alive
-        waiting: list[bytes] = []
-        size = 0
-        slice_end = trio.current_time() + SLICE_S
-        for request in requests:
+            received = self._socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = b""
+        if not received:
+            self.close()
+            return
+        was_in_request = reader.in_request
+        requests = reader.feed(received)
+        if len(requests) == 1 and reader.refused is None and not reader.in_request:
+            request = requests[0]
             answered = self._answer(request)
-            if answered is None:
-                break
-            encoded = answered if isinstance(answered, bytes) else await answered
-            waiting.append(encoded)
-            size += len(encoded)
-            if size > JOIN_BYTES:
-                await self._send(b"".join(waiting))
-                waiting, size = [], 0
-            if not request.keep_alive:
-                break
-            if trio.current_time() > slice_end:
-                await trio.lowlevel.checkpoint()
-                slice_end = trio.current_time() + SLICE_S
-        await self._send(b"".join(waiting))
-        return self.upgrade is None and requests[-1].keep_alive
+            if type(answered) is bytes and request.keep_alive:
+                try:
+                    sent = self._socket.send(answered)
+                except BlockingIOError:
+                    sent = 0
+                except OSError:
+                    self.close()
+                    return
+                if sent < len(answered):
+                    self._leave(self._send_rest(memoryview(answered)[sent:]))
+                else:
+                    self._due = trio.current_time() + self._server.limits.idle_within_s
+            else:
+                self._leave(self._finish(request, answered))
+        elif requests or reader.refused is not None or reader.wants_continue:
+            self._leave(self._serve(requests))
+        elif not was_in_request:
+            self._due = trio.current_time() + self._server.limits.request_within_s
 
-    def _answer(self, request: HttpRequest) -> bytes | Awaitable[bytes] | None:
+    def _answer(self, request: HttpRequest) -> bytes | Coroutine[object, object, bytes] | None:
         """The response, at once or later; None when the connection becomes a WebSocket."""
         refused = self._server.policy.refusal(request)
         if refused is not None:
@@ -269,11 +261,10 @@ class HttpConnection:
             extra = b"" if request.origin is None else self._cors(request) + PREFLIGHT
             return response(200, b"", extra=extra, keep_alive=request.keep_alive)
         if request.websocket and request.method == b"GET" and self._reader.upgraded is not None:
-            self.upgrade = (request, self._reader.upgraded)
             return None
         return self._encode(request, b"")
 
-    def _call(self, request: HttpRequest) -> bytes | Awaitable[bytes]:
+    def _call(self, request: HttpRequest) -> bytes | Coroutine[object, object, bytes]:
         caller = self._caller
         if request.origin is not None:
             origin = request.origin.decode("latin-1")
@@ -282,12 +273,14 @@ class HttpConnection:
         elif caller.origin is not None:
             caller = self._caller = Caller()
         answer = self._server.dispatcher.answer(request.body, caller)
-        if type(answer) is CoroutineType:
-            return self._call_later(request, answer)
-        assert isinstance(answer, bytes)
-        return self._encode(request, answer)
+        if type(answer) is bytes:
+            return self._encode(request, answer)
+        assert not isinstance(answer, bytes)
+        return self._call_later(request, answer)
 
-    async def _call_later(self, request: HttpRequest, answer: Awaitable[bytes]) -> bytes:
+    async def _call_later(
+        self, request: HttpRequest, answer: Coroutine[object, object, bytes]
+    ) -> bytes:
         self._due = trio.current_time() + self._server.limits.answer_within_s
         return self._encode(request, await answer)
 
@@ -309,28 +302,121 @@ class HttpConnection:
     def _cors(self, request: HttpRequest) -> bytes:
         return b"" if request.origin is None else self._server.policy.cors(request.origin)
 
-    async def _send(self, encoded: bytes) -> None:
-        """Send everything; what does not fit the kernel's buffer counts against the budget."""
-        if not encoded:
-            return
+    # -- what takes longer
+
+    def _leave(self, work: Coroutine[object, object, bool]) -> None:
+        """Leave the reactor until the work is done; it says whether the connection stays open."""
+        self._reactor.remove(self._socket)
+        self._scope = trio.CancelScope()
+        self._nursery.start_soon(self._work, work)
+
+    async def _work(self, work: Coroutine[object, object, bool]) -> None:
+        stays = False
+        assert self._scope is not None
         try:
-            sent = self._socket.send(encoded)
+            with self._scope:
+                stays = await work
+        finally:
+            work.close()
+            self._scope = None
+            if stays:
+                self._due = trio.current_time() + self._server.limits.idle_within_s
+                self._reactor.add(self._socket, self._on_readable)
+            else:
+                self.close()
+
+    async def _serve(self, requests: list[HttpRequest]) -> bool:
+        """Answer several requests in order, then what may have gone wrong behind them."""
+        waiting: list[bytes] = []
+        size = 0
+        slice_end = trio.current_time() + SLICE_S
+        for request in requests:
+            answered = self._answer(request)
+            if answered is None or not request.keep_alive:
+                await self._send(b"".join(waiting))
+                return await self._finish(request, answered)
+            encoded = answered if isinstance(answered, bytes) else await answered
+            waiting.append(encoded)
+            size += len(encoded)
+            if size > JOIN_BYTES:
+                await self._send(b"".join(waiting))
+                waiting, size = [], 0
+            if trio.current_time() > slice_end:
+                await trio.lowlevel.checkpoint()
+                slice_end = trio.current_time() + SLICE_S
+        await self._send(b"".join(waiting))
+        if self._reader.refused is not None:
+            return await self._refuse(self._reader.refused)
+        if self._reader.wants_continue:
+            self._reader.wants_continue = False
+            await self._send(CONTINUE)
+        return True
+
+    async def _finish(
+        self,
+        request: HttpRequest,
+        answered: bytes | Coroutine[object, object, bytes] | None,
+    ) -> bool:
+        """Send the answer of one request, or become a WebSocket."""
+        if answered is None:
+            await self._become_websocket(request)
+            return False
+        await self._send(answered if isinstance(answered, bytes) else await answered)
+        if not request.keep_alive:
+            await self._linger()
+        return request.keep_alive
+
+    async def _refuse(self, refused: Refused) -> bool:
+        await self._send(refusal_response(refused))
+        await self._linger()
+        return False
+
+    async def _linger(self) -> None:
+        """Let the other side read the last answer: closing with unread bytes would take it away."""
+        self._due = trio.current_time() + LINGER_S
+        left = LINGER_BYTES
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+            while left > 0:
+                await trio.lowlevel.wait_readable(self._socket)
+                received = self._socket.recv(READ_BYTES)
+                left -= len(received) or left
+        except OSError:
+            return  # it is gone already
+
+    async def _become_websocket(self, request: HttpRequest) -> None:
+        origin = None if request.origin is None else request.origin.decode("latin-1")
+        served = WebSocket(self._socket, self._server.hooks, origin=origin)
+        self._server.closed(self)
+        self._server.opened(served)
+        try:
+            await served.run(request, self._reader.upgraded or b"")
+        except ProtocolError:
+            with contextlib.suppress(OSError):
+                self._socket.send(refusal_response(Refused(400, "malformed WebSocket handshake")))
+        finally:
+            self._server.closed(served)
+
+    async def _send(self, encoded: bytes) -> None:
+        try:
+            sent = self._socket.send(encoded) if encoded else 0
         except BlockingIOError:
             sent = 0
         except OSError:
-            self._scope.cancel()
+            self._end()
             await trio.lowlevel.checkpoint()
             return
         if sent < len(encoded):
             await self._send_rest(memoryview(encoded)[sent:])
 
-    async def _send_rest(self, rest: memoryview) -> None:
+    async def _send_rest(self, rest: memoryview) -> bool:
+        """Send what the kernel did not take at once; it counts against the budget."""
         budget, held = self._server.budget, len(rest)
         self._due = trio.current_time() + self._server.limits.write_within_s
         budget.used += held
         try:
             if budget.used > 2 * budget.limit:
-                self._scope.cancel()
+                self._end()
             while rest:
                 await trio.lowlevel.wait_writable(self._socket)
                 try:
@@ -338,9 +424,10 @@ class HttpConnection:
                 except BlockingIOError:
                     continue
                 except OSError:
-                    self._scope.cancel()
+                    self._end()
         finally:
             budget.used -= held
+        return True
 
 
 def is_loopback(host: str) -> bool:

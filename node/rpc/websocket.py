@@ -109,6 +109,10 @@ class WebSocket:
         """End the connection without a word."""
         self._scope.cancel()
 
+    def close(self) -> None:
+        """End it when the server stops; its task lets go of the socket."""
+        self.cut_off()
+
     def tick(self, now: float) -> None:
         """Ping, and cut off what is late; called about once a second. `now` is trio's time."""
         if now > min(self._message_due, self._write_due, self._pong_due):

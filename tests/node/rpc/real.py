@@ -9,7 +9,7 @@ from node.eth.blocks import Block
 from node.eth.headers import Header, header_of_block
 from node.eth.primitives import Hash32
 from node.execution.engine import BlockResult
-from node.rpc.backend import DevnetView
+from node.rpc.backend import DevnetView, Worker
 from node.rpc.service import RpcParts
 from tests.kit.execution_chain import ExecutionChain
 from tests.node.rpc.fakes import FakePool, InlineWorker, no_proof
@@ -89,13 +89,14 @@ class RealBackend:
 
     chain: RealChain = field(default_factory=lambda: RealChain(ExecutionChain.open()))
     pool: FakePool = field(default_factory=FakePool)
+    worker: Worker = field(default_factory=InlineWorker)
 
     def parts(self) -> RpcParts:
         return RpcParts(
             chain=self.chain,
             engine=self.chain.execution.engine,
             pool=self.pool,
-            worker=InlineWorker(),
+            worker=self.worker,
             blob_fee=lambda _: 1,
             peer_count=lambda: 0,
             sync_progress=lambda: None,
