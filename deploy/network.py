@@ -14,7 +14,6 @@ import shutil
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +24,7 @@ from deploy.accounts import FundedAccount
 from deploy.layout import Layout
 from deploy.manifest import GENESIS_KEYS, Manifest, Resolved, Setting
 from deploy.published import L1_CHAIN_ID, L2_CHAIN_ID, published_contracts
+from node.runtime.version import version
 
 FORMAT: Final = 1
 """Version of what lies in a data folder; another one is refused."""
@@ -108,14 +108,6 @@ class Network:
     def p2p_address(self, plan: ProcessPlan) -> str:
         """A process's libp2p address, a multiaddr."""
         return f"/ip4/{_reachable(self.manifest.p2p.host)}/tcp/{plan.p2p_port}"
-
-
-def version() -> str:
-    """The version of Faultline that runs."""
-    try:
-        return metadata.version("faultline")
-    except metadata.PackageNotFoundError:
-        return "0+checkout"
 
 
 def process_names(manifest: Manifest) -> list[str]:

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -38,6 +37,7 @@ from node.rpc.service import RpcParts, RpcService, RpcSettings
 from node.runtime.clock import SlotClock, SystemClock
 from node.runtime.faults import FaultBoard
 from node.runtime.health import Health, new_registry, serve_health
+from node.runtime.version import version
 from node.runtime.worker import ThreadWorker
 from node.storage.chain_database import ChainDatabase, UnusableFolder
 from node.validator.keys import KeyFileError, ValidatorKey, load_keys
@@ -67,7 +67,7 @@ async def run_node(
     Raises SetupError, Corruption.
     """
     document, genesis = read_genesis(config.genesis_file)
-    registry = new_registry(version("faultline"))
+    registry = new_registry(version())
     clock = SlotClock(
         genesis_time_ms=genesis.time * 1_000,
         slot_duration_ms=genesis.parameters.slot_seconds * 1_000,
@@ -222,7 +222,7 @@ def open_rpc(
         watch_origin=config.rpc.watch_origin,
         gas_cap=config.rpc.gas_cap,
         chain_id=genesis.chain_id,
-        client_version=f"faultline/v{version('faultline')}",
+        client_version=f"faultline/v{version()}",
     )
     parts = RpcParts(
         chain=core.chain,
