@@ -247,11 +247,11 @@ def read_sets(item: rlp.Item) -> tuple[SetVersion, ...]:
 
 
 def decode_state(encoded: bytes) -> ConsensusState:
-    """Decode a state that `encode` wrote. Raises Rejected."""
+    """Decode a state that `encode` wrote, and nothing that it would not write. Raises Rejected."""
     items = rlp.as_list(
         rlp.decode(encoded, max_bytes=64 << 20, max_items=1 << 22), len(FIELD_ORDER)
     )
-    return ConsensusState(
+    state = ConsensusState(
         slot=Slot(rlp.as_integer(items[0])),
         justified=_read_checkpoint(items[1]),
         finalized=_read_checkpoint(items[2]),
@@ -270,6 +270,9 @@ def decode_state(encoded: bytes) -> ConsensusState:
         recent_mixes=tuple(map(_read_mix, rlp.as_list(items[15]))),
         next_withdrawal_index=rlp.as_integer(items[16]),
     )
+    if state.encode() != encoded:
+        raise Rejected(EncodingReason.NOT_CANONICAL, "entries out of order or twice")
+    return state
 
 
 def _link_fields(link: Link) -> tuple[tuple[int, bytes], tuple[int, bytes]]:
