@@ -108,7 +108,6 @@ class RpcService:
         self.methods: Final = {**self._table(parts, search, filters, heads), **(more or {})}
         """The method table."""
         self._metrics: Final = RpcMetrics(tuple(self.methods), lambda: self.server.connections())
-        registry.register(self._metrics)
         self.server: Final = Server(
             Dispatcher(self.methods, self._metrics),
             policy=Policy(
@@ -120,6 +119,7 @@ class RpcService:
             limits=limits,
         )
         """Listens."""
+        registry.register(self._metrics)  # Last: a registry may collect at once.
 
     async def serve(self, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; reports the port that is bound. Raises OSError when it is taken."""
