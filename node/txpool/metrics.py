@@ -24,6 +24,7 @@ class PoolMetrics:
         Gauge(
             "faultline_txpool_bytes", "Raw bytes of all transactions.", registry=registry
         ).set_function(lambda: pool.bytes_total)
+        self._outcomes: Final[dict[tuple[str, str], Counter]] = {}
         self._offered: Final = Counter(
             "faultline_txpool_offered_total",
             "Transactions that were offered, by where from and by what became of them.",
@@ -38,7 +39,11 @@ class PoolMetrics:
 
     def counted(self, source: str, outcome: str, number: int = 1) -> None:
         """Transactions were offered."""
-        self._offered.labels(source=source, outcome=outcome).inc(number)
+        outcomes = self._outcomes.get((source, outcome))
+        if outcomes is None:
+            outcomes = self._offered.labels(source=source, outcome=outcome)
+            self._outcomes[source, outcome] = outcomes
+        outcomes.inc(number)
 
     def gossip_dropped(self, number: int) -> None:
         """Transactions were taken out of the queue for gossip."""
