@@ -24,6 +24,9 @@ HEAD_BYTES_MAX: Final = 16 << 10
 RAW_BYTES_MAX: Final = 2 * BODY_BYTES_MAX + HEAD_BYTES_MAX
 """A whole request with its chunk sizes and trailers."""
 
+HEADS_MAX: Final = 32
+"""Heads that are remembered for one connection: one for each length of body a client sends."""
+
 JSON_TYPES: Final = frozenset(
     {b"application/json", b"application/json-rpc", b"application/jsonrequest"}
 )
@@ -74,9 +77,9 @@ class Budget:
     """Bytes held now."""
 
 
-@dataclass(slots=True, kw_only=True)
-class HttpRequest:
-    """A complete request."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestHead:
+    """Request line and headers."""
 
     method: bytes
     """GET, POST, ..."""
@@ -88,22 +91,34 @@ class HttpRequest:
     """Origin header."""
     content_type: bytes
     """Content-Type header, lower case, without parameters."""
+    content_length: int
+    """Length of the body that the head names; 0 where it names none."""
     websocket: bool
     """Whether it asks to become a WebSocket."""
-    headers: list[tuple[bytes, bytes]]
-    """All headers in order; kept for a WebSocket only."""
-    content_length: int
-    """Length that the head names; 0 where it names none."""
-    body: bytes
-    """The body, chunks joined."""
+    headers: Sequence[tuple[bytes, bytes]]
+    """All headers in order."""
     keep_alive: bool
     """Whether the connection may stay open."""
     version_1_0: bool
     """Whether the client speaks HTTP/1.0."""
 
 
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A complete request."""
+
+    head: RequestHead
+    """Request line and headers."""
+    body: bytes
+    """The body, chunks joined."""
+
+
 class RequestReader:
-    """Collects requests from the bytes of one connection."""
+    """Collects requests from the bytes of one connection.
+
+    A client sends the same head again and again. One that came whole, with its whole body, in one read is remembered with its
+    bytes, and the next request with the very same bytes is not parsed again.
+    """
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -113,7 +128,8 @@ class RequestReader:
         self._in_head = True
         self._refused: Refused | None = None
         self._body = bytearray()
-        self._after_upgrade: HttpRequest | None = None
+        self._after_upgrade: RequestHead | None = None
+        self._heads: dict[bytes, RequestHead] = {}
         self._begin()
 
     in_request: bool
@@ -127,6 +143,25 @@ class RequestReader:
 
     def feed(self, received: bytes) -> list[HttpRequest]:
         """Parse what was received; gives the requests that are complete now."""
+        if not self.in_request:
+            end = received.find(b"\r\n\r\n") + 4
+            known = self._heads.get(received[:end])
+            if known is not None and len(received) == end + known.content_length:
+                return [HttpRequest(known, received[end:])]
+            requests = self._parse(received)
+            if len(requests) == 1:
+                self._remember(received[:end], requests[0].head, len(received))
+            return requests
+        return self._parse(received)
+
+    def _remember(self, encoded: bytes, head: RequestHead, received_bytes: int) -> None:
+        whole = received_bytes == len(encoded) + head.content_length
+        if whole and self.refused is None and not self.in_request and not head.websocket:
+            if len(self._heads) >= HEADS_MAX:
+                self._heads.clear()
+            self._heads[encoded] = head
+
+    def _parse(self, received: bytes) -> list[HttpRequest]:
         rest: bytes = received
         while rest and self.refused is None:
             if self._after_upgrade is not None:
@@ -137,7 +172,7 @@ class RequestReader:
                 break
             except httptools.HttpParserUpgrade as upgrade:
                 rest = rest[upgrade.args[0] :]
-                if self._ready[-1].websocket:
+                if self._ready[-1].head.websocket:
                     self.upgraded = rest
                     break
                 self._expect_body()
@@ -152,24 +187,23 @@ class RequestReader:
 
         Clients that would rather speak HTTP/2 send such requests; the parser ends at their head.
         """
-        request = self._ready[-1]
-        if any(name.lower() == b"transfer-encoding" for name, _ in request.headers):
+        head = self._ready[-1].head
+        if any(name.lower() == b"transfer-encoding" for name, _ in head.headers):
             self.refused = Refused(400, "malformed request: chunked body with an upgrade")
-        elif request.content_length:
-            self._after_upgrade = self._ready.pop()
+        elif head.content_length:
+            self._after_upgrade = self._ready.pop().head
             self.in_request = True
 
-    def _feed_after_upgrade(self, request: HttpRequest, received: bytes) -> bytes:
-        wanted = request.content_length - len(self._body)
+    def _feed_after_upgrade(self, head: RequestHead, received: bytes) -> bytes:
+        wanted = head.content_length - len(self._body)
         try:
             self.on_body(received[:wanted])
         except Refused as refused:
             self.refused = refused
             return b""
-        if len(self._body) == request.content_length:
-            request.body = bytes(self._body)
+        if len(self._body) == head.content_length:
             self._budget.used -= len(self._body)
-            self._ready.append(request)
+            self._ready.append(HttpRequest(head, bytes(self._body)))
             self._after_upgrade = None
             self._begin()
         return received[wanted:]
@@ -250,25 +284,23 @@ class RequestReader:
         host, origin, content_type, _, upgrade, length = self._found
         parser = self._parser
         self._budget.used -= len(self._body)
-        self._ready.append(
-            HttpRequest(
-                method=parser.get_method(),
-                target=self._target,
-                host=host,
-                origin=origin,
-                content_type=b""
-                if content_type is None
-                else content_type.partition(b";")[0].strip().lower(),
-                websocket=upgrade is not None
-                and upgrade.lower() == b"websocket"
-                and parser.should_upgrade(),
-                headers=self._headers,
-                content_length=0 if length is None else int(length),
-                body=bytes(self._body),
-                keep_alive=parser.should_keep_alive(),
-                version_1_0=parser.get_http_version() == "1.0",
-            )
+        head = RequestHead(
+            method=parser.get_method(),
+            target=self._target,
+            host=host,
+            origin=origin,
+            content_type=b""
+            if content_type is None
+            else content_type.partition(b";")[0].strip().lower(),
+            content_length=0 if length is None else int(length),
+            websocket=upgrade is not None
+            and upgrade.lower() == b"websocket"
+            and parser.should_upgrade(),
+            headers=self._headers,
+            keep_alive=parser.should_keep_alive(),
+            version_1_0=parser.get_http_version() == "1.0",
         )
+        self._ready.append(HttpRequest(head, bytes(self._body)))
         self.wants_continue = False
         self._begin()
 
@@ -321,18 +353,19 @@ class Policy:
 
     def refusal(self, request: HttpRequest) -> Refused | None:
         """Why a request is not served, in geth's words; None for one that is."""
-        if not self.host_allowed(request.host):
+        head = request.head
+        if not self.host_allowed(head.host):
             return Refused(403, "invalid host specified")
-        if request.target != b"/" and request.target.partition(b"?")[0] != b"/":
+        if head.target != b"/" and head.target.partition(b"?")[0] != b"/":
             return Refused(404, "404 page not found")
-        if not self.origin_allowed(request.origin):
+        if not self.origin_allowed(head.origin):
             return Refused(403, "origin not allowed")
-        method = request.method
+        method = head.method
         if method == b"POST":
-            if request.content_type not in JSON_TYPES:
+            if head.content_type not in JSON_TYPES:
                 return Refused(415, "invalid content type, only application/json is supported")
         elif method in (b"GET", b"HEAD"):
-            if request.body or request.target != b"/":
+            if request.body or head.target != b"/":
                 return Refused(415, "invalid content type, only application/json is supported")
         elif method != b"OPTIONS":
             return Refused(405, "method not allowed")
@@ -382,11 +415,11 @@ def response(
     return head if head_only else head + body
 
 
-def refusal_response(refused: Refused) -> bytes:
-    """Encode a refusal; the connection ends after it."""
+def refusal_response(refused: Refused, *, keep_alive: bool = False) -> bytes:
+    """Encode a refusal."""
     return response(
         refused.status,
         refused.message.encode() + b"\n",
         content_type=b"text/plain; charset=utf-8",
-        keep_alive=False,
+        keep_alive=keep_alive,
     )

@@ -34,6 +34,7 @@ from node.rpc.http import (
     HttpRequest,
     Policy,
     Refused,
+    RequestHead,
     RequestReader,
     refusal_response,
     response,
@@ -230,7 +231,7 @@ class HttpConnection:
         if len(requests) == 1 and reader.refused is None and not reader.in_request:
             request = requests[0]
             answered = self._answer(request)
-            if type(answered) is bytes and request.keep_alive:
+            if type(answered) is bytes and request.head.keep_alive:
                 try:
                     sent = self._socket.send(answered)
                 except BlockingIOError:
@@ -251,41 +252,41 @@ class HttpConnection:
 
     def _answer(self, request: HttpRequest) -> bytes | Coroutine[object, object, bytes] | None:
         """The response, at once or later; None when the connection becomes a WebSocket."""
+        head = request.head
         refused = self._server.policy.refusal(request)
         if refused is not None:
-            request.keep_alive = False
-            return refusal_response(refused)
-        if request.method == b"POST":
+            return refusal_response(refused, keep_alive=head.keep_alive)
+        if head.method == b"POST":
             return self._call(request)
-        if request.method == b"OPTIONS":
-            extra = b"" if request.origin is None else self._cors(request) + PREFLIGHT
-            return response(200, b"", extra=extra, keep_alive=request.keep_alive)
-        if request.websocket and request.method == b"GET" and self._reader.upgraded is not None:
+        if head.method == b"OPTIONS":
+            extra = b"" if head.origin is None else self._cors(head) + PREFLIGHT
+            return response(200, b"", extra=extra, keep_alive=head.keep_alive)
+        if head.websocket and head.method == b"GET" and self._reader.upgraded is not None:
             return None
-        return self._encode(request, b"")
+        return self._encode(head, b"")
 
     def _call(self, request: HttpRequest) -> bytes | Coroutine[object, object, bytes]:
-        caller = self._caller
-        if request.origin is not None:
-            origin = request.origin.decode("latin-1")
+        caller, head = self._caller, request.head
+        if head.origin is not None:
+            origin = head.origin.decode("latin-1")
             if caller.origin != origin:
                 caller = self._caller = Caller(origin=origin)
         elif caller.origin is not None:
             caller = self._caller = Caller()
         answer = self._server.dispatcher.answer(request.body, caller)
         if type(answer) is bytes:
-            return self._encode(request, answer)
+            return self._encode(head, answer)
         assert not isinstance(answer, bytes)
-        return self._call_later(request, answer)
+        return self._call_later(head, answer)
 
     async def _call_later(
-        self, request: HttpRequest, answer: Coroutine[object, object, bytes]
+        self, head: RequestHead, answer: Coroutine[object, object, bytes]
     ) -> bytes:
         self._due = trio.current_time() + self._server.limits.answer_within_s
-        return self._encode(request, await answer)
+        return self._encode(head, await answer)
 
-    def _encode(self, request: HttpRequest, body: bytes) -> bytes:
-        if request.origin is None and request.keep_alive and not request.version_1_0:
+    def _encode(self, head: RequestHead, body: bytes) -> bytes:
+        if head.origin is None and head.keep_alive and not head.version_1_0:
             return (
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
                 % (len(body), body)
@@ -293,14 +294,14 @@ class HttpConnection:
         return response(
             200,
             body,
-            extra=self._cors(request),
-            keep_alive=request.keep_alive,
-            say_keep_alive=request.version_1_0,
-            head_only=request.method == b"HEAD",
+            extra=self._cors(head),
+            keep_alive=head.keep_alive,
+            say_keep_alive=head.version_1_0,
+            head_only=head.method == b"HEAD",
         )
 
-    def _cors(self, request: HttpRequest) -> bytes:
-        return b"" if request.origin is None else self._server.policy.cors(request.origin)
+    def _cors(self, head: RequestHead) -> bytes:
+        return b"" if head.origin is None else self._server.policy.cors(head.origin)
 
     # -- what takes longer
 
@@ -332,7 +333,7 @@ class HttpConnection:
         slice_end = trio.current_time() + SLICE_S
         for request in requests:
             answered = self._answer(request)
-            if answered is None or not request.keep_alive:
+            if answered is None or not request.head.keep_alive:
                 await self._send(b"".join(waiting))
                 return await self._finish(request, answered)
             encoded = answered if isinstance(answered, bytes) else await answered
@@ -362,9 +363,9 @@ class HttpConnection:
             await self._become_websocket(request)
             return False
         await self._send(answered if isinstance(answered, bytes) else await answered)
-        if not request.keep_alive:
+        if not request.head.keep_alive:
             await self._linger()
-        return request.keep_alive
+        return request.head.keep_alive
 
     async def _refuse(self, refused: Refused) -> bool:
         await self._send(refusal_response(refused))
@@ -385,7 +386,8 @@ class HttpConnection:
             return  # it is gone already
 
     async def _become_websocket(self, request: HttpRequest) -> None:
-        origin = None if request.origin is None else request.origin.decode("latin-1")
+        given = request.head.origin
+        origin = None if given is None else given.decode("latin-1")
         served = WebSocket(self._socket, self._server.hooks, origin=origin)
         self._server.closed(self)
         self._server.opened(served)

@@ -140,7 +140,7 @@ class WebSocket:
     def _accept(self, request: HttpRequest, received: bytes) -> None:
         """Answer the handshake. Raises ProtocolError when it is malformed."""
         self._protocol.initiate_upgrade_connection(
-            request.headers, request.target.decode("latin-1")
+            list(request.head.headers), request.head.target.decode("latin-1")
         )
         for event in self._protocol.events():
             if isinstance(event, ws_events.Request):

@@ -115,6 +115,21 @@ def test_bodies_of_all_connections_share_one_budget() -> None:
     assert budget.used == 0
 
 
+def test_a_head_that_came_before_is_read_alike() -> None:
+    one = reader()
+    first, second = one.feed(complete(b"[1]")), one.feed(complete(b"[2]"))
+    assert second[0].head is first[0].head
+    assert (first[0].body, second[0].body) == (b"[1]", b"[2]")
+    # When the body does not come with the head, or more comes behind it
+    assert one.feed(complete(b"[3]")[:-1]) == []
+    assert [request.body for request in one.feed(b"]")] == [b"[3]"]
+    both = one.feed(complete(b"[4]") + complete(b"[5]"))
+    assert [request.body for request in both] == [b"[4]", b"[5]"]
+    for length in range(100):
+        assert one.feed(complete(bytes(length)))[0].body == bytes(length)
+    assert len(one._heads) <= 32
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -165,7 +180,7 @@ def test_what_follows_a_websocket_request_is_kept() -> None:
     ready = one.feed(
         b"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x80"
     )
-    assert ready[0].websocket
+    assert ready[0].head.websocket
     assert one.upgraded == b"\x81\x80"
 
 

@@ -109,39 +109,46 @@ async def test_what_is_no_json_is_a_parse_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_bytes", "status", "message"),
+    ("request_bytes", "status", "message", "ends"),
     [
-        (http_post(NUMBER, headers=["Host: evil.example"]), 403, "invalid host specified"),
+        (http_post(NUMBER, headers=["Host: evil.example"]), 403, "invalid host specified", False),
         (
             http_post(NUMBER, headers=["Content-Type: text/plain"]),
             415,
             "invalid content type, only application/json is supported",
+            False,
         ),
-        (b"PUT / HTTP/1.1\r\nHost: localhost\r\n\r\n", 405, "method not allowed"),
-        (b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "404 page not found"),
+        (b"PUT / HTTP/1.1\r\nHost: localhost\r\n\r\n", 405, "method not allowed", False),
+        (b"GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n", 404, "404 page not found", False),
         (
             b"GET /?a=1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
             415,
             "invalid content type, only application/json is supported",
+            False,
         ),
         (
             b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
             % (BODY_BYTES_MAX + 1),
             413,
             f"content length too large ({BODY_BYTES_MAX + 1}>{BODY_BYTES_MAX})",
+            True,
         ),
-        (b"POST / HTTP/1.1\r\nX: " + b"a" * 20_000, 431, "request header too large"),
+        (b"POST / HTTP/1.1\r\nX: " + b"a" * 20_000, 431, "request header too large", True),
     ],
 )
 async def test_requests_that_are_not_served(
-    request_bytes: bytes, status: int, message: str
+    request_bytes: bytes, status: int, message: str, ends: bool
 ) -> None:
     async with running() as server:
         client = await server.http()
         await client.send(request_bytes)
         reply = await client.reply()
         assert (reply.status, reply.body) == (status, message.encode() + b"\n")
-        assert await client.ended()
+        if ends:
+            assert reply.headers["connection"] == "close"
+            assert await client.ended()
+        else:
+            assert (await client.post(NUMBER)).json() == ANSWER
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
