@@ -19,7 +19,7 @@ import trio
 from node.eth.blocks import Block
 from node.eth.headers import Header
 from node.eth.primitives import Hash32
-from node.rpc.backend import Chain, Engine
+from node.rpc.backend import Chain, Engine, Worker
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError
 
 CHECKED_BLOCKS: Final = 20
@@ -120,17 +120,26 @@ class Fees:
         """Wei a unit of blob gas in the next block."""
         return self._blob_fee(self._chain.next_header())
 
+    async def learn(self, block: Block, worker: Worker) -> None:
+        """Sample a new block's tips away from the loop: a full block takes milliseconds."""
+        if block.hash not in self._samples:
+            self._remember(block, await worker.run(lambda: self._sample(block)))
+
     def _tips(self, block: Block) -> list[int]:
         known = self._samples.get(block.hash)
-        if known is None:
-            known = []
-            if block.header.gas_used:
-                found = self._engine.fee_percentiles(block.rlp, block.receipts, SAMPLED)
-                known = [tip for tip in found if tip >= TIP_IGNORED_WEI]
-            self._samples[block.hash] = known
-            if len(self._samples) > REMEMBERED_BLOCKS:
-                self._samples.popitem(last=False)
-        return known
+        return self._remember(block, self._sample(block)) if known is None else known
+
+    def _sample(self, block: Block) -> list[int]:
+        if not block.header.gas_used:
+            return []
+        found = self._engine.fee_percentiles(block.rlp, block.receipts, SAMPLED)
+        return [tip for tip in found if tip >= TIP_IGNORED_WEI]
+
+    def _remember(self, block: Block, tips: list[int]) -> list[int]:
+        self._samples[block.hash] = tips
+        if len(self._samples) > REMEMBERED_BLOCKS:
+            self._samples.popitem(last=False)
+        return tips
 
     async def blocks(self, newest: Block, count: int) -> list[Block]:
         """Up to `count` blocks ending with the newest, ascending."""

@@ -24,8 +24,11 @@ HEAD_BYTES_MAX: Final = 16 << 10
 RAW_BYTES_MAX: Final = 2 * BODY_BYTES_MAX + HEAD_BYTES_MAX
 """A whole request with its chunk sizes and trailers."""
 
-HEADS_MAX: Final = 32
-"""Heads that are remembered for one connection: one for each length of body a client sends."""
+HEADS_MAX: Final = 8
+"""Heads that are remembered for one connection: they differ in the length of the body."""
+
+HEAD_REMEMBERED_MAX: Final = 2_048
+"""Longer heads are not remembered: all connections together must not hold much."""
 
 JSON_TYPES: Final = frozenset(
     {b"application/json", b"application/json-rpc", b"application/jsonrequest"}
@@ -156,7 +159,9 @@ class RequestReader:
 
     def _remember(self, encoded: bytes, head: RequestHead, received_bytes: int) -> None:
         whole = received_bytes == len(encoded) + head.content_length
-        if whole and self.refused is None and not self.in_request and not head.websocket:
+        if len(encoded) > HEAD_REMEMBERED_MAX or self.refused is not None:
+            return
+        if whole and not self.in_request and not head.websocket:
             if len(self._heads) >= HEADS_MAX:
                 self._heads.clear()
             self._heads[encoded] = head
@@ -310,7 +315,7 @@ class Policy:
     """Which hosts and origins are served (DNS rebinding, cross-site WebSockets)."""
 
     loopback: bool
-    """Whether the socket is bound to loopback: then any origin is served, unless some are named."""
+    """Whether only this machine reaches the port: then any origin is served, unless some are named."""
     allowed_hosts: Sequence[str] = ()
     """Host names besides localhost; `*` allows all. An IP address is always allowed: it cannot be rebound."""
     allowed_origins: Sequence[str] = ()

@@ -19,7 +19,7 @@ from node.rpc.backend import Chain, DevnetView, Engine, Pool, SyncProgress, Work
 from node.rpc.blocks import Blocks
 from node.rpc.dispatch import Dispatcher, Method
 from node.rpc.events import HeadSignal
-from node.rpc.fees import BlobFee, Fees
+from node.rpc.fees import CHECKED_BLOCKS, BlobFee, Fees
 from node.rpc.filters import Filters
 from node.rpc.http import Policy
 from node.rpc.logs import LogSearch
@@ -52,7 +52,7 @@ class RpcSettings:
     allowed_origins: Sequence[str] = ()
     """Origins accepted; on loopback an empty list means any."""
     published_on_loopback: bool = False
-    """Whether a container's port is published on loopback only."""
+    """Whether a container's port is published on loopback only: then it counts as bound there."""
     watch_origin: str | None = None
     """Origin of the watch page, the only one that may ask for faults."""
     gas_cap: int = 60_000_000
@@ -101,9 +101,14 @@ class RpcService:
     ) -> None:
         """`more` adds methods of other namespaces to the table."""
         self._settings: Final = settings
+        self._private: Final = is_loopback(settings.host) or settings.published_on_loopback
         filters = Filters(now=trio.current_time)
         search = LogSearch(parts.chain, parts.engine, parts.worker)
         heads = HeadSignal()
+        self._worker: Final = parts.worker
+        self._fees: Final = Fees(
+            parts.chain, parts.engine, blob_fee=parts.blob_fee, blob_gas_max=settings.blob_gas_max
+        )
         self._hub: Final = Hub(parts.engine, search, filters, heads)
         self.methods: Final = {**self._table(parts, search, filters, heads), **(more or {})}
         """The method table."""
@@ -111,7 +116,7 @@ class RpcService:
         self.server: Final = Server(
             Dispatcher(self.methods, self._metrics),
             policy=Policy(
-                loopback=is_loopback(settings.host),
+                loopback=self._private,
                 allowed_hosts=settings.allowed_hosts,
                 allowed_origins=tuple(origin.lower() for origin in settings.allowed_origins),
             ),
@@ -130,6 +135,8 @@ class RpcService:
     async def head_changed(self, added: Sequence[Block], dropped: Sequence[Block]) -> None:
         """The head's chain changed: new blocks ascending, dropped ones from the old head down."""
         await self._hub.head_changed(added, dropped)
+        for block in added[-CHECKED_BLOCKS:]:
+            await self._fees.learn(block, self._worker)
 
     def pending_arrived(self, transactions: Sequence[tuple[bytes, bytes]]) -> None:
         """Transactions (hash, raw bytes) became executable in the pool."""
@@ -146,9 +153,7 @@ class RpcService:
         pool, worker = parts.pool, parts.worker
         blocks = Blocks(chain)
         renderer = Renderer(engine, worker)
-        fees = Fees(chain, engine, blob_fee=parts.blob_fee, blob_gas_max=settings.blob_gas_max)
         transactions = TransactionsNamespace(blocks, engine, pool, renderer, heads)
-        private = is_loopback(settings.host) or settings.published_on_loopback
         table: dict[str, Method] = {}
         network = NetNamespace(
             chain_id=settings.chain_id,
@@ -163,11 +168,13 @@ class RpcService:
             StateNamespace(blocks, engine, pool, worker),
             CallsNamespace(blocks, engine, worker, gas_cap=settings.gas_cap),
             transactions,
-            FeesNamespace(blocks, fees, worker),
+            FeesNamespace(blocks, self._fees, worker),
             LogsNamespace(blocks, search, filters, self._hub),
             TxpoolNamespace(pool, engine, worker),
             DebugNamespace(blocks, engine, worker, transactions, gas_cap=settings.gas_cap),
-            DevnetNamespace(parts.devnet, private=private, watch_origin=settings.watch_origin),
+            DevnetNamespace(
+                parts.devnet, private=self._private, watch_origin=settings.watch_origin
+            ),
         ):
             table |= namespace.methods()
         return table

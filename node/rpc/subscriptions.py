@@ -122,6 +122,8 @@ class Hub:
 
     def pending_arrived(self, transactions: Sequence[tuple[bytes, bytes]]) -> None:
         """Transactions (hash, raw bytes) became executable in the pool."""
+        if not self._subscriptions and not len(self._filters):
+            return
         hashes = ["0x" + transaction_hash.hex() for transaction_hash, _ in transactions]
         quoted = [b'"%b"' % one.encode("ascii") for one in hashes]
         bodies: list[bytes] = []

@@ -127,7 +127,7 @@ def test_a_head_that_came_before_is_read_alike() -> None:
     assert [request.body for request in both] == [b"[4]", b"[5]"]
     for length in range(100):
         assert one.feed(complete(bytes(length)))[0].body == bytes(length)
-    assert len(one._heads) <= 32
+    assert len(one._heads) <= 8
 
 
 @pytest.mark.parametrize(
