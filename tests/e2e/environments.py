@@ -48,9 +48,9 @@ def node_project(source: Path = WALLETS) -> Path:
             target.mkdir(exist_ok=True)
             for name in ("package.json", "package-lock.json", ".npmrc"):
                 shutil.copy(source / name, target / name)
-            subprocess.run(
-                ["npm", "ci", "--no-progress"], cwd=target, check=True, timeout=INSTALL_DEADLINE_S
-            )
+            # Not `npm ci`: it insists on binaries for other systems that a registry may not offer.
+            command = ["npm", "install", "--no-save", "--ignore-scripts", "--no-progress"]
+            subprocess.run(command, cwd=target, check=True, timeout=INSTALL_DEADLINE_S)
             (target / "complete").touch()
     return target
 
