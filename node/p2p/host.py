@@ -124,14 +124,15 @@ class Host:
         """The swarm's tasks; every socket is closed at the end."""
         self._events = events
         self._swarm.register_notifee(_Notifee(self))
-        async with trio.open_nursery() as nursery, background_trio_service(self._swarm):
+        async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            try:
-                yield
-            finally:
-                with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
-                    await self._close()
-                nursery.cancel_scope.cancel()
+            async with background_trio_service(self._swarm):
+                try:
+                    yield
+                finally:
+                    with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+                        await self._close()
+            nursery.cancel_scope.cancel()
 
     async def listen(self, host: str, port: int) -> int:
         """Accept connections; returns the TCP port that is bound.

@@ -1,6 +1,6 @@
 """py-libp2p 0.8.1, made fit to meet strangers: one class for each upstream class, one docstring for each upstream problem.
 
-    apply() swaps module names before a host is built: Yamux, YamuxStream, SwarmConn, TrioTCPStream, read_delim
+    apply() swaps module names before a host is built: Yamux, YamuxStream, SwarmConn, TrioTCPStream, read_delim, reuse flags
     host.py builds the rest by subclass: PatchedSwarm, PatchedHost
 
 Every patch keeps the wire format. Two rules: nothing that a peer sends may raise into a nursery that others share,
@@ -405,11 +405,20 @@ async def read_delim(reader: Reader) -> bytes:
     return token[:-1]
 
 
+def reuse_address(sock: trio.socket.SocketType) -> None:
+    """Let a restarted process have its port back at once.
+
+    Upstream sets SO_REUSEPORT for hole punching, so that two devnets listen on one port and each gets half of the connections.
+    """
+    sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
+
+
 _SWAPS: Final[tuple[tuple[ModuleType, str, object], ...]] = (
     (muxer_multistream, "Yamux", PatchedYamux),
     (yamux, "YamuxStream", PatchedYamuxStream),
     (swarm_connection, "SwarmConn", PatchedSwarmConn),
     (tcp, "TrioTCPStream", PatchedTcpStream),
+    (tcp, "_set_reuse_flags", reuse_address),
     (multiselect_communicator, "read_delim", read_delim),
 )
 

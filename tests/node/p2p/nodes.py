@@ -12,6 +12,7 @@ import trio
 from libp2p.abc import ISecureConn
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
+from libp2p.custom_types import TProtocol
 from libp2p.io.trio import TrioTCPStream
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.peer.id import ID
@@ -203,7 +204,7 @@ async def stranger_noise(victim: Node, name: str = "stranger") -> AsyncIterator[
         await client.select_one_of([NOISE], MultiselectCommunicator(raw))
         noise = Noise(keys, noise_privkey=create_noise_key_pair().private_key)
         secured = await noise.secure_outbound(raw, ID.from_base58(victim.peer_id))
-        await client.select_one_of([YAMUX], MultiselectCommunicator(secured))
+        await client.select_one_of([TProtocol(YAMUX)], MultiselectCommunicator(secured))
         yield secured
 
 

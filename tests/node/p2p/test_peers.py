@@ -18,6 +18,7 @@ from node.p2p.scores import Misbehaviour
 from node.p2p.service import Libp2pNetwork, NetworkSettings, StaticPeer, peer_id_of
 from tests.node.p2p.nodes import (
     GENESIS,
+    Node,
     seed_of,
     settle,
     start_mesh,
@@ -58,6 +59,21 @@ def child_process() -> Iterator[tuple[subprocess.Popen[bytes], StaticPeer]]:
             yield process, StaticPeer(name="child", peer_id=peer_id_of(seed), address=address)
         finally:
             process.kill()
+
+
+def count_dials(node: Node) -> list[PeerId]:
+    """Whom a node dials from now on."""
+    host = node.network._host
+    dial, dials = host.dial, list[PeerId]()
+
+    async def counted(peer: PeerId, address: str) -> None:
+        try:
+            await dial(peer, address)
+        finally:
+            dials.append(peer)
+
+    host.dial = counted  # type: ignore[method-assign]
+    return dials
 
 
 async def test_peers_are_named_and_pinged(nursery: trio.Nursery) -> None:
@@ -147,8 +163,9 @@ async def test_an_impostor_is_not_connected(nursery: trio.Nursery) -> None:
     node = await start_node(nursery, "node", (wanted,))
     friend = await start_node(nursery, "friend", (node.as_peer(),))
 
+    dials = count_dials(node)
     await settle([node, friend])
-    await trio.sleep(1.5 * peers.REDIAL_S)
+    await until("some dials", lambda: len(dials) >= 2)
 
     assert {info.peer_id for info in node.network.peers()} == {friend.peer_id}
 
@@ -208,8 +225,9 @@ async def test_one_side_alone_can_cut_a_link(nursery: trio.Nursery) -> None:
     one, other = await start_mesh(nursery, 2)
 
     one.network.set_fault(LinkFault(blocked=frozenset({other.peer_id})))
+    dials = count_dials(other)
     await until("the cut", lambda: not one.network.peers() and not other.network.peers())
-    await trio.sleep(1.5 * peers.REDIAL_S)
+    await until("some dials", lambda: len(dials) >= 2)
 
     assert not one.network.peers()
     assert not other.network.peers()
@@ -233,7 +251,8 @@ async def test_strangers_are_admitted_up_to_a_bound(nursery: trio.Nursery) -> No
     await until("strangers", lambda: len(node.network.peers()) == peers.STRANGERS_MAX)
 
     one_more = await start_node(nursery, "one-more", (node.as_peer(),))
-    await trio.sleep(1.5 * peers.REDIAL_S)
+    dials = count_dials(one_more)
+    await until("some dials", lambda: len(dials) >= 2)
 
     assert len(node.network.peers()) == peers.STRANGERS_MAX
     assert not any(info.peer_id == one_more.peer_id for info in node.network.peers())
