@@ -9,6 +9,7 @@ import orjson
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_utils import to_checksum_address
 
 from tests.e2e.devnet import Devnet, wait_for
 from tests.e2e.environments import python_environment
@@ -60,7 +61,7 @@ def send_everything(devnet: Devnet) -> list[dict[str, object]]:
     me = wallet.account.address
     bytecode = orjson.loads(NOTEBOOK.read_bytes())["bytecode"]
     creation = wallet.send(data=bytecode + "07".rjust(64, "0"))
-    notebook = str(receipt_of(devnet, creation)["contractAddress"])
+    notebook = to_checksum_address(str(receipt_of(devnet, creation)["contractAddress"]))
     slots = [{"address": notebook, "storageKeys": ["0x" + "00" * 32]}]
     note = "0x" + NOTE_SELECTOR + "05".rjust(64, "0")
     delegate: LocalAccount = Account.create()
