@@ -196,7 +196,9 @@ def delivered(state: SyncState, task: Task) -> SyncState:
     """A task brought what it asked for."""
     known = state.peers.get(task.peer)
     if known is not None:
-        state = _with_peer(state, task.peer, replace(known, busy=False, failures=0))
+        # Telling a status is no delivery: whoever claims blocks and has none would always be forgiven.
+        failures = known.failures if isinstance(task, AskStatus) else 0
+        state = _with_peer(state, task.peer, replace(known, busy=False, failures=failures))
     if isinstance(task, FetchRoots):
         return _without_root(state, task.root)
     return state
@@ -273,14 +275,22 @@ def plan(state: SyncState, view: LocalView, now_ms: int) -> tuple[SyncState, lis
     return state, tasks
 
 
-def best_peer_head(state: SyncState) -> tuple[int, int]:
-    """(slot, number) of the highest head that a peer which delivers claims; zeros when there is none."""
-    heads = [
-        (peer.status.head_slot, peer.status.head_number)
+def best_unknown_head(state: SyncState, has_block: Callable[[Hash32], bool]) -> int:
+    """Number of the highest head that is not here and that a peer which delivers claims; 0 when there is none.
+
+    A longer branch that is here and that the fork choice does not follow is nothing to wait for.
+    """
+    numbers = [
+        peer.status.head_number
         for peer in state.peers.values()
-        if peer.status is not None and peer.failures == 0
+        if peer.status is not None and not peer.failures and not has_block(peer.status.head_hash)
     ]
-    return max(heads, default=(0, 0))
+    return max(numbers, default=0)
+
+
+def has_heard_anybody(state: SyncState) -> bool:
+    """Whether a peer that is connected has told its status."""
+    return any(peer.status is not None for peer in state.peers.values())
 
 
 def _choose_root(

@@ -50,6 +50,9 @@ from node.sync.serving import Server
 TICK_S: Final = 0.5
 """How often the plan is made anew if nothing happens; rests end and statuses age meanwhile."""
 
+GRACE_S: Final = 3.0
+"""A node without peers takes itself to be alone after this; peers of one manifest redial every second."""
+
 BEHIND_BLOCKS_MAX: Final = 2
 """A node whose head is so far below its peers' is not syncing: blocks are on their way to it."""
 
@@ -78,6 +81,7 @@ class SyncService:
         self._state = SyncState()
         self._wake = trio.Event()
         self._starting_block: int | None = None
+        self._started_at: float | None = None
         self._behind = Gauge(
             "faultline_sync_behind_blocks",
             "Blocks that the best peer's head is above ours.",
@@ -97,7 +101,7 @@ class SyncService:
     def progress(self) -> Progress | None:
         """How far behind this node is; None when it is not."""
         head_number = self._chain.head.header.number
-        _, highest = planner.best_peer_head(self._state)
+        highest = planner.best_unknown_head(self._state, self._chain.has_block)
         if highest <= head_number + BEHIND_BLOCKS_MAX:
             self._starting_block = None
             return None
@@ -106,6 +110,14 @@ class SyncService:
         return Progress(
             starting_block=self._starting_block, current_block=head_number, highest_block=highest
         )
+
+    def is_syncing(self) -> bool:
+        """Whether peers have a chain that is not here; also until one was heard, or nobody came for GRACE_S."""
+        if self.progress() is not None:
+            return True
+        if planner.has_heard_anybody(self._state):
+            return False
+        return self._started_at is None or trio.current_time() < self._started_at + GRACE_S
 
     async def on_connect(self, peer: PeerId) -> None:
         """A peer is there: it will be asked for its status at once."""
@@ -124,6 +136,7 @@ class SyncService:
 
     async def run(self) -> NoReturn:
         """Stay with the others, for ever."""
+        self._started_at = trio.current_time()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen)
             while True:
@@ -270,7 +283,7 @@ class SyncService:
         return round(1_000 * trio.current_time())
 
     def _show(self) -> None:
-        _, highest = planner.best_peer_head(self._state)
+        highest = planner.best_unknown_head(self._state, self._chain.has_block)
         self._behind.set(max(0, highest - self._chain.head.header.number))
 
 

@@ -21,7 +21,7 @@ from node.sync.planner import (
     FetchRoots,
     LocalView,
     SyncState,
-    best_peer_head,
+    best_unknown_head,
     connected,
     delivered,
     failed,
@@ -252,7 +252,24 @@ def test_a_range_is_asked_of_the_peer_with_the_best_chain_that_delivers() -> Non
 
     state, tasks = plan(state, view, NOW_MS)
     assert tasks == [FetchRange(peer="honest", first=6, count=64)]
-    assert best_peer_head(state) == (300, 300)
+    assert best_unknown_head(state, view.has_block) == 300
+    assert best_unknown_head(state, lambda root: True) == 0
+
+
+def test_telling_a_status_does_not_forgive_blocks_that_were_not_delivered() -> None:
+    state, tasks = plan(with_peers(liar=status_at(300)), view_at(5), NOW_MS)
+    state = failed(state, tasks[0], NOW_MS)
+    later = NOW_MS + 60_000
+
+    state, tasks = plan(state, view_at(5), later)
+    while not any(isinstance(task, AskStatus) for task in tasks):
+        state = failed(state, tasks[0], later)
+        later += 60_000
+        state, tasks = plan(state, view_at(400), later)
+    state = delivered(heard_status(state, "liar", status_at(300), later), tasks[0])
+
+    assert state.peers["liar"].failures > 0
+    assert not state.peers["liar"].busy
 
 
 def test_a_peer_that_left_is_forgotten() -> None:

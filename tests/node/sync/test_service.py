@@ -100,6 +100,44 @@ async def test_a_node_that_is_behind_says_so(
         assert joiner.sync.progress() is None
 
 
+async def test_a_node_takes_itself_to_be_syncing_until_it_has_heard_or_is_alone(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    clock = clock_at(network.genesis, 4)
+    async with running_node(hub, "one", Machine(network=network), clock) as one:
+        assert one.sync.is_syncing()
+        await trio.sleep(3.1)
+        assert not one.sync.is_syncing()
+
+        async with running_node(hub, "two", Machine(network=network), clock) as two:
+            assert two.sync.is_syncing()
+            await trio.sleep(1.5)
+            assert not two.sync.is_syncing()
+
+
+async def test_a_longer_branch_that_is_here_is_nothing_to_wait_for(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = network.builder
+    base = chain_of(network, range(4, 8))
+    longer = builder.extend(base[-1].hash, range(8, 20), voters=[])
+    chosen = builder.build(base[-1].hash, 19, fee_recipient=OTHER)
+    votes = [builder.vote(index, 19, chosen.hash) for index in range(3)]
+    clock = clock_at(network.genesis, 19.5)
+    async with (
+        running_node(hub, "one", Machine(network=network), clock) as one,
+        running_node(hub, "two", Machine(network=network), clock) as two,
+    ):
+        await one.give([*base, *longer])
+        await two.give([*base, chosen])
+        await two.chain.on_votes(votes, origin="")
+        await trio.sleep(8)
+
+        assert two.chain.head.hash == chosen.hash
+        assert two.chain.has_block(longer[-1].hash)
+        assert not two.sync.is_syncing()
+
+
 async def test_a_restarted_node_resumes_where_it_stopped(
     network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
 ) -> None:
