@@ -44,6 +44,7 @@ REASONS: Final = {
     405: b"Method Not Allowed",
     413: b"Content Too Large",
     415: b"Unsupported Media Type",
+    426: b"Upgrade Required",
     431: b"Request Header Fields Too Large",
     503: b"Service Unavailable",
 }

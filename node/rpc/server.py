@@ -24,7 +24,6 @@ from typing import Final
 
 import structlog
 import trio
-from wsproto.utilities import ProtocolError
 
 from node.rpc.dispatch import SLICE_S, Caller, Dispatcher
 from node.rpc.http import (
@@ -393,9 +392,9 @@ class HttpConnection:
         self._server.opened(served)
         try:
             await served.run(request, self._reader.upgraded or b"")
-        except ProtocolError:
+        except Refused as refused:
             with contextlib.suppress(OSError):
-                self._socket.send(refusal_response(Refused(400, "malformed WebSocket handshake")))
+                self._socket.send(refusal_response(refused))
         finally:
             self._server.closed(served)
 

@@ -11,6 +11,7 @@ Deliberately absent: compression (a small message could ask for much memory) and
 
 from __future__ import annotations
 
+import re
 import socket
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -24,7 +25,7 @@ from wsproto import ConnectionType, events as ws_events
 from wsproto.utilities import ProtocolError
 
 from node.rpc.dispatch import SLICE_S, Caller, Dispatcher
-from node.rpc.http import Budget, HttpRequest
+from node.rpc.http import Budget, HttpRequest, Refused, RequestHead
 from node.rpc.jsonrpc import BODY_BYTES_MAX
 
 QUEUED_MESSAGES_MAX: Final = 4_096
@@ -38,6 +39,9 @@ CALLS_AT_ONCE_MAX: Final = 32
 
 FRAGMENTS_MAX: Final = 65_536
 """Parts of one message; more only cost time."""
+
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
+"""16 bytes in base64."""
 
 READ_BYTES: Final = 65_536
 WRITE_BYTES: Final = 262_144
@@ -138,10 +142,8 @@ class WebSocket:
             self._hooks.on_close(self)
 
     def _accept(self, request: HttpRequest, received: bytes) -> None:
-        """Answer the handshake. Raises ProtocolError when it is malformed."""
-        self._protocol.initiate_upgrade_connection(
-            list(request.head.headers), request.head.target.decode("latin-1")
-        )
+        """Answer the handshake. Raises Refused when it is malformed."""
+        self._protocol.initiate_upgrade_connection(handshake_headers(request.head), "/")
         for event in self._protocol.events():
             if isinstance(event, ws_events.Request):
                 self._send_event(ws_events.AcceptConnection())
@@ -301,3 +303,24 @@ class WebSocket:
                 await trio.lowlevel.checkpoint()
         if not self._closing:
             self._write_due = float("inf")
+
+
+def handshake_headers(head: RequestHead) -> list[tuple[bytes, bytes]]:
+    """The handshake as wsproto needs it (RFC 6455, section 4.2.1). Raises Refused when it is malformed.
+
+    Only these headers reach wsproto: it decodes the others with codecs that raise on what a stranger may send, and we want no
+    extension and no subprotocol.
+    """
+    given = {name.lower(): value.strip() for name, value in head.headers}
+    if given.get(b"sec-websocket-version") != b"13":
+        raise Refused(426, "only version 13 of the WebSocket protocol is spoken")
+    key = given.get(b"sec-websocket-key", b"")
+    if _KEY.fullmatch(key) is None:
+        raise Refused(400, "malformed WebSocket key")
+    return [
+        (b"host", b"localhost"),
+        (b"connection", b"upgrade"),
+        (b"upgrade", b"websocket"),
+        (b"sec-websocket-version", b"13"),
+        (b"sec-websocket-key", key),
+    ]

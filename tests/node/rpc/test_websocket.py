@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import orjson
 import pytest
 import trio
@@ -14,7 +16,7 @@ from node.rpc.dispatch import Method
 from node.rpc.jsonrpc import BODY_BYTES_MAX
 from node.rpc.service import RpcSettings
 from node.rpc.websocket import QUEUED_MESSAGES_MAX
-from tests.node.rpc.clients import Running, WebSocketClient, call_text, running
+from tests.node.rpc.clients import Running, WebSocketClient, call_text, http_post, running
 from tests.node.rpc.fakes import TOPIC, Backend, FakeResult, make_block
 
 
@@ -307,21 +309,69 @@ async def test_pages_must_be_allowed(
             assert event.status_code == 403
 
 
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+VERSION = b"Sec-WebSocket-Version: 13\r\n"
+
+
 @pytest.mark.parametrize(
-    "handshake",
+    ("handshake", "status"),
     [
-        b"Sec-WebSocket-Version: 13\r\n",
-        b"Sec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+        (VERSION, 400),
+        (VERSION + b"Sec-WebSocket-Key: short\r\n", 400),
+        (VERSION + b"Sec-WebSocket-Key: \xff\xfe\r\n", 400),
+        (KEY, 426),
+        (b"Sec-WebSocket-Version: 8\r\n" + KEY, 426),
+        (VERSION + KEY + b"Sec-WebSocket-Extensions: \xff\r\n", 101),
+        (VERSION + KEY + b"Sec-WebSocket-Protocol: \xff, \xfe\r\n", 101),
     ],
 )
-async def test_a_malformed_handshake_is_refused(handshake: bytes) -> None:
+async def test_a_malformed_handshake_is_refused(handshake: bytes, status: int) -> None:
     async with running() as server:
-        client = await server.http()
-        await client.send(
-            b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            + handshake
-            + b"\r\n"
+        stream = await server.stream()
+        await stream.send_all(
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, \xff\r\n"
+            b"Upgrade: websocket\r\n" + handshake + b"\r\n"
         )
-        reply = await client.reply("GET")
-        assert reply.status in (400, 426)
+        with trio.fail_after(20):
+            assert (await stream.receive_some(100)).startswith(b"HTTP/1.1 %d " % status)
+        await trio.aclose_forcefully(stream)
         await _until_gone(server)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_hostile_bytes_stop_only_their_own_connection(seed: int) -> None:
+    """Random frames and requests, well-formed beginnings included; the server answers others as before."""
+    dice = random.Random(seed)
+    async with running() as server:
+        for _ in range(40):
+            if dice.random() < 0.5:
+                stream = (await server.websocket()).stream
+                beginnings = [
+                    b"\x81\x80",
+                    b"\x88\x82",
+                    b"\x89\x85",
+                    b"\x01\x83",
+                    b"\x80\x80",
+                    b"\x82\xfe",
+                ]
+            else:
+                stream = await server.stream()
+                beginnings = [
+                    http_post(call_text("eth_chainId")),
+                    b"GET / HTTP/1.1\r\n",
+                    b"\r\n\r\n",
+                ]
+            parts = [
+                dice.choice([*beginnings, dice.randbytes(dice.randrange(1, 40))])
+                for _ in range(dice.randrange(1, 8))
+            ]
+            try:
+                await stream.send_all(b"".join(parts))
+                if dice.random() < 0.5:
+                    await stream.send_eof()
+            except trio.BrokenResourceError:
+                pass  # the server ended it first
+            await wait_all_tasks_blocked()
+            await trio.aclose_forcefully(stream)
+        client = await server.http()
+        assert await client.result("eth_chainId") == "0x384"
