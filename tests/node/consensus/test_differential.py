@@ -16,7 +16,7 @@ import pytest
 from tests.node.consensus.reference_model import load_model, side_by_side
 
 CHUNK = 10
-FUZZ_SEEDS = int(os.environ.get("FAULTLINE_DIFFERENTIAL_SEEDS", "100"))
+FUZZ_SEEDS = int(os.environ.get("FAULTLINE_DIFFERENTIAL_SEEDS", "200"))
 LEAK_SEEDS = int(os.environ.get("FAULTLINE_DIFFERENTIAL_SEEDS", "20"))
 
 KEPT_SEEDS = [213, 652, 679, 752]
