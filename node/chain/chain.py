@@ -166,8 +166,7 @@ class Chain:
     @property
     def safety_fault(self) -> str | None:
         """Which conflicting checkpoints were seen; None while the chain is sound. Validators stop signing."""
-        fault = self._store.fault
-        return None if fault is None else str(fault)
+        return self._store.fault
 
     @property
     def lowest_number(self) -> int:

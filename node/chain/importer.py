@@ -136,6 +136,7 @@ class Importer:
             await self._live.save_step(step)
             self._finality_moved.set()
             self._finality_moved = trio.Event()
+        await self._live.note_fault()
         await self._live.note_evidence()
 
     def _turn_away(self, ticket: Ticket) -> ImportOutcome | None:

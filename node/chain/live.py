@@ -78,7 +78,7 @@ class LiveChain:
         self.safe = store.justified_block()
         """The justified block of the head's state."""
         self._known_evidence = set(store.fork_choice.evidence)
-        self._fault_told = False
+        self._told_fault = store.fault
         self.show()
 
     # -- time
@@ -110,11 +110,17 @@ class LiveChain:
         self.store.take_in(imported, proposed, now, timely=timely)
         self.events.send(BlockImported(block=imported.block, slot=imported.entry.slot))
         self.move_head(now)
-        if self.store.fault is not None and not self._fault_told:
-            self._fault_told = True
-            self.metrics.safety_faults.inc()
-            _log.error("safety_fault_seen", fault=str(self.store.fault))
-            self.events.send(SafetyFaultSeen(message=str(self.store.fault)))
+
+    async def note_fault(self) -> None:
+        """Save and tell that finality was contradicted, once."""
+        fault = self.store.fault
+        if fault is None or self._told_fault is not None:
+            return
+        self._told_fault = fault
+        self.metrics.safety_faults.inc()
+        _log.error("safety_fault_seen", fault=fault)
+        self.events.send(SafetyFaultSeen(message=fault))
+        await self.worker.run(partial(self.store.database.save_fault, fault))
 
     def move_head(self, slot: Slot) -> None:
         """Ask the fork choice; if the head moves, tell everybody."""

@@ -21,7 +21,7 @@ from node.consensus.genesis import Genesis, genesis_state
 from node.consensus.state import ConsensusState, decode_state
 from node.consensus.state_transition import open_envelope
 from node.consensus.wire import decode_envelope, encode_envelope
-from node.errors import Corruption, Rejected
+from node.errors import Corruption, InvalidBlock, Rejected
 from node.eth.blocks import Block
 from node.eth.headers import decode_header, header_bytes_of_block
 from node.eth.primitives import BlockNumber, Hash32, Slot
@@ -172,9 +172,10 @@ def _ensure_state(engine: ChainEngine, database: ChainDatabase, block: Block) ->
 def _execute_again(engine: ChainEngine, database: ChainDatabase, block: Block) -> None:
     parent = _block(database, block.header.parent_hash)
     ancestors = _ancestors(database, parent)
-    result = engine.execute(parent.header.encode(), block.rlp, ancestors)
-    if result.state_root != block.header.state_root:
-        raise Corruption(f"block 0x{block.hash.hex()} gives another state than it gave before")
+    try:
+        result = engine.execute(parent.header.encode(), block.rlp, ancestors)
+    except InvalidBlock as error:
+        raise Corruption(f"block 0x{block.hash.hex()} was valid and is not: {error}") from error
     engine.commit(result)
     database.save_receipts(block.hash, result.receipts)
 

@@ -69,8 +69,8 @@ class ChainStore:
         """The fork choice's last answer."""
         self.finalized = finalized
         """The finalized block."""
-        self.fault: SafetyFault | None = None
-        """The first contradiction of finality that was seen."""
+        self.fault = database.load_fault()
+        """The first contradiction of finality that was seen, by this process or one before it."""
         self._pruned: list[Hash32] = []
         self._blooms: dict[Hash32, bytes] = {}
         self.unsettled_forks: list[TreeEntry] = []
@@ -89,7 +89,7 @@ class ChainStore:
         try:
             self._pruned += self.fork_choice.on_block(proposed, imported.state, now, timely=timely)
         except SafetyFault as fault:
-            self.fault = self.fault or fault
+            self.fault = self.fault or str(fault)
 
     def move_head(self, slot: Slot) -> HeadMove | None:
         """Ask the fork choice; None if the head stays, as it does rather than leave the finalized chain.

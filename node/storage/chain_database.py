@@ -6,7 +6,7 @@
 
 | table | key | value |
 |---|---|---|
-| meta | name | layout, genesis, finalized |
+| meta | name | layout, genesis, finalized, safety_fault |
 | envelopes | block hash | the envelope as it was gossiped |
 | receipts | block hash | the engine's receipts record |
 | tree | slot, block hash | number, parent hash: the blocks that a restart replays |
@@ -59,6 +59,7 @@ _EVIDENCE: Final = "evidence"
 _LAYOUT_KEY: Final = b"layout"
 _GENESIS_KEY: Final = b"genesis"
 _FINALIZED_KEY: Final = b"finalized"
+_FAULT_KEY: Final = b"safety_fault"
 
 _BLOOM_BYTES: Final = 256
 
@@ -222,7 +223,16 @@ class ChainDatabase:
         """Save a proof of an offence; one for each validator."""
         self._tables.write([(_EVIDENCE, validator.to_bytes(4), evidence)], [])
 
+    def save_fault(self, message: str) -> None:
+        """Save that finality was contradicted; it outlives restarts, until the folder is made anew."""
+        self._tables.write([(_META, _FAULT_KEY, message.encode())], [])
+
     # -- loading
+
+    def load_fault(self) -> str | None:
+        """How finality was contradicted, if it was."""
+        value = self._tables.get(_META, _FAULT_KEY)
+        return None if value is None else value.decode(errors="replace")
 
     def load_finalized(self) -> Checkpoint:
         """The finalized checkpoint. Raises Corruption when there is none."""

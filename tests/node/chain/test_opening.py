@@ -14,6 +14,7 @@ from node.errors import Corruption
 from node.eth.primitives import Address, Slot
 from tests.kit.chain_builder import BuiltBlock
 from tests.kit.chain_harness import Machine, clock_at, make_network
+from tests.kit.fake_engine import INVALID_PREFIX
 from tests.kit.memory_tables import Killed
 
 OTHER = Address(b"\x0f" * 20)
@@ -212,7 +213,8 @@ async def test_a_damaged_row_stops_the_process(
 async def test_a_block_that_no_longer_gives_its_state_stops_the_process(
     machine: Machine, autojump_clock: trio.testing.MockClock
 ) -> None:
-    blocks = straight(machine, range(4, 8))
+    builder = machine.network.builder
+    blocks = builder.extend(builder.genesis_hash, range(4, 8), transactions=[b"a payment"])
     async with machine.running(8) as chain:
         for block in blocks:
             await chain.import_envelope(block.envelope, origin="peer")
@@ -220,7 +222,12 @@ async def test_a_block_that_no_longer_gives_its_state_stops_the_process(
     machine.engine_disk.roots = {
         root: number for root, number in machine.engine_disk.roots.items() if root == genesis_root
     }
-    del machine.disk.tables["envelopes"][blocks[1].hash]
-
+    envelopes = machine.disk.tables["envelopes"]
+    saved = envelopes.pop(blocks[1].hash)
     with pytest.raises(Corruption, match="is missing from the database"):
+        await machine.open(clock_at(machine.network.genesis, 8))
+    assert b"a payment" in saved
+    envelopes[blocks[1].hash] = saved.replace(b"a payment", INVALID_PREFIX + b"ment!")
+
+    with pytest.raises(Corruption, match="was valid and is not: transaction"):
         await machine.open(clock_at(machine.network.genesis, 8))

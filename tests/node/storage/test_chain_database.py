@@ -205,6 +205,15 @@ def test_evidence_is_kept_by_validator() -> None:
     assert list(database.evidence()) == [(2, b"second"), (300, b"later")]
 
 
+def test_a_contradiction_of_finality_is_remembered() -> None:
+    database, _ = opened()
+    assert database.load_fault() is None
+
+    database.save_fault("epoch 4 against epoch 5")
+
+    assert database.load_fault() == "epoch 4 against epoch 5"
+
+
 @pytest.mark.parametrize("after", [False, True])
 def test_a_block_is_there_whole_or_not_at_all(after: bool) -> None:
     disk = Disk()

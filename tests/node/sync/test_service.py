@@ -26,7 +26,7 @@ from node.sync.service import Progress
 from tests.kit.chain_builder import BuiltBlock
 from tests.kit.chain_harness import Machine, TestNetwork, clock_at, make_network
 from tests.kit.memory_network import MemoryHub, MemoryNetwork
-from tests.node.sync.nodes import running_node
+from tests.node.sync.nodes import RunningNode, running_node
 
 OTHER = Address(b"\x0f" * 20)
 
@@ -246,10 +246,9 @@ async def test_conflicting_finality_is_seen_by_both_sides(
     right = [builder.build(base[-1].hash, 13, fee_recipient=OTHER)]
     right += builder.extend(right[0].hash, range(14, 93), voters=[1, 2, 3])
     clock = clock_at(network.genesis, 93)
+    machine = Machine(network=network)
     async with AsyncExitStack() as stack:
-        one = await stack.enter_async_context(
-            running_node(hub, "one", Machine(network=network), clock)
-        )
+        one = await stack.enter_async_context(running_node(hub, "one", machine, clock))
         two = await stack.enter_async_context(
             running_node(hub, "two", Machine(network=network), clock)
         )
@@ -263,14 +262,23 @@ async def test_conflicting_finality_is_seen_by_both_sides(
         hub.heal()
         for node in (one, two):
             with trio.fail_after(60), node.chain.subscribe() as events:
-                while node.chain.safety_fault is None:
+                while node.chain.safety_fault is None or not {1, 2} <= caught_by(node):
                     await events.receive()
 
         assert (one.chain.finalized.hash, two.chain.finalized.hash) == finalized
         assert one.chain.is_canonical(finalized[0])
         assert two.chain.is_canonical(finalized[1])
         assert heads == (one.chain.head.hash, two.chain.head.hash)
-        assert {1, 2} <= {slashing.accused(piece) for piece in one.chain.evidence}
+        fault = one.chain.safety_fault
+
+    async with machine.running(93) as chain:
+        assert chain.safety_fault == fault
+        assert chain.finalized.hash == finalized[0]
+
+
+def caught_by(node: RunningNode) -> set[int]:
+    """Validators against whom a node holds a proof."""
+    return {slashing.accused(piece) for piece in node.chain.evidence}
 
 
 # -- liars
