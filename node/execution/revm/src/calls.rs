@@ -12,7 +12,7 @@ use crate::{
 use alloy_evm::Evm;
 use pyo3::{prelude::*, types::PyBytes};
 use revm::{
-    context::TxEnv,
+    context::result::ResultAndState,
     context_interface::result::{ExecutionResult, HaltReason},
     primitives::hardfork::SpecId,
 };
@@ -42,7 +42,6 @@ struct Request<'a> {
 struct Call {
     scene: Scene<LastStep>,
     message: Message,
-    transaction: TxEnv,
 }
 
 impl Call {
@@ -53,18 +52,20 @@ impl Call {
         arguments.gas.get_or_insert(crate::hex::Hex(request.gas_cap));
         let message = arguments.message(request.gas_cap, scene.header.base_fee_per_gas, scene.chain_id)?;
         scene.relax(&message);
-        let transaction = scene.transaction(&message)?;
-        Ok(Self { scene, message, transaction })
+        Ok(Self { scene, message })
     }
 
     /// Checks and runs with a gas limit.
     fn try_with(&mut self, gas: u64) -> Result<std::result::Result<ExecutionResult, Refusal>> {
         self.message.gas = gas;
-        self.transaction.gas_limit = gas;
         if let Err(refusal) = self.scene.check(&self.message)? {
             return Ok(Err(refusal));
         }
-        Ok(Ok(self.scene.run(self.transaction.clone())?.result))
+        Ok(Ok(self.run()?.result))
+    }
+
+    fn run(&mut self) -> Result<ResultAndState> {
+        self.scene.run(self.scene.transaction(&self.message)?)
     }
 
     /// The outcome; runs once more if only the last step tells what was wrong.
@@ -73,7 +74,7 @@ impl Call {
             return Ok(Outcome::new(result, &LastStep::default()));
         }
         self.scene.evm.enable_inspector();
-        let result = self.scene.run(self.transaction.clone())?.result;
+        let result = self.run()?.result;
         Ok(Outcome::new(result, self.scene.evm.inspector()))
     }
 }

@@ -96,7 +96,8 @@ impl Recorder {
     }
 
     fn begin(&mut self, mut frame: Frame, context: &mut Context) {
-        self.count(frame.input.len(), context);
+        // flatCallTracer writes every frame's way from the outermost.
+        self.count(frame.input.len() + 4 * self.open.len(), context);
         let place = self.frames.len();
         match self.open.last() {
             Some(parent) => self.frames[parent.place].calls.push(place),

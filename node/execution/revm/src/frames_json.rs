@@ -1,15 +1,13 @@
 //! Call frames as geth's callTracer, flatCallTracer and 4byteTracer print them.
 
 use crate::{
+    errors::Result,
     frames::{Frame, FrameLog},
-    json::Quantity,
+    json::{self, Quantity},
     reverts,
 };
 use alloy_primitives::{Address, B256, Bytes, U256, hex};
-use serde::{
-    Deserialize, Serialize, Serializer,
-    ser::{SerializeMap, SerializeSeq},
-};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// callTracer's options.
@@ -37,20 +35,6 @@ pub struct Position {
     pub transaction_index: usize,
 }
 
-/// A frame with all below it.
-struct Nested<'a> {
-    frames: &'a [Frame],
-    place: usize,
-    options: CallOptions,
-    /// Whether a frame above has failed: then no log counts.
-    failed: bool,
-}
-
-/// callTracer's answer.
-pub fn nested(frames: &[Frame], options: CallOptions) -> impl Serialize + '_ {
-    Nested { frames, place: 0, options, failed: false }
-}
-
 #[derive(Serialize)]
 struct LogJson<'a> {
     address: Address,
@@ -72,56 +56,87 @@ impl<'a> From<&'a FrameLog> for LogJson<'a> {
     }
 }
 
-impl Serialize for Nested<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(frame) = self.frames.get(self.place) else { return serializer.serialize_map(Some(0))?.end() };
-        let failed = self.failed || frame.error.is_some();
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("from", &frame.from)?;
-        map.serialize_entry("gas", &Quantity(frame.gas))?;
-        map.serialize_entry("gasUsed", &Quantity(frame.gas_used))?;
-        if let Some(to) = frame.to {
-            map.serialize_entry("to", &to)?;
+/// What of a frame stands before its calls.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HeadJson<'a> {
+    from: Address,
+    gas: Quantity,
+    gas_used: Quantity,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<Address>,
+    input: &'a Bytes,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<&'a Bytes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revert_reason: Option<String>,
+}
+
+impl<'a> From<&'a Frame> for HeadJson<'a> {
+    fn from(frame: &'a Frame) -> Self {
+        let reason = frame.error.as_ref().and_then(|_| reverts::reason(&frame.output));
+        Self {
+            from: frame.from,
+            gas: Quantity(frame.gas),
+            gas_used: Quantity(frame.gas_used),
+            to: frame.to,
+            input: &frame.input,
+            output: Some(&frame.output).filter(|output| !output.is_empty()),
+            error: frame.error.as_deref(),
+            revert_reason: reason.filter(|reason| !reason.is_empty()),
         }
-        map.serialize_entry("input", &frame.input)?;
-        if !frame.output.is_empty() {
-            map.serialize_entry("output", &frame.output)?;
-        }
-        if let Some(error) = &frame.error {
-            map.serialize_entry("error", error)?;
-            if let Some(reason) = reverts::reason(&frame.output).filter(|reason| !reason.is_empty()) {
-                map.serialize_entry("revertReason", &reason)?;
-            }
-        }
-        if !frame.calls.is_empty() && !self.options.only_top_call {
-            map.serialize_entry("calls", &Calls { parent: self, calls: &frame.calls, failed })?;
-        }
-        if self.options.with_log && !failed && !frame.logs.is_empty() {
-            map.serialize_entry("logs", &frame.logs.iter().map(LogJson::from).collect::<Vec<_>>())?;
-        }
-        if let Some(value) = frame.value {
-            map.serialize_entry("value", &value)?;
-        }
-        map.serialize_entry("type", frame.kind)?;
-        map.end()
     }
 }
 
-struct Calls<'a> {
-    parent: &'a Nested<'a>,
-    calls: &'a [usize],
-    failed: bool,
+/// What of a frame stands behind its calls.
+#[derive(Serialize)]
+struct TailJson<'a> {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    logs: Vec<LogJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<U256>,
+    #[serde(rename = "type")]
+    kind: &'static str,
 }
 
-impl Serialize for Calls<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Nested { frames, options, .. } = *self.parent;
-        let mut list = serializer.serialize_seq(Some(self.calls.len()))?;
-        for place in self.calls {
-            list.serialize_element(&Nested { frames, place: *place, options, failed: self.failed })?;
-        }
-        list.end()
+impl<'a> TailJson<'a> {
+    fn new(frame: &'a Frame, with_logs: bool) -> Self {
+        let logs = frame.logs.iter().filter(|_| with_logs).map(LogJson::from);
+        Self { logs: logs.collect(), value: frame.value, kind: frame.kind }
     }
+}
+
+/// callTracer's answer. Frames nest 1,026 deep, so it is put together without recursion.
+pub fn nested(frames: &[Frame], options: CallOptions) -> Result<Vec<u8>> {
+    let Some(outermost) = frames.first() else { return Ok(b"{}".to_vec()) };
+    let mut out = Vec::new();
+    // The frames that are open: place, calls that are written, whether it or one above has failed.
+    let mut open = vec![(0, 0, outermost.error.is_some())];
+    while let Some((place, written, failed)) = open.last_mut() {
+        let frame = &frames[*place];
+        if *written == 0 {
+            out.extend_from_slice(&json::bytes(&HeadJson::from(frame))?);
+            out.pop(); // goes on below
+        }
+        let call = frame.calls.get(*written).filter(|_| !options.only_top_call);
+        if let Some(call) = call {
+            out.extend_from_slice(if *written == 0 { b",\"calls\":[" } else { b"," });
+            *written += 1;
+            let failed = *failed || frames[*call].error.is_some();
+            open.push((*call, 0, failed));
+            continue;
+        }
+        if *written > 0 {
+            out.push(b']');
+        }
+        let tail = json::bytes(&TailJson::new(frame, options.with_log && !*failed))?;
+        out.push(b',');
+        out.extend_from_slice(&tail[1..]);
+        open.pop();
+    }
+    Ok(out)
 }
 
 #[derive(Default, Serialize)]

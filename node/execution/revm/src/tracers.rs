@@ -151,7 +151,7 @@ impl Kind {
     fn finish(&self, recorder: Option<&Recorder>, run: &Run<'_>) -> Result<Vec<u8>> {
         let frames = recorder.map(|recorder| &recorder.frames[..]).unwrap_or_default();
         match *self {
-            Self::Calls(options) => json::bytes(&frames_json::nested(frames, options)),
+            Self::Calls(options) => frames_json::nested(frames, options),
             Self::FlatCalls(options) => json::bytes(&frames_json::flat(frames, options, run.position, run.precompiles)),
             Self::Selectors => json::bytes(&frames_json::selectors(frames, run.precompiles)),
             Self::Prestate(options) => {
