@@ -216,7 +216,7 @@ class ForkChoice:
         """Take in a block with its post-state; the parent must be in the tree. Gives the blocks that fell out of it.
 
         `timely`: whether it came before the vote was due in its own slot. Raises SafetyFault once the view has taken the
-        block in; `finalized` stands as it was.
+        block in; `justified` and `finalized` stand as they were.
         """
         payload = proposed.payload
         parent = self._tree.nodes[proposed.header.parent_hash]
@@ -235,9 +235,7 @@ class ForkChoice:
             self._on_block_votes(aggregate)
         if timely and node.slot == now and (self._timely is None or self._timely.slot != now):
             self._timely = node
-        if state.justified.epoch > self.justified.epoch:
-            self.justified = state.justified
-        pruned = self._move_finality(state.finalized)
+        pruned = self._move_checkpoints(state)
         self._release(node.block_hash, now)
         return pruned
 
@@ -403,18 +401,20 @@ class ForkChoice:
         if held < self._limits.waiting_per_validator:
             self._waiting.setdefault(vote.data.head_hash, []).append(_Waiting(vote, now))
 
-    def _move_finality(self, finalized: Checkpoint) -> tuple[Hash32, ...]:
-        """Take in what an imported state holds final. Raises SafetyFault on a conflict."""
-        low, high = sorted((self.finalized, finalized), key=lambda checkpoint: checkpoint.epoch)
+    def _move_checkpoints(self, state: ConsensusState) -> tuple[Hash32, ...]:
+        """Take in what an imported state holds justified and final, or nothing of it. Raises SafetyFault on a conflict."""
+        higher = state.justified.epoch > self.justified.epoch
+        justified = state.justified if higher else self.justified
+        low, high = sorted((self.finalized, state.finalized), key=lambda point: point.epoch)
         if not self._agree(low, high):
             raise SafetyFault(low, high)
-        pruned: tuple[Hash32, ...] = ()
-        if high != self.finalized:
-            self.finalized = high
-            pruned = self._prune()
-        if not self.extends(self.justified.block_hash, self.finalized.block_hash):
-            raise SafetyFault(self.finalized, self.justified)
-        return pruned
+        if not self.extends(justified.block_hash, high.block_hash):
+            raise SafetyFault(high, justified)
+        self.justified = justified
+        if high == self.finalized:
+            return ()
+        self.finalized = high
+        return self._prune()
 
     def _agree(self, low: Checkpoint, high: Checkpoint) -> bool:
         """Tell whether two finalized checkpoints can both be; blocks below the tree are below all of it."""

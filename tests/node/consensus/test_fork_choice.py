@@ -227,6 +227,23 @@ def test_two_conflicting_final_checkpoints_are_a_fault() -> None:
     assert chain.view.finalized == left
 
 
+def test_a_justified_checkpoint_against_finality_is_a_fault() -> None:
+    """Given a final block, when another branch justifies a higher epoch, then nothing of the view moves."""
+    chain = Chain(network=network(4, Parameters(slots_per_epoch=1)))
+    genesis = chain.tip
+    for slot in (1, 2, 3):
+        votes = votes_for_tip(chain, slot) if slot > 1 else ()
+        chain.add(chain.propose(slot, votes=votes), timely=False)
+    before = (chain.view.justified, chain.view.finalized, chain.view.head(Slot(9)))
+    chain.tip = genesis
+    chain.add(chain.propose(8, votes=()), timely=False)
+    with pytest.raises(SafetyFault) as fault:
+        chain.add(chain.propose(9, votes=votes_for_tip(chain, 9)), timely=False)
+    assert fault.value.first == chain.view.finalized
+    assert fault.value.second.epoch == 8
+    assert (chain.view.justified, chain.view.finalized, chain.view.head(Slot(9))) == before
+
+
 def votes_for_tip(chain: Chain, slot: int) -> tuple[AggregateVote, ...]:
     """Three of four vote for the tip as the checkpoint of its own slot."""
     state = chain.state()
