@@ -128,7 +128,7 @@ class CoreNode:
                 signer=Signer(around.keys, around.protection, self.chain.rules.domains),
                 worker=around.worker,
                 publish=around.network.publish,
-                is_syncing=lambda: self._sync.progress() is not None,
+                is_syncing=self._sync.is_syncing,
                 metrics=ValidatorMetrics(around.registry),
                 faults=around.faults,
                 fresh_keys=around.fresh_keys,

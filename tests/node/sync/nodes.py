@@ -58,10 +58,13 @@ async def running_node(
     network = hub.network(name)
     gossip = GossipService(chain, network)
     sync = SyncService(chain, network, machine.registry)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(chain.run)
-        nursery.start_soon(gossip.run)
-        nursery.start_soon(sync.run)
-        await nursery.start(network.run)
-        yield RunningNode(chain=chain, network=network, gossip=gossip, sync=sync)
-        nursery.cancel_scope.cancel()
+    # The network outlives who speaks through it.
+    async with trio.open_nursery() as outer:
+        await outer.start(network.run)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(chain.run)
+            nursery.start_soon(gossip.run)
+            nursery.start_soon(sync.run)
+            yield RunningNode(chain=chain, network=network, gossip=gossip, sync=sync)
+            nursery.cancel_scope.cancel()
+        outer.cancel_scope.cancel()
