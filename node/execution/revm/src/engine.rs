@@ -6,6 +6,7 @@ use crate::{
     backing::{Backing, View},
     block::Block,
     builder::{Builder, NativeBuilder},
+    codes::Codes,
     edge::{self, Ancestors, detached},
     errors::{Error, Result},
     genesis,
@@ -46,6 +47,7 @@ type ProofOut<'py> = (AccountOut<'py>, Vec<Bound<'py, PyBytes>>, Vec<(Bound<'py,
 pub struct Engine {
     pub spec: Arc<L1Spec>,
     pub senders: Arc<Senders>,
+    pub codes: Arc<Codes>,
     genesis: Genesis,
     step: Option<Callable>,
     backing: RwLock<Option<Backing>>,
@@ -142,6 +144,7 @@ impl NativeEngine {
         let engine = Engine {
             spec: Arc::new(spec),
             senders: Arc::default(),
+            codes: Arc::default(),
             genesis,
             step: step.map(Arc::new),
             backing: RwLock::new(Some(backing)),

@@ -16,6 +16,7 @@ mod backing;
 mod block;
 mod builder;
 mod calls;
+mod codes;
 mod edge;
 mod engine;
 mod errors;

@@ -104,6 +104,7 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<I> {
         let mut db = Watched {
             state: State::builder().with_database(db).build(),
             watch: Watch::new(deadline),
+            codes: engine.codes.clone(),
             number: header.number,
         };
         let block = block.unwrap_or_default();

@@ -8,6 +8,7 @@
 
 use crate::{
     backing::View,
+    codes::Codes,
     state::{StateDb, StateError},
 };
 use alloy_evm::eth::EthEvmContext;
@@ -26,7 +27,7 @@ use revm::{
     },
     state::{Account, AccountInfo},
 };
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 /// Questions between two looks at the clock.
 const INTERVAL: u32 = 32;
@@ -85,6 +86,7 @@ pub type ReadError = EvmDatabaseError<StateError>;
 pub struct Watched {
     pub state: State<StateDb<View>>,
     pub watch: Watch,
+    pub codes: Arc<Codes>,
     /// The number of the block that the state's ancestors belong to; from here on hashes are zero, as geth's are when
     /// an override moves a call ahead.
     pub number: u64,
@@ -97,7 +99,7 @@ impl Database for Watched {
         self.state.basic(address)
     }
     fn code_by_hash(&mut self, hash: B256) -> Result<Bytecode, ReadError> {
-        self.state.code_by_hash(hash)
+        self.codes.get(hash, || self.state.code_by_hash(hash))
     }
     fn storage(&mut self, address: Address, slot: U256) -> Result<U256, ReadError> {
         self.state.storage(address, slot)
@@ -114,7 +116,7 @@ impl DatabaseRef for Watched {
         self.state.basic_ref(address)
     }
     fn code_by_hash_ref(&self, hash: B256) -> Result<Bytecode, ReadError> {
-        self.state.code_by_hash_ref(hash)
+        self.codes.get(hash, || self.state.code_by_hash_ref(hash))
     }
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, ReadError> {
         self.state.storage_ref(address, slot)
