@@ -298,7 +298,10 @@ class ValidatorService:
             engine=self._parts.engine,
             worker=self._parts.worker,
         )
-        self._parts.publish(Topic.L1_BLOCK, _envelope(other, signature))
+        envelope = _envelope(other, signature)
+        self._parts.publish(Topic.L1_BLOCK, envelope)
+        # The others may build on either: this node must know both.
+        await self._chain.import_own(envelope, other.result)
         _log.warning(
             "block_equivocated", slot=slot, first=built.block_hash, second=other.block_hash
         )

@@ -121,12 +121,13 @@ class SlashingProtection:
                 self._roll_back()
                 raise
 
-    def register(self, public_keys: Sequence[bytes], *, new: frozenset[bytes]) -> None:
-        """Make sure that every key has a row, creating those of new keys.
+    def register(self, public_keys: Sequence[bytes], *, new: frozenset[bytes]) -> frozenset[bytes]:
+        """Make sure that every key has a row, creating those of new keys; gives the keys whose rows were made now.
 
         Raises:
             ProtectionError: a key without a row is not new: signing with it could contradict what it signed before.
         """
+        made: set[bytes] = set()
         with self.transaction() as rows:
             for key in public_keys:
                 if rows.load(key) is not None:
@@ -137,6 +138,8 @@ class SlashingProtection:
                         "restore the database, or import the key's EIP-3076 history"
                     )
                 rows.save(key, SigningRecord())
+                made.add(key)
+        return frozenset(made)
 
     def records(self) -> dict[bytes, SigningRecord]:
         """Every row, by public key."""

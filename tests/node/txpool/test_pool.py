@@ -227,6 +227,15 @@ def test_a_head_takes_out_what_it_includes() -> None:
     assert (len(pool), pool.bytes_total, pool.queued_count) == (0, 0, 0)
 
 
+def test_a_head_takes_out_what_waited_for_a_nonce_that_is_used_up() -> None:
+    pool = new_pool()
+    for nonce in (0, 5, 7):
+        added(pool, replace(SMALL, nonce=nonce))
+    head(pool, 6)
+    assert nonces(pool) == ([], [7])
+    assert len(pool) == 1
+
+
 def test_a_reorganisation_waits_for_what_it_took_out_of_blocks() -> None:
     # Given a pool in which nonces 0 and 1 are in blocks already
     pool = new_pool()
@@ -299,6 +308,34 @@ def test_a_full_pool_drops_the_last_of_whoever_pays_least() -> None:
     assert [one.nonce for one in added(pool, dear).dropped] == [1]
     assert nonces(pool, OTHER) == ([0], [])
     assert len(pool) == 3
+
+
+def test_a_full_pool_keeps_its_own_when_a_newcomer_is_worth_the_same() -> None:
+    pool = new_pool(PoolLimits(transactions_max=1))
+    added(pool, SMALL)
+    assert message(admit(pool, replace(SMALL, sender=OTHER))) == "transaction underpriced"
+
+
+def test_nobody_makes_room_for_himself_by_opening_a_gap() -> None:
+    pool = new_pool(PoolLimits(transactions_max=2))
+    added(pool, replace(SMALL, max_priority_fee_per_gas=1))
+    added(pool, replace(SMALL, nonce=1, max_priority_fee_per_gas=1))
+    assert message(admit(pool, replace(SMALL, nonce=2))) == "transaction underpriced"
+    assert nonces(pool) == ([0, 1], [])
+
+
+def test_a_replacement_needs_no_room() -> None:
+    pool = new_pool(PoolLimits(transactions_max=1, bytes_max=110))
+    added(pool, SMALL)
+    added(pool, replace(SMALL, max_fee_per_gas=20 * GWEI, max_priority_fee_per_gas=2 * GWEI))
+    assert (len(pool), pool.bytes_total) == (1, 110)
+
+
+def test_what_left_does_not_pile_up_in_the_order_by_price() -> None:
+    pool = new_pool()
+    for salt in range(3_000):
+        pool.drop(added(pool, replace(SMALL, salt=salt)).transaction.hash)
+    assert len(pool._by_price) <= 1_100
 
 
 def test_a_full_pool_gives_up_queued_ones_first() -> None:

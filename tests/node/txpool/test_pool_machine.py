@@ -74,7 +74,7 @@ class PoolMachine(RuleBasedStateMachine):
         else:
             assert self.snapshot() == before, "a refused transaction changed the pool"
 
-    @rule(sender=senders, step=st.integers(min_value=-2, max_value=4), poor=st.booleans())
+    @rule(sender=senders, step=st.integers(min_value=-2, max_value=8), poor=st.booleans())
     def new_head(self, sender: Address, step: int, *, poor: bool) -> None:
         old = self.accounts[sender]
         nonce = max(0, old.nonce + step)
@@ -150,5 +150,5 @@ class PoolMachine(RuleBasedStateMachine):
             assert mine == sorted(set(mine))
 
 
-PoolMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+PoolMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
 TestPool = PoolMachine.TestCase

@@ -81,11 +81,15 @@ class FakeEngine:
 
 
 class Inline:
-    """Works in place."""
+    """Works in place, a moment after it was asked to if told so."""
+
+    def __init__(self) -> None:
+        self.delay_s = 0.0
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
-        await trio.lowlevel.checkpoint()
-        return work()
+        answer = work()
+        await trio.sleep(self.delay_s)
+        return answer
 
 
 class VirtualClock:
@@ -162,6 +166,7 @@ class Node:
     engine: FakeEngine
     peers: FakePeers
     registry: CollectorRegistry
+    worker: Inline
     executable: list[bytes]
 
     async def send(self, transaction: FakeTransaction) -> str | None:
@@ -181,10 +186,11 @@ async def running(
     engine = engine or FakeEngine()
     peers = FakePeers()
     registry = CollectorRegistry()
+    worker = Inline()
     service = PoolService(
         engine=engine,
         head=block(0, b"\x00" * 32),
-        worker=Inline(),
+        worker=worker,
         network=peers.network(),
         clock=VirtualClock(),
         registry=registry,
@@ -195,7 +201,7 @@ async def running(
     service.on_executable(lambda told: executable.extend(one[0] for one in told))
     async with trio.open_nursery() as nursery:
         await nursery.start(service.run)
-        yield Node(service, engine, peers, registry, executable)
+        yield Node(service, engine, peers, registry, worker, executable)
         nursery.cancel_scope.cancel()
 
 
@@ -352,6 +358,22 @@ async def test_a_new_head_removes_promotes_and_returns(
         await node.service.on_head(block(1, b"\x02" * 32), [first])
         assert node.service.counts() == (5, 0)
         assert node.service.next_nonce(SENDER) == 4
+
+
+async def test_who_sends_while_a_head_is_read_is_read_too(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with running() as node:
+        node.worker.delay_s = 1.0
+        node.engine.states[b"\x01" * 32] = {SENDER: FakeAccount(nonce=1)}
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(node.service.on_head, block(1, b"\x01" * 32))
+            await trio.sleep(0.5)
+            assert await node.send(SMALL) is None
+            assert await node.send(replace(SMALL, nonce=1)) is None
+        assert node.service.get(SMALL.hash) is None
+        assert node.service.counts() == (1, 0)
+        assert node.service.next_nonce(SENDER) == 2
 
 
 async def test_a_sender_that_delegates_is_noticed(autojump_clock: trio.testing.MockClock) -> None:

@@ -109,6 +109,17 @@ async def test_nothing_is_signed_while_syncing(autojump_clock: Mock) -> None:
         assert len(network.messages(3, Topic.L1_VOTE)) == 2
 
 
+async def test_nothing_is_signed_after_a_safety_fault(autojump_clock: Mock) -> None:
+    async with running() as network:
+        await network.until_slot(6)
+        stopped = network.processes[1]
+        stopped.chain._store.fault = "two checkpoints"
+        before = len([1 for number, _, _ in network.sent if number == 1])
+        await network.until_slot(16)
+        assert len([1 for number, _, _ in network.sent if number == 1]) == before
+        assert stopped.duties("vote", "rested") == 10
+
+
 async def test_nothing_is_signed_before_the_first_slot(autojump_clock: Mock) -> None:
     async with running(slot=0.5) as network:
         await network.until_slot(3)

@@ -117,8 +117,9 @@ def test_a_damaged_database_stops_the_process(tmp_path: Path, keep: int) -> None
 
 def test_a_key_without_a_row_is_refused_unless_it_is_new(tmp_path: Path) -> None:
     with open_database(tmp_path / "signer.db") as protection:
-        protection.register([KEY], new=frozenset([KEY]))
-        protection.register([KEY], new=frozenset())
+        assert protection.register([KEY], new=frozenset([KEY])) == {KEY}
+        assert protection.register([KEY], new=frozenset([KEY])) == frozenset()
+        assert protection.register([KEY], new=frozenset()) == frozenset()
         with pytest.raises(ProtectionError) as caught:
             protection.register([KEY, OTHER], new=frozenset())
         assert f"has no row for the key 0x{OTHER.hex()}, which is not new" in str(caught.value)
