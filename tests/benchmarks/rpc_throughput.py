@@ -125,9 +125,9 @@ def measure(
     return measured
 
 
-def find_anvil() -> Path | None:
+def find_anvil(*folders: Path) -> Path | None:
     """The program, where npm or somebody else has put it."""
-    for folder in (Path.cwd(), Path.cwd() / "tests" / "e2e" / "wallets"):
+    for folder in (*folders, Path.cwd()):
         for found in folder.glob("node_modules/@foundry-rs/anvil-*/bin/anvil"):
             return found
     on_path = shutil.which("anvil")

@@ -9,7 +9,7 @@ import orjson
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from eth_utils import to_checksum_address
+from eth_utils.address import to_checksum_address
 
 from tests.e2e.devnet import Devnet, wait_for
 from tests.e2e.environments import python_environment
