@@ -52,10 +52,12 @@ class Verdict(StrEnum):
 
 
 GossipHandler = Callable[[PeerId, bytes], Awaitable[Verdict]]
-"""Judges one message; a raising handler counts as REJECT of nothing: the message is dropped and the bug logged."""
+"""Judges one message. A topic's messages are judged one after the other, so return soon: start long work elsewhere.
+
+A handler that raises has a bug: it is logged and counted, the message is dropped and nobody is blamed; so it is after 10 s."""
 
 RequestHandler = Callable[[PeerId, bytes], Awaitable[bytes]]
-"""Answers one request; raising node.errors.Rejected blames the peer and closes the stream."""
+"""Answers one request within 10 s; raising node.errors.Rejected blames the peer and refuses the answer."""
 
 
 class RequestFailed(Exception):
@@ -82,16 +84,16 @@ class PeerInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFault:
-    """A fault that this process applies to what it sends and receives."""
+    """A fault that this process applies to its own links, in both directions."""
 
     blocked: frozenset[PeerId] = frozenset()
-    """Peers that are cut off entirely."""
+    """Peers that are cut off entirely: disconnected, refused, not dialled."""
     delay_ms: int = 0
-    """Added to every message to a peer."""
+    """Added to every gossip message, request and answer, sent or received."""
     jitter_ms: int = 0
     """Random part on top, uniform."""
     drop_ratio: float = 0.0
-    """Share of gossip messages that vanish, 0..1."""
+    """Share of gossip messages that vanish, 0..1, of those sent and of those received."""
 
 
 class Network(Protocol):
@@ -102,7 +104,7 @@ class Network(Protocol):
         """Our own identity."""
 
     def subscribe(self, topic: Topic, handler: GossipHandler) -> None:
-        """Receive a topic; before `run`."""
+        """Receive a topic; once for each topic, before `run`."""
 
     def serve(self, kind: RequestKind, handler: RequestHandler) -> None:
         """Answer a kind of request; before `run`."""
@@ -111,7 +113,11 @@ class Network(Protocol):
         """Called in a task of its own for every peer that connects; before `run`."""
 
     def publish(self, topic: Topic, message: bytes) -> None:
-        """Gossip a message to everybody else; never blocks, drops the oldest and counts it when the queue is full."""
+        """Gossip a message to everybody else; never waits.
+
+        A message too large to gossip is announced and fetched by stream; nobody needs to care. When a peer's queue is full
+        its oldest message is dropped and counted. Longer than its topic allows (gossip.TOPIC_RULES) is a bug of ours.
+        """
 
     async def request(
         self, peer: PeerId, kind: RequestKind, body: bytes, *, timeout_s: float = 10.0
