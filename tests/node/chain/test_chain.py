@@ -7,12 +7,13 @@ import trio
 
 from node.chain.chain import ChainOptions
 from node.chain.events import BlockImported, ChainEvent, Finalized, HeadChanged
-from node.chain.importing import ImportOutcome, ImportReason
+from node.chain.importer import QUEUE_MAX
+from node.chain.importing import ImportOutcome, ImportReason, Ticket
 from node.consensus.reasons import Reason
 from node.consensus.wire import decode_envelope, encode_envelope
 from node.errors import Rejected
 from node.eth.hashing import keccak256
-from node.eth.primitives import Address
+from node.eth.primitives import Address, Hash32
 from node.storage.chain_database import UnusableFolder
 from tests.kit.chain_builder import BuiltBlock
 from tests.kit.chain_harness import Machine, clock_at, make_network
@@ -375,3 +376,78 @@ async def test_the_engines_states_are_pruned_to_the_history_kept(
         assert len(machine.engine_disk.roots) < 120
         assert len(machine.disk.tables["states"]) < 80
         assert len(machine.disk.tables["envelopes"]) == 301
+
+
+@pytest.mark.slow
+async def test_look_ups_far_below_finality_read_the_tables(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    machine.options = ChainOptions(retained_slots=32)
+    builder = machine.network.builder
+    blocks = builder.extend(builder.genesis_hash, range(4, 704), transactions=[b"a payment"])
+    hashes = [builder.genesis_hash, *(block.hash for block in blocks)]
+    async with machine.running(705) as chain:
+        for block in blocks:
+            await chain.import_envelope(block.envelope, origin="peer")
+
+    async with machine.running(705) as chain:
+        old = hashes[40]
+        assert chain.canonical_hash(40) == old
+        assert chain.block_by_number(40) == chain.block_by_hash(old)
+        assert chain.is_canonical(old)
+        assert chain.ancestors(old) == b"".join(reversed(hashes[:40]))
+        assert chain.ancestors(hashes[300]) == b"".join(reversed(hashes[44:300]))
+        assert chain.ancestors(Hash32(bytes(32))) == b""
+        assert chain.consensus_state(old) is None
+        assert chain.consensus_state(chain.head.hash) == blocks[-1].state
+        assert [one for one, _ in chain.blooms(0, 10**6)] == hashes
+        found = chain.transaction_block(keccak256(b"a payment"))
+        assert found is not None
+        assert chain.is_canonical(found[0].hash)
+
+
+async def test_a_large_block_is_opened_beside_the_loop_and_once(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = machine.network.builder
+    block = builder.build(builder.genesis_hash, 4, transactions=[bytes([7]) * 100_000])
+
+    async with machine.running(5) as chain:
+        tickets: list[Ticket] = []
+
+        async def offer() -> None:
+            tickets.append(await chain.offer(block.envelope, origin="peer"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(offer)
+            nursery.start_soon(offer)
+
+        assert tickets[0] is tickets[1]
+        assert await tickets[0].done() is ImportOutcome.IMPORTED
+
+
+async def test_a_full_queue_turns_blocks_away(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = straight(machine, range(4, 5 + QUEUE_MAX))
+    chain = await machine.open(clock_at(machine.network.genesis, 300))
+
+    tickets = [await chain.offer(block.envelope, origin="peer") for block in blocks]
+
+    waiting = [None] * QUEUE_MAX
+    assert [ticket.outcome for ticket in tickets] == [*waiting, ImportOutcome.BUSY]
+    assert machine.metric("faultline_chain_imports_total", outcome="busy") == 1
+
+
+async def test_a_block_between_two_slots_is_refused(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    (block,) = straight(machine, range(4, 5))
+    timestamp = (machine.network.genesis.time + 8).to_bytes(4)
+    moved = (machine.network.genesis.time + 7).to_bytes(4)
+
+    async with machine.running(5) as chain:
+        with pytest.raises(Rejected) as caught:
+            await chain.offer(block.envelope.replace(timestamp, moved), origin="peer")
+
+    assert caught.value.reason is Reason.TIMESTAMP
