@@ -5,6 +5,7 @@ use crate::{
     edge::detached,
     engine::{Engine, NativeEngine},
     errors::{Error, Result},
+    hex::Hex,
     outcome::{LastStep, Outcome, needs_last_step},
     overrides::{BlockArguments, StateArguments},
     scene::{Place, Refusal, Scene},
@@ -45,11 +46,10 @@ struct Call {
 }
 
 impl Call {
-    fn open(engine: &Engine, request: &Request<'_>, mut arguments: CallArguments) -> Result<Self> {
+    fn open(engine: &Engine, request: &Request<'_>, arguments: CallArguments) -> Result<Self> {
         let accounts: Option<StateArguments> = arguments::optional(2, request.accounts)?;
         let block: Option<BlockArguments> = arguments::optional(3, request.block)?;
         let mut scene = Scene::open(engine, request.place, accounts, block, LastStep::default())?;
-        arguments.gas.get_or_insert(crate::hex::Hex(request.gas_cap));
         let message = arguments.message(request.gas_cap, scene.header.base_fee_per_gas, scene.chain_id)?;
         scene.relax(&message);
         Ok(Self { scene, message })
@@ -93,8 +93,7 @@ fn call(engine: &Engine, request: &Request<'_>) -> Result<(Outcome, u64)> {
 /// `eth_estimateGas`, as geth's `gasestimator.Estimate`: the least gas, at most 1.5 % too much, or how the call fails.
 fn estimate(engine: &Engine, request: &Request<'_>) -> Result<std::result::Result<u64, Outcome>> {
     let mut arguments: CallArguments = arguments::parameter(0, request.call)?;
-    let asked = arguments.gas.map_or(0, |gas| gas.0);
-    arguments.gas = Some(crate::hex::Hex(asked));
+    arguments.gas.get_or_insert(Hex(0)); // asks for the block's, not for the cap
     let mut call = Call::open(engine, request, arguments)?;
     let mut high = gas_allowance(&mut call, request.gas_cap)?;
     if let (true, Some(to)) = (call.message.data.is_empty(), call.message.to)

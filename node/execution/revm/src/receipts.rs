@@ -153,7 +153,7 @@ impl Stored {
             None => 0,
         };
         let used = self.entry(index)?.cumulative_gas_used.checked_sub(before);
-        used.ok_or_else(|| Error::Argument("receipts record: cumulative gas falls".into()))
+        used.ok_or_else(|| record::damaged("cumulative gas falls"))
     }
 
     /// geth's `processBlock`: the priority fee at each percentile of the gas used, transactions by ascending fee.
@@ -232,7 +232,7 @@ impl Filter {
 
 /// A block's bloom; its body is not looked at.
 fn bloom(block: &[u8]) -> Result<Bloom> {
-    let damaged = |error| Error::Argument(format!("block: {error}"));
+    let damaged = |error| Error::invalid("rlp", "a block", error);
     let mut rest = alloy_rlp::Header::decode_bytes(&mut &block[..], true).map_err(damaged)?;
     Ok(Header::decode(&mut rest).map_err(damaged)?.logs_bloom)
 }

@@ -2,7 +2,10 @@
 //!
 //! RLP: a list of entries in block order. Blooms are left out (they follow from the logs).
 
-use crate::errors::{Error, Result};
+use crate::{
+    errors::{Error, Result},
+    store::StoreError,
+};
 use alloy_consensus::{Eip658Value, Receipt, ReceiptEnvelope, TxType};
 use alloy_primitives::{Address, B256, Bytes, Log};
 use alloy_rlp::{Decodable, RlpDecodable, RlpEncodable};
@@ -69,6 +72,7 @@ pub fn decode(mut record: &[u8]) -> Result<Vec<Entry>> {
     if record.is_empty() { Ok(entries) } else { Err(damaged("bytes left over")) }
 }
 
-fn damaged(what: impl std::fmt::Display) -> Error {
-    Error::Argument(format!("receipts record: {what}"))
+/// Records come from our own tables: what is wrong with one is damage.
+pub fn damaged(what: impl std::fmt::Display) -> Error {
+    Error::Store(StoreError::Damaged(format!("receipts record: {what}")))
 }

@@ -250,14 +250,14 @@ impl Stored {
             return Ok(stored);
         }
         let (want, got) = (stored.block.transactions.len(), stored.entries.len());
-        Err(Error::Argument(format!("receipts record: want {want} entries, got {got}")))
+        Err(record::damaged(format_args!("want {want} entries, got {got}")))
     }
 
     /// A decoded transaction.
     pub fn transaction(&self, index: usize) -> Result<L1Tx> {
         let raw = self.block.transactions.get(index).ok_or_else(|| self.beyond(index))?;
         transactions::decode(raw)
-            .map_err(|refusal| Error::Argument(format!("transaction {index}: {}", refusal.message)))
+            .map_err(|refusal| Error::invalid("transaction", "a transaction", format!("{index}: {}", refusal.message)))
     }
 
     /// An entry of the record.

@@ -16,11 +16,12 @@ use crate::{
     watch::{Stop, Watch},
 };
 use alloy_evm::{Evm, IntoTxEnv, block::SystemCaller};
-use alloy_primitives::{B256, Bytes, hex};
+use alloy_primitives::{B256, Bytes, U256, hex, keccak256};
 use pyo3::{prelude::*, types::PyBytes};
 use revm::{DatabaseCommit, context::TxEnv};
 use serde::Serialize;
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     time::{Duration, Instant},
 };
@@ -173,6 +174,8 @@ fn trace_call(engine: &Engine, place: Place<'_>, call: &[u8], options: &[u8], ga
     let accounts: Option<StateArguments> = options.state_overrides.take();
     let block: Option<BlockArguments> = options.block_overrides.take();
     let deadline = place.patience.map(|patience| Instant::now() + patience);
+    let (header, ancestors) = moved_ahead(place, block.as_ref())?;
+    let place = Place { header: &header, ancestors: &ancestors, ..place };
     let mut scene = Scene::open(engine, place, accounts, block, Tracer::Idle)?;
     let message = arguments.message(gas_cap, scene.header.base_fee_per_gas, scene.chain_id)?;
     scene.relax(&message);
@@ -180,6 +183,20 @@ fn trace_call(engine: &Engine, place: Place<'_>, call: &[u8], options: &[u8], ga
     let transaction = scene.transaction(&message)?;
     let (json, _) = traced(&mut scene, &plan, plan.tracer(0), transaction, Position::default(), deadline)?;
     Ok(json)
+}
+
+/// A call that is moved to the next block sees this one's hash, as geth lets it: contracts could tell it otherwise.
+fn moved_ahead<'a>(place: Place<'a>, block: Option<&BlockArguments>) -> Result<(Cow<'a, [u8]>, Cow<'a, [u8]>)> {
+    let mut header = edge::header(place.header)?;
+    let next = U256::from(header.number) + U256::ONE;
+    if block.and_then(|block| block.number).is_none_or(|number| number.0 != next) {
+        return Ok((place.header.into(), place.ancestors.into()));
+    }
+    let hash = keccak256(place.header);
+    let known = &place.ancestors[..place.ancestors.len().min(255 * 32)];
+    header.number += 1;
+    header.parent_hash = hash;
+    Ok((alloy_rlp::encode(&header).into(), [&hash[..], known].concat().into()))
 }
 
 /// geth's `ExtWitness`, without its headers.
