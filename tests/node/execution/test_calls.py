@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
 import pytest
@@ -137,7 +138,7 @@ def balance_of(asked: Asked, address: bytes) -> int:
 def test_a_delegation_runs_in_its_account(asked: Asked) -> None:
     """Given an authorisation in the call, when its signer is called, then the code it names runs there."""
     authorization = cast(
-        "SignedSetCodeAuthorization",
+        SignedSetCodeAuthorization,
         SPONSOR.sign_authorization({"chainId": 900, "address": TOKEN, "nonce": 0}),
     )
     call = {
@@ -262,6 +263,29 @@ def test_a_hostile_call_is_given_up(asked: Asked, to: bytes) -> None:
     for ask in (asked.estimate, asked.access_list):
         with pytest.raises(TimeoutError):
             ask({"to": to, "gas": 16_000_000}, deadline_us=100)
+
+
+def test_a_call_lets_other_threads_run(asked: Asked) -> None:
+    """Given a long call on a thread, when another thread counts meanwhile, then it gets far."""
+    counted = 0
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        call = threads.submit(asked.call, {"to": LOOP}, deadline_us=100_000, gas_cap=1 << 62)
+        while not call.done():
+            counted += 1
+        with pytest.raises(TimeoutError):
+            call.result()
+    assert counted > 1_000
+
+
+def test_calls_from_several_threads_give_one_answer(asked: Asked) -> None:
+    """Given calls on several threads, when blocks are built meanwhile, then every call sees the state it names."""
+    chain = ExecutionChain.open(extra_accounts=ACCOUNTS)
+    ask = {"to": TOKEN, "data": b"\x70\xa0\x82\x31" + bytes(12) + b"\x11" * 20}
+    with ThreadPoolExecutor(max_workers=4) as threads:
+        answers = [threads.submit(asked.call, ask) for _ in range(200)]
+        for nonce in range(10):
+            chain.grow([sign(SENDER, nonce=nonce)])
+    assert {answer.result().output for answer in answers} == {word(42)}
 
 
 def test_a_short_call_keeps_its_deadline(asked: Asked) -> None:

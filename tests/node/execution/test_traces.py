@@ -110,12 +110,12 @@ def test_a_trace_that_grows_too_large_is_given_up(
     traced: Traced, options: Mapping[str, object]
 ) -> None:
     """Given a loop of fifty million gas, when its instructions are traced, then it ends at 64 MiB."""
-    with pytest.raises(InvalidCall, match="exceeds its largest size"):
+    with pytest.raises(InvalidCall, match="the answer is larger than 64 MiB"):
         traced.call({"to": LOOP}, options, gas_cap=1 << 40)
 
 
 def test_calls_without_end_are_given_up(traced: Traced) -> None:
-    with pytest.raises(InvalidCall, match="exceeds its largest size"):
+    with pytest.raises(InvalidCall, match="the answer is larger than 64 MiB"):
         traced.call({"to": TREE}, {"tracer": "callTracer"}, gas_cap=1 << 40)
 
 

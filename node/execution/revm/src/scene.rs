@@ -6,10 +6,12 @@ use crate::{
     edge::{self, Ancestors},
     engine::Engine,
     errors::{Error, Result},
+    json,
     overrides::{self, BlockArguments, StateArguments},
     precompile::Step,
     spec::Chain,
     state::Failure,
+    tracers::SIZE_MAX,
     watch::{self, Stop, Watch, Watched},
 };
 use alloy_consensus::Header;
@@ -292,7 +294,7 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<I> {
                 let message = format!("execution aborted (timeout = {patience:?})");
                 return Err(Error::Python(PyTimeoutError::new_err(message)));
             }
-            Some(Stop::Size) => return Err(Error::call("the answer exceeds its largest size")),
+            Some(Stop::Size) => return Err(json::too_large(SIZE_MAX)),
             None => {}
         }
         outcome.map_err(|error| self.explain(error))

@@ -152,11 +152,13 @@ impl Kind {
         let frames = recorder.map(|recorder| &recorder.frames[..]).unwrap_or_default();
         match *self {
             Self::Calls(options) => frames_json::nested(frames, options),
-            Self::FlatCalls(options) => json::bytes(&frames_json::flat(frames, options, run.position, run.precompiles)),
+            Self::FlatCalls(options) => {
+                json::bytes_within(&frames_json::flat(frames, options, run.position, run.precompiles), SIZE_MAX)
+            }
             Self::Selectors => json::bytes(&frames_json::selectors(frames, run.precompiles)),
             Self::Prestate(options) => {
                 let prestate = Prestate::new(&run.result.state, options, run.db);
-                json::bytes(&prestate.map_err(|error| Error::Fatal(error.to_string()))?)
+                json::bytes_within(&prestate.map_err(|error| Error::Fatal(error.to_string()))?, SIZE_MAX)
             }
             Self::Noop => Ok(b"{}".to_vec()),
         }

@@ -123,15 +123,11 @@ fn traced(
     let run = Run { result: &result, position, db: scene.evm.db(), precompiles: &precompiles };
     let json = plan.finish(tracer, &run)?;
     if json.len() > SIZE_MAX {
-        return Err(too_large());
+        return Err(json::too_large(SIZE_MAX));
     }
     let logs = result.result.logs().len();
     scene.evm.db_mut().commit(result.state);
     Ok((json, logs))
-}
-
-fn too_large() -> Error {
-    Error::call(format_args!("trace exceeds {} MiB", SIZE_MAX >> 20))
 }
 
 /// `debug_traceBlockBy*`.
@@ -145,7 +141,7 @@ fn trace_block(mut replay: Replay) -> Result<Vec<u8>> {
         json.extend_from_slice(&trace);
         json.push(b'}');
         if json.len() > SIZE_MAX {
-            return Err(too_large());
+            return Err(json::too_large(SIZE_MAX));
         }
     }
     json.push(b']');
