@@ -56,14 +56,14 @@ class TopicRule:
 
 
 TOPIC_RULES: Final[Mapping[Topic, TopicRule]] = {
-    Topic.L1_BLOCK: TopicRule(inline_bytes_max=256 * 1024, bytes_max=5 * 1024 * 1024),
+    Topic.L1_BLOCK: TopicRule(inline_bytes_max=256 * 1024, bytes_max=7 * 1024 * 1024),
     Topic.L1_VOTE: TopicRule(inline_bytes_max=64 * 1024, bytes_max=64 * 1024),
     Topic.L1_EVIDENCE: TopicRule(inline_bytes_max=64 * 1024, bytes_max=64 * 1024),
     Topic.L1_TX: TopicRule(inline_bytes_max=64 * 1024, bytes_max=1024 * 1024),
     Topic.L2_BLOCK: TopicRule(inline_bytes_max=256 * 1024, bytes_max=4 * 1024 * 1024),
     Topic.L2_TX: TopicRule(inline_bytes_max=64 * 1024, bytes_max=1024 * 1024),
 }
-"""An L1 block's RLP is at most 4 MiB; a fifth MiB leaves room for votes, evidence and encoding.
+"""An L1 block's RLP is at most 4 MiB and its payload 2 MiB; a seventh MiB leaves room for encoding.
 Transactions are flushed every 32 KB, so only a single large one (a batch, a STEP) is announced."""
 
 TOPIC_QUEUE_MAX: Final = 1_024

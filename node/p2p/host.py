@@ -309,12 +309,12 @@ class _Notifee(INotifee):
         """Nothing."""
 
     async def listen(  # type: ignore[no-any-unimported]
-        self, network: INetwork, multiaddr: Multiaddr
+        self, _: INetwork, __: Multiaddr
     ) -> None:
         """Nothing."""
 
     async def listen_close(  # type: ignore[no-any-unimported]
-        self, network: INetwork, multiaddr: Multiaddr
+        self, _: INetwork, __: Multiaddr
     ) -> None:
         """Nothing."""
 

