@@ -7,9 +7,8 @@ Everything is opened before any port is bound, and closed in the opposite order 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -21,7 +20,9 @@ from prometheus_client import CollectorRegistry
 
 from node.app.core import CoreNode, Surroundings, chain_lag, open_core
 from node.app.devnet import describe_consensus, read_info
+from node.app.failures import SetupError
 from node.app.following import follow_chain
+from node.app.signing import open_signing
 from node.chain.chain import ChainOptions
 from node.config import NodeConfig
 from node.consensus.genesis import Genesis, parse
@@ -40,8 +41,6 @@ from node.runtime.health import Health, new_registry, serve_health
 from node.runtime.version import version
 from node.runtime.worker import ThreadWorker
 from node.storage.chain_database import ChainDatabase, UnusableFolder
-from node.validator.keys import KeyFileError, ValidatorKey, load_keys
-from node.validator.slashing_protection import ProtectionError, SlashingProtection
 
 _log = structlog.get_logger()
 
@@ -51,12 +50,11 @@ GENESIS_BYTES_MAX: Final = 64 << 20
 READY_LAG_SLOTS: Final = 8
 """A head older than this is not ready."""
 
+DUTY_THREADS: Final = 2
+"""Building and signing: threads of their own, so that a vote never waits behind imports."""
+
 RPC_THREADS: Final = 2
 """Calls, traces and searches at once."""
-
-
-class SetupError(Exception):
-    """The process cannot run as it is set up; the message says what to change."""
 
 
 async def run_node(
@@ -76,7 +74,7 @@ async def run_node(
     with _opened_engine(config, document) as (engine, database), ExitStack() as closing:
         genesis_hash = Hash32(engine.genesis().block_hash)
         network = Libp2pNetwork(network_settings(config, genesis_hash), registry)
-        signing = open_signing(config, genesis, genesis_hash, closing)
+        signing = open_signing(config, genesis, genesis_hash, database, closing)
         core = await _open(
             Surroundings(
                 genesis=genesis,
@@ -85,6 +83,7 @@ async def run_node(
                 network=network,
                 clock=clock,
                 worker=ThreadWorker(threads_max=config.engine.threads),
+                duty_worker=ThreadWorker(threads_max=DUTY_THREADS),
                 registry=registry,
                 verify=verify_signatures,
                 options=ChainOptions(history_blocks=config.engine.history_blocks),
@@ -121,45 +120,6 @@ async def _serve(
         await _bind(nursery, f"rpc.port {config.rpc.port}", rpc.serve)
         _log.info("node_started", head=core.chain.head.header.number)
         task_status.started()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signing:
-    """What a process signs with."""
-
-    keys: Sequence[ValidatorKey] = ()
-    """Its validators."""
-    protection: SlashingProtection | None = None
-    """Their history."""
-    fresh_keys: frozenset[bytes] = frozenset()
-    """Keys that had no history before this run."""
-
-
-def open_signing(
-    config: NodeConfig, genesis: Genesis, genesis_hash: Hash32, closing: ExitStack
-) -> Signing:
-    """Load the keys and lock their history. Raises SetupError, Corruption.
-
-    A key is taken for new only where the history itself is new: once it exists, a key without a row is refused.
-    """
-    if config.keys_file is None:
-        return Signing()
-    path = config.data_dir / "signer.sqlite"
-    is_new = not path.exists()
-    try:
-        keys = load_keys(config.keys_file)
-        protection = closing.enter_context(
-            SlashingProtection(
-                path,
-                genesis_hash=genesis_hash,
-                slots_per_epoch=genesis.parameters.slots_per_epoch,
-            )
-        )
-        fresh = frozenset(key.public_key for key in keys) if is_new else frozenset()
-        protection.register([key.public_key for key in keys], new=fresh)
-    except (KeyFileError, ProtectionError) as error:
-        raise SetupError(str(error)) from error
-    return Signing(keys=keys, protection=protection, fresh_keys=fresh)
 
 
 def read_genesis(file: Path) -> tuple[bytes, Genesis]:

@@ -58,7 +58,9 @@ class Surroundings:
     clock: SlotClock
     """Slots."""
     worker: Worker
-    """Where importing and building run."""
+    """Where importing runs."""
+    duty_worker: Worker
+    """Where building and signing run."""
     registry: CollectorRegistry
     """Where metrics go."""
     verify: SignatureVerifier
@@ -126,7 +128,7 @@ class CoreNode:
                 engine=around.engine,
                 pool=self.pool,
                 signer=Signer(around.keys, around.protection, self.chain.rules.domains),
-                worker=around.worker,
+                worker=around.duty_worker,
                 publish=around.network.publish,
                 is_syncing=self._sync.is_syncing,
                 metrics=ValidatorMetrics(around.registry),

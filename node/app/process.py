@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from typing import Final
 
 import structlog
 import trio
 
-from node.app.assembly import SetupError, run_node
+from node.app.assembly import read_genesis, run_node
+from node.app.failures import SetupError
+from node.app.signing import export_protection, import_protection
 from node.config import ConfigError, NodeConfig
 from node.errors import Corruption
+from node.eth.primitives import Hash32
+from node.execution.adapter import RevmEngine
 from node.runtime.logs import configure_logs
 
 EXIT_STOPPED: Final = 0
@@ -39,6 +44,25 @@ def main(config: NodeConfig) -> int:
         _report(group)
         code = EXIT_FAILED
     return code
+
+
+def move_history(config: NodeConfig, file: Path | None) -> int:
+    """Merge an EIP-3076 file into the signer's database, or print the database as one; gives the exit code."""
+    try:
+        document, genesis = read_genesis(config.genesis_file)
+        genesis_hash = Hash32(RevmEngine(document).genesis().block_hash)
+        if file is None:
+            sys.stdout.buffer.write(export_protection(config, genesis, genesis_hash) + b"\n")
+        else:
+            number = import_protection(config, genesis, genesis_hash, file)
+            sys.stdout.write(f"{number} keys\n")
+    except SetupError as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_SETUP
+    except Corruption as error:
+        sys.stderr.write(f"{error}\n")
+        return EXIT_FAILED
+    return EXIT_STOPPED
 
 
 def _report(group: BaseExceptionGroup[Exception]) -> None:

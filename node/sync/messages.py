@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from node.consensus.limits import MAX_ENVELOPE_BYTES
 from node.errors import Rejected
 from node.eth.primitives import Hash32
 
@@ -27,8 +28,8 @@ BLOCKS_MAX: Final = 64
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 """An answer stops before the block that would exceed this, but never before its first."""
 
-ENVELOPE_BYTES_MAX: Final = 6 * 1024 * 1024
-"""A block of 4 MiB with every vote and proof that its payload may hold."""
+ENVELOPE_BYTES_MAX: Final = MAX_ENVELOPE_BYTES
+"""The longest block that the rules allow, with every vote and proof that its payload may hold."""
 
 STATUS_BYTES_MAX: Final = 256
 """A status has under 190."""
