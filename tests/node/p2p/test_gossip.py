@@ -59,7 +59,7 @@ async def test_a_message_of_any_size_arrives_whole(nursery: trio.Nursery, size: 
 async def test_too_large_a_message_is_our_own_bug(nursery: trio.Nursery) -> None:
     node = await start_node(nursery, "alone")
 
-    with pytest.raises(AssertionError, match=r"l1\.block: 5242881 bytes"):
+    with pytest.raises(AssertionError, match=r"l1\.block: 7340033 bytes"):
         node.network.publish(Topic.L1_BLOCK, bytes(7 * 1024 * 1024 + 1))
 
 
