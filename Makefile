@@ -37,6 +37,7 @@ $(VENV)/runtime.stamp: $(VENV)/pyvenv.cfg requirements.lock
 $(VENV)/tools.stamp: $(VENV)/runtime.stamp requirements-dev.lock
 	@echo "Installing the locked tools ..."
 	@$(PIP) -r requirements-dev.lock
+	@rm -rf $(VENV)/lib/python*/site-packages/trio-stubs # trio-typing brings stale stubs; trio is typed itself
 	@touch $@
 
 build: $(VENV)/runtime.stamp ## The environment and the engine
