@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 import trio
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -85,10 +86,13 @@ def table(
     drawn = Table(
         title=f"{network.manifest.network.name}: Ctrl-C stops it and keeps its data",
         title_justify="left",
+        box=SIMPLE_HEAD,
     )
-    for heading in ("process", "state", "head", "age", "safe", "finalized", "peers", "restarts"):
-        drawn.add_column(heading, justify="left" if heading in ("process", "state") else "right")
-    drawn.add_column("JSON-RPC")
+    for heading in ("process", "state"):
+        drawn.add_column(heading, no_wrap=True)
+    for heading in ("head", "age", "safe", "final", "peers", "restarts"):
+        drawn.add_column(heading, justify="right", no_wrap=True)
+    drawn.add_column("JSON-RPC", no_wrap=True)
     plans = {plan.name: plan for plan in network.processes()}
     now_s = time.time_ns() // 10**9
     for status in statuses:
@@ -108,7 +112,7 @@ def table(
             _shown(seen.finalized),
             _shown(seen.peers),
             str(status.restarts),
-            network.rpc_url(plans[status.name]),
+            network.rpc_url(plans[status.name]).removeprefix("http://"),
         )
     return drawn
 
