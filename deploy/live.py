@@ -87,6 +87,8 @@ def table(
         title=f"{network.manifest.network.name}: Ctrl-C stops it and keeps its data",
         title_justify="left",
         box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
     )
     for heading in ("process", "state"):
         drawn.add_column(heading, no_wrap=True)
