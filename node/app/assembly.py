@@ -33,7 +33,7 @@ from node.execution.adapter import RevmEngine, open_tables, verify_signatures
 from node.p2p.network import PeerId
 from node.p2p.peers import StaticPeer
 from node.p2p.service import Libp2pNetwork, NetworkSettings
-from node.rpc.backend import DevnetView, SyncProgress
+from node.rpc.backend import DevnetView
 from node.rpc.service import RpcParts, RpcService, RpcSettings
 from node.runtime.clock import SlotClock, SystemClock
 from node.runtime.faults import FaultBoard
@@ -191,7 +191,7 @@ def open_rpc(
         worker=ThreadWorker(threads_max=RPC_THREADS),
         blob_fee=lambda header: blob_base_fee(header.excess_blob_gas),
         peer_count=lambda: len(network.peers()),
-        sync_progress=partial(_sync_progress, core),
+        sync_progress=core.sync_progress,
         devnet=DevnetView(
             info=partial(read_info, config.network_file),
             consensus=consensus,
@@ -200,17 +200,6 @@ def open_rpc(
         ),
     )
     return RpcService(settings, parts, registry=registry)
-
-
-def _sync_progress(core: CoreNode) -> SyncProgress | None:
-    progress = core.sync_progress()
-    if progress is None:
-        return None
-    return SyncProgress(
-        starting_block=progress.starting_block,
-        current_block=progress.current_block,
-        highest_block=progress.highest_block,
-    )
 
 
 async def _open(around: Surroundings) -> CoreNode:

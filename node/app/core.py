@@ -19,7 +19,6 @@ from node.app.faults import wire_faults
 from node.app.finality import FinalityProofs
 from node.chain.chain import Chain, ChainOptions, open_chain
 from node.chain.importing import ChainEngine
-from node.chain.live import Worker
 from node.chain.metrics import ChainMetrics
 from node.consensus.genesis import Genesis
 from node.consensus.signing import SignatureVerifier
@@ -27,6 +26,7 @@ from node.eth.primitives import Slot
 from node.p2p.network import Network, PeerId, RequestFailed, RequestKind, Topic, Verdict
 from node.runtime.clock import SlotClock
 from node.runtime.faults import FaultBoard
+from node.runtime.worker import Worker
 from node.storage.chain_database import ChainDatabase
 from node.sync.gossip import GossipService
 from node.sync.service import Progress, SyncService

@@ -7,7 +7,6 @@ Deliberately absent: transactions, keys, and the decision to propose.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,9 +16,9 @@ from node.consensus.containers import AggregateVote, Evidence
 from node.consensus.state import ConsensusState
 from node.consensus.state_transition import Attributes, block_attributes
 from node.eth.blocks import Block
-from node.eth.headers import Header, Withdrawal as HeaderWithdrawal, header_of_block
+from node.eth.headers import Header, header_of_block
 from node.eth.primitives import ZERO_ADDRESS, Address, Slot
-from node.execution.engine import BlockAttributes, Withdrawal
+from node.execution.engine import BlockAttributes
 
 GAS_LIMIT: Final = 120_000_000
 """Gas limit that builders of this network aim at: what two cores execute well inside a slot of 2 s."""
@@ -81,17 +80,5 @@ def _for_engine(attributes: Attributes, fee_recipient: Address, gas_limit: int) 
         prev_randao=attributes.prev_randao,
         gas_limit=gas_limit,
         parent_beacon_block_root=attributes.parent_beacon_block_root,
-        withdrawals=_withdrawals(attributes.withdrawals),
-    )
-
-
-def _withdrawals(withdrawals: Sequence[HeaderWithdrawal]) -> tuple[Withdrawal, ...]:
-    return tuple(
-        Withdrawal(
-            index=one.index,
-            validator_index=one.validator_index,
-            address=one.address,
-            amount_gwei=one.amount_gwei,
-        )
-        for one in withdrawals
+        withdrawals=attributes.withdrawals,
     )

@@ -27,7 +27,7 @@ from node.chain.events import EVENTS_MAX, Subscription
 from node.chain.importer import Importer
 from node.chain.importing import ChainEngine, ImportOutcome, Ticket
 from node.chain.judging import Judgement
-from node.chain.live import LiveChain, Worker
+from node.chain.live import LiveChain
 from node.chain.metrics import ChainMetrics
 from node.consensus.containers import Checkpoint, Evidence, Vote, VoteData
 from node.consensus.fork_choice import Limits
@@ -40,6 +40,7 @@ from node.eth.headers import Header
 from node.eth.primitives import Hash32, Slot, ValidatorIndex
 from node.execution.engine import BlockResult
 from node.runtime.clock import SlotClock
+from node.runtime.worker import Worker
 from node.storage.chain_database import ChainDatabase
 
 PRUNE_EVERY_BLOCKS: Final = 256

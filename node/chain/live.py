@@ -7,9 +7,9 @@ Deliberately absent: what brings the changes about.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
 import structlog
 
@@ -31,21 +31,13 @@ from node.consensus.state_transition import Proposed
 from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32, Slot, ValidatorIndex
 from node.runtime.clock import SlotClock
+from node.runtime.worker import Worker
 from node.storage.chain_database import ChainDatabase, NewFinality, TreeEntry
 
 INLINE_SIGNATURES_MAX: Final = 16
 """Signatures verified on the loop; more, at 40 microseconds each, go to a worker."""
 
-Answer = TypeVar("Answer")
-
 _log = structlog.get_logger()
-
-
-class Worker(Protocol):
-    """Where long work runs: a thread, or in place in a simulation."""
-
-    async def run(self, work: Callable[[], Answer]) -> Answer:
-        """Run `work` and give what it gives."""
 
 
 class LiveChain:

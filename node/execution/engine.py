@@ -15,21 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from node.eth.headers import Withdrawal
 from node.eth.primitives import Address, Hash32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawal:
-    """An EIP-4895 withdrawal."""
-
-    index: int
-    """Counts all withdrawals of the chain."""
-    validator_index: int
-    """Whose balance it leaves."""
-    address: Address
-    """Who is credited; 20 bytes."""
-    amount_gwei: int
-    """How much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

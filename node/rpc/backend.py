@@ -1,29 +1,20 @@
 """What JSON-RPC needs of the rest of the node, as narrow protocols.
 
-    namespaces -> Chain (blocks) | Engine (states, simulation, rendering) | Pool | Worker | FaultControl
+    namespaces -> Chain (blocks) | Engine (states, simulation, rendering) | Pool | FaultControl
 
-`node.chain`, `node.execution`, `node.txpool`, `node.runtime` and the app satisfy them; tests satisfy them with fakes.
-Look-ups of the chain and of single accounts are short and run in place; whatever may take longer runs in a Worker.
+`node.chain`, `node.execution`, `node.txpool`, `node.sync` and the app satisfy them; tests satisfy them with fakes.
+Look-ups of the chain and of single accounts are short and run in place; whatever may take longer runs in a `Worker` of node.runtime.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from node.eth.blocks import Block
 from node.eth.headers import Header
 from node.eth.primitives import Address, Hash32
-
-Answer = TypeVar("Answer")
-
-
-class Worker(Protocol):
-    """Runs long work away from the loop."""
-
-    async def run(self, work: Callable[[], Answer]) -> Answer:
-        """Run `work` and give what it gives."""
 
 
 class Chain(Protocol):
@@ -327,16 +318,20 @@ class Pool(Protocol):
         """How many are executable and how many are queued."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncProgress:
+class SyncProgress(Protocol):
     """How far a node that catches up has come."""
 
-    starting_block: int
-    """Number of the head when it began."""
-    current_block: int
-    """Number of the head now."""
-    highest_block: int
-    """Highest number that a peer has told."""
+    @property
+    def starting_block(self) -> int:
+        """Number of the head when it began."""
+
+    @property
+    def current_block(self) -> int:
+        """Number of the head now."""
+
+    @property
+    def highest_block(self) -> int:
+        """Highest number that a peer has told."""
 
 
 class FaultControl(Protocol):

@@ -19,8 +19,9 @@ import trio
 from node.eth.blocks import Block
 from node.eth.headers import Header
 from node.eth.primitives import Hash32
-from node.rpc.backend import Chain, Engine, Worker
+from node.rpc.backend import Chain, Engine
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError
+from node.runtime.worker import Worker
 
 CHECKED_BLOCKS: Final = 20
 """Blocks the oracle looks at."""

@@ -18,9 +18,10 @@ from node.eth.blocks import Block
 from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.rpc import parameters
-from node.rpc.backend import Chain, Engine, Worker
+from node.rpc.backend import Chain, Engine
 from node.rpc.jsonrpc import INVALID_PARAMS, SERVER_ERROR, RpcError
 from node.rpc.parameters import BlockHash, BlockId, Tag
+from node.runtime.worker import Worker
 
 RANGE_BLOCKS_MAX: Final = 100_000
 """Blocks one search spans: two days of 2 s slots; their blooms take a tenth of a second."""

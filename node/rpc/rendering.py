@@ -15,7 +15,8 @@ import orjson
 
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32
-from node.rpc.backend import Engine, Worker
+from node.rpc.backend import Engine
+from node.runtime.worker import Worker
 
 IN_PLACE_BYTES_MAX: Final = 32 << 10
 """A block up to this length is rendered in place: tens of microseconds to a millisecond."""

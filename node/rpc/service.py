@@ -15,7 +15,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from node.eth.blocks import Block
-from node.rpc.backend import Chain, DevnetView, Engine, Pool, SyncProgress, Worker
+from node.rpc.backend import Chain, DevnetView, Engine, Pool, SyncProgress
 from node.rpc.blocks import Blocks
 from node.rpc.dispatch import Dispatcher, Method
 from node.rpc.events import HeadSignal
@@ -37,6 +37,7 @@ from node.rpc.namespaces.txpool import TxpoolNamespace
 from node.rpc.rendering import Renderer
 from node.rpc.server import Server, ServerLimits, is_loopback
 from node.rpc.subscriptions import Hub
+from node.runtime.worker import Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

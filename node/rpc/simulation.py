@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from node.errors import MissingState
-from node.rpc.backend import CallResult, Worker
+from node.rpc.backend import CallResult
 from node.rpc.blocks import state_missing
 from node.rpc.jsonrpc import INVALID_PARAMS, SERVER_ERROR, RpcError, revert_error
 from node.rpc.reverts import revert_reason
+from node.runtime.worker import Worker
 
 IN_PLACE_US: Final = 500
 """How long a call may hold up the loop before it moves to a worker."""

@@ -6,11 +6,18 @@ MockClock's autojump leaps while a thread works, so a simulated network must wor
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import trio
 
 Answer = TypeVar("Answer")
+
+
+class Worker(Protocol):
+    """Where long work runs; whoever does some is given one and does not know which."""
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Run `work` and give what it gives."""
 
 
 class ThreadWorker:

@@ -9,10 +9,11 @@ and what arrives meanwhile is the next batch, so batches grow with the load.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import trio
 
+from node.runtime.worker import Worker
 from node.txpool.transaction import Transaction
 
 IN_PLACE_MAX: Final = 16
@@ -29,15 +30,6 @@ WAITING_MAX: Final = 16_384
 
 WAITING_BYTES_MAX: Final = 32 * 1024 * 1024
 """Their bytes."""
-
-Answer = TypeVar("Answer")
-
-
-class Worker(Protocol):
-    """Runs long work away from the loop."""
-
-    async def run(self, work: Callable[[], Answer]) -> Answer:
-        """Run `work` and give what it gives."""
 
 
 class Undecodable(Protocol):

@@ -26,9 +26,11 @@ from prometheus_client import CollectorRegistry
 from node.errors import Rejected
 from node.eth.blocks import Block
 from node.eth.primitives import Address, Hash32
+from node.runtime.clock import WallClock
+from node.runtime.worker import Worker
 from node.txpool import refusals
 from node.txpool.fetching import Fetcher, RequestTransactions
-from node.txpool.intake import Decoded, Intake, Overloaded, Worker, complaint
+from node.txpool.intake import Decoded, Intake, Overloaded, complaint
 from node.txpool.journal import Journal, open_journal
 from node.txpool.limits import PoolLimits
 from node.txpool.metrics import PoolMetrics
@@ -108,13 +110,6 @@ class PoolEngine(Protocol):
         """EIP-2718 transactions of an RLP block."""
 
 
-class Clock(Protocol):
-    """Tells the time of day."""
-
-    def now_ms(self) -> int:
-        """Milliseconds since the epoch of Unix."""
-
-
 class GossipVerdict(StrEnum):
     """What becomes of a message; the values are p2p's."""
 
@@ -161,7 +156,7 @@ class PoolService:
         head: Block,
         worker: Worker,
         network: PoolNetwork,
-        clock: Clock,
+        clock: WallClock,
         registry: CollectorRegistry,
         limits: PoolLimits | None = None,
         journal_path: Path | None = None,

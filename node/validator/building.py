@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from node.chain.building import BuildInputs
 from node.consensus.containers import Payload
 from node.eth.fees import next_base_fee
 from node.eth.primitives import Address, Hash32, Slot, ValidatorIndex
 from node.execution.engine import BlockAttributes, BlockBuilder, BlockResult, PushOutcome
+from node.runtime.worker import Worker
 
 CHUNK: Final = 512
 """Transactions pushed at a time: some milliseconds, so that the deadline is kept."""
@@ -26,15 +27,6 @@ GAS_MIN: Final = 21_000
 
 IMPOSSIBLE: Final = frozenset({"invalid", "fault", "gas_limit"})
 """Why a transaction is taken out of the pool for good; other reasons pass by themselves."""
-
-Answer = TypeVar("Answer")
-
-
-class Worker(Protocol):
-    """Runs long work away from the loop."""
-
-    async def run(self, work: Callable[[], Answer]) -> Answer:
-        """Run `work` and give what it gives."""
 
 
 class Candidate(Protocol):

@@ -16,7 +16,8 @@ from node.chain.building import BuildInputs
 from node.consensus.containers import Vote
 from node.consensus.signing import Domains, proposal_message, vote_message
 from node.eth.primitives import Address, Hash32, ValidatorIndex
-from node.validator.building import BuildingEngine, BuiltBlock, Reveal, Worker, build_block
+from node.runtime.worker import Worker
+from node.validator.building import BuildingEngine, BuiltBlock, Reveal, build_block
 from node.validator.duties import LocalValidator, contradiction
 from node.validator.keys import ValidatorKey
 

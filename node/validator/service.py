@@ -36,13 +36,13 @@ from node.execution.engine import BlockResult
 from node.p2p.network import Topic
 from node.runtime.clock import SlotClock
 from node.runtime.faults import FaultBoard
+from node.runtime.worker import Worker
 from node.validator import duties, misbehaviour
 from node.validator.building import (
     BuildingEngine,
     BuildingPool,
     BuiltBlock,
     Reveal,
-    Worker,
     build_block,
 )
 from node.validator.duties import LocalValidator, Moments

@@ -38,7 +38,7 @@ from node.consensus.state_transition import block_attributes, check, finish, ope
 from node.consensus.wire import encode_envelope
 from node.eth.headers import header_bytes_of_block
 from node.eth.primitives import ZERO_ADDRESS, Address, Hash32, Slot, ValidatorIndex
-from node.execution.engine import BlockAttributes, BlockBuilder, BlockResult, Withdrawal
+from node.execution.engine import BlockAttributes, BlockBuilder, BlockResult
 
 GENESIS_TIME = 1_700_000_000
 """Start of slot 0, unless a test says otherwise."""
@@ -195,15 +195,7 @@ class ChainBuilder:
                 prev_randao=attributes.prev_randao,
                 gas_limit=GAS_LIMIT,
                 parent_beacon_block_root=attributes.parent_beacon_block_root,
-                withdrawals=tuple(
-                    Withdrawal(
-                        index=one.index,
-                        validator_index=one.validator_index,
-                        address=one.address,
-                        amount_gwei=one.amount_gwei,
-                    )
-                    for one in attributes.withdrawals
-                ),
+                withdrawals=attributes.withdrawals,
             ),
             self.ancestors(parent_hash),
         )

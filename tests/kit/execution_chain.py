@@ -25,10 +25,10 @@ from deploy.genesis import (
 )
 from deploy.published import published_contracts
 from node.eth import rlp
-from node.eth.headers import Header, header_of_block
+from node.eth.headers import Header, Withdrawal, header_of_block
 from node.eth.primitives import Address, Hash32
 from node.execution.adapter import RevmEngine, StepCallable
-from node.execution.engine import BlockAttributes, BlockResult, Withdrawal
+from node.execution.engine import BlockAttributes, BlockResult
 
 CHAIN_ID: Final = 900
 """EIP-155."""

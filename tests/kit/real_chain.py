@@ -15,12 +15,11 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from node.chain.chain import Chain, ChainOptions, open_chain
-from node.chain.live import Worker
 from node.chain.metrics import ChainMetrics
 from node.consensus.genesis import Genesis
 from node.execution.adapter import RevmEngine, open_tables, verify_signatures
 from node.runtime.clock import SlotClock, SystemClock
-from node.runtime.worker import ThreadWorker
+from node.runtime.worker import ThreadWorker, Worker
 from node.storage.chain_database import ChainDatabase
 from tests.kit.chain_builder import ChainBuilder, make_genesis, make_keys
 from tests.kit.execution_chain import genesis_document

@@ -16,10 +16,11 @@ import orjson
 
 from node.errors import MissingState
 from node.rpc import parameters, simulation
-from node.rpc.backend import CallResult, Engine, Worker
+from node.rpc.backend import CallResult, Engine
 from node.rpc.blocks import Blocks, Environment
 from node.rpc.dispatch import Caller, Method
 from node.rpc.parameters import Params, Tag
+from node.runtime.worker import Worker
 
 CALL_TYPE: Final = "ethapi.TransactionArgs"
 STATE_OVERRIDES_TYPE: Final = "override.StateOverride"

@@ -18,12 +18,13 @@ from node.eth.blocks import Block
 from node.eth.headers import header_bytes_of_block, header_of_block
 from node.eth.primitives import Hash32
 from node.rpc import parameters, simulation
-from node.rpc.backend import Engine, Worker
+from node.rpc.backend import Engine
 from node.rpc.blocks import Blocks, Environment
 from node.rpc.dispatch import Caller, Method
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError
 from node.rpc.namespaces.transactions import TransactionsNamespace
 from node.rpc.parameters import BlockHash, BlockId, Params
+from node.runtime.worker import Worker
 
 TRACE_CONFIG: Final = "tracers.TraceConfig"
 

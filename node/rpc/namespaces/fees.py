@@ -10,12 +10,12 @@ from typing import Final
 
 from node.eth.blocks import Block
 from node.rpc import parameters
-from node.rpc.backend import Worker
 from node.rpc.blocks import Blocks
 from node.rpc.dispatch import Caller, Method
 from node.rpc.fees import Fees, check_percentiles
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError
 from node.rpc.parameters import Params
+from node.runtime.worker import Worker
 
 
 class FeesNamespace:

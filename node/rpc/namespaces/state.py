@@ -12,11 +12,12 @@ from typing import Final
 from node.errors import MissingState
 from node.eth.primitives import Address
 from node.rpc import parameters
-from node.rpc.backend import AccountProof, Engine, Pool, Worker
+from node.rpc.backend import AccountProof, Engine, Pool
 from node.rpc.blocks import Blocks, state_missing
 from node.rpc.dispatch import Caller, Method
 from node.rpc.jsonrpc import INVALID_PARAMS, RpcError
 from node.rpc.parameters import STORAGE_KEYS_MAX, Params, Tag
+from node.runtime.worker import Worker
 
 
 class StateNamespace:

@@ -16,9 +16,10 @@ import orjson
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address
 from node.rpc import parameters
-from node.rpc.backend import Engine, Pool, PooledTransaction, Worker
+from node.rpc.backend import Engine, Pool, PooledTransaction
 from node.rpc.dispatch import Caller, Method
 from node.rpc.parameters import Params
+from node.runtime.worker import Worker
 
 BySender = Mapping[Address, Sequence[PooledTransaction]]
 

@@ -9,8 +9,8 @@ import pytest
 from eth_account import Account
 
 from node.errors import MissingState
-from node.eth.headers import header_bytes_of_block, header_of_block
-from node.execution.engine import InvalidTransaction, Withdrawal
+from node.eth.headers import Withdrawal, header_bytes_of_block, header_of_block
+from node.execution.engine import InvalidTransaction
 from tests.kit.execution_chain import (
     DEPOSITOR,
     GWEI,
@@ -290,10 +290,11 @@ def test_a_high_s_is_no_signature(chain: ExecutionChain) -> None:
     """Given the other signature of the same message (EIP-2), when decoded, then it is refused."""
     # Given
     order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-    for nonce in count():
-        raw = sign(SENDER, nonce=nonce)
-        if raw[-33] == 0xA0 and raw[-66] == 0xA0 and raw[-67] in (0x80, 0x01):
-            break
+    raw = next(
+        raw
+        for raw in (sign(SENDER, nonce=nonce) for nonce in count())
+        if raw[-33] == raw[-66] == 0xA0 and raw[-67] in {0x80, 0x01}
+    )
     flipped = (order - int.from_bytes(raw[-32:], "big")).to_bytes(32, "big")
     parity = b"\x01" if raw[-67] == 0x80 else b"\x80"
     malleable = raw[:-67] + parity + raw[-66:-32] + flipped

@@ -10,13 +10,14 @@ from hypothesis import given, settings, strategies as st
 
 from node.errors import InvalidBlock
 from node.eth import rlp
-from node.eth.headers import Header, header_of_block
-from node.execution.engine import BlockResult, Withdrawal
+from node.eth.headers import Header, Withdrawal, header_of_block
+from node.execution.engine import BlockResult
 from tests.kit.execution_chain import (
     KEEPER,
     PROPOSER,
     SENDER,
     ExecutionChain,
+    address_of,
     sign,
     with_header_bytes,
     with_header_fields,
@@ -224,4 +225,4 @@ def test_a_changed_transaction_is_another_or_none(judged: Judged, data: st.DataO
     (decoded,) = judged.chain.engine.decode([bytes(raw)])
     if not hasattr(decoded, "code"):
         assert decoded.raw == bytes(raw)
-        assert decoded.sender != SENDER.address
+        assert decoded.sender != address_of(SENDER)

@@ -12,7 +12,8 @@ from eth_account import Account
 from hypothesis import given, settings, strategies as st
 
 from node.errors import InvalidBlock, StorageError
-from node.execution.engine import BlockResult, Withdrawal
+from node.eth.headers import Withdrawal
+from node.execution.engine import BlockResult
 from tests.kit.execution_chain import (
     DEPOSITED_TOPIC,
     DEPOSITOR,

@@ -9,8 +9,9 @@ from node.eth.blocks import Block
 from node.eth.headers import Header, header_of_block
 from node.eth.primitives import Hash32
 from node.execution.engine import BlockResult
-from node.rpc.backend import DevnetView, Worker
+from node.rpc.backend import DevnetView
 from node.rpc.service import RpcParts
+from node.runtime.worker import Worker
 from tests.kit.execution_chain import ExecutionChain
 from tests.node.rpc.fakes import FakePool, InlineWorker, no_proof
 

@@ -11,11 +11,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto import events as ws_events
 
 from node.eth.hashing import keccak256
-from node.rpc.backend import SyncProgress
 from node.rpc.dispatch import Method
 from node.rpc.jsonrpc import BODY_BYTES_MAX
 from node.rpc.service import RpcSettings
 from node.rpc.websocket import QUEUED_MESSAGES_MAX
+from node.sync.service import Progress
 from tests.node.rpc.clients import Running, WebSocketClient, call_text, http_post, running
 from tests.node.rpc.fakes import TOPIC, Backend, FakeResult, make_block
 
@@ -133,7 +133,7 @@ async def test_catching_up_is_told_when_it_begins_and_ends() -> None:
     async with running() as server:
         client = await server.websocket()
         await client.result("eth_subscribe", "syncing")
-        progress = SyncProgress(starting_block=1, current_block=2, highest_block=16)
+        progress = Progress(starting_block=1, current_block=2, highest_block=16)
         server.service.sync_changed(progress)
         server.service.sync_changed(None)
         assert _result(await client.message()) == {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.rpc.backend import SyncProgress
+from node.sync.service import Progress
 from tests.node.rpc.clients import running
 
 
@@ -26,7 +26,7 @@ async def test_catching_up_is_told() -> None:
     async with running() as server:
         client = await server.http()
         assert await client.result("eth_syncing") is False
-        server.backend.progress = SyncProgress(starting_block=1, current_block=2, highest_block=16)
+        server.backend.progress = Progress(starting_block=1, current_block=2, highest_block=16)
         assert await client.result("eth_syncing") == {
             "startingBlock": "0x1",
             "currentBlock": "0x2",
