@@ -6,8 +6,8 @@
 | blocks_by_range | [first number, count] | [envelope, ...] ascending, canonical, cut at ANSWER_BYTES_MAX |
 | blocks_by_root | [root, depth] | [envelope, ...] ascending, the block last, its kept ancestors before it |
 
-All are deterministic CBOR (RFC 8949 section 4.2.1) made of unsigned integers, byte strings and arrays; one encoding for
-each value is accepted and nothing else, and every size is bounded before it is read.
+All are deterministic CBOR (`node.eth.cbor`). Decoders raise Rejected with an EncodingReason where the bytes are wrong, with
+a SyncReason where what they say cannot be.
 Deliberately absent: whether what they say is true.
 """
 
@@ -20,6 +20,7 @@ from typing import Final
 
 from node.consensus.limits import MAX_ENVELOPE_BYTES
 from node.errors import Rejected
+from node.eth import cbor
 from node.eth.primitives import Hash32
 
 BLOCKS_MAX: Final = 64
@@ -41,10 +42,6 @@ REQUEST_BYTES_MAX: Final = 64
 class SyncReason(StrEnum):
     """Why a sync message is refused."""
 
-    MALFORMED = "sync_malformed"
-    """Not the one encoding of a message of that kind."""
-    TOO_LARGE = "sync_too_large"
-    """More bytes or blocks than allowed."""
     OUT_OF_RANGE = "sync_out_of_range"
     """A number that no honest node sends."""
     OTHER_NETWORK = "sync_other_network"
@@ -81,35 +78,38 @@ class Status:
 
 def encode_status(status: Status) -> bytes:
     """Encode a status, as request and as answer."""
-    return _encode_array(
-        [
-            status.genesis_hash,
-            status.finalized_epoch,
-            status.finalized_hash,
-            status.finalized_number,
-            status.justified_epoch,
-            status.justified_hash,
-            status.head_hash,
-            status.head_number,
-            status.head_slot,
-        ]
+    return b"".join(
+        (
+            cbor.array_head(9),
+            cbor.byte_string(status.genesis_hash),
+            cbor.unsigned(status.finalized_epoch),
+            cbor.byte_string(status.finalized_hash),
+            cbor.unsigned(status.finalized_number),
+            cbor.unsigned(status.justified_epoch),
+            cbor.byte_string(status.justified_hash),
+            cbor.byte_string(status.head_hash),
+            cbor.unsigned(status.head_number),
+            cbor.unsigned(status.head_slot),
+        )
     )
 
 
 def decode_status(data: bytes) -> Status:
-    """Decode a status. Raises Rejected with a SyncReason, also where its numbers contradict each other."""
-    fields = _decode_array(data, bytes_max=STATUS_BYTES_MAX, items_max=9, items_min=9)
+    """Decode a status. Raises Rejected, also where its numbers contradict each other."""
+    reader = cbor.Reader(data, bytes_max=STATUS_BYTES_MAX)
+    reader.array(9)
     status = Status(
-        genesis_hash=_hash(fields[0]),
-        finalized_epoch=_integer(fields[1]),
-        finalized_hash=_hash(fields[2]),
-        finalized_number=_integer(fields[3]),
-        justified_epoch=_integer(fields[4]),
-        justified_hash=_hash(fields[5]),
-        head_hash=_hash(fields[6]),
-        head_number=_integer(fields[7]),
-        head_slot=_integer(fields[8]),
+        genesis_hash=reader.hash(),
+        finalized_epoch=reader.unsigned(),
+        finalized_hash=reader.hash(),
+        finalized_number=reader.unsigned(),
+        justified_epoch=reader.unsigned(),
+        justified_hash=reader.hash(),
+        head_hash=reader.hash(),
+        head_number=reader.unsigned(),
+        head_slot=reader.unsigned(),
     )
+    reader.end()
     if not status.finalized_number <= status.head_number <= status.head_slot:
         raise Rejected(SyncReason.OUT_OF_RANGE, "numbers of finalized, head and slot do not ascend")
     if status.finalized_epoch > status.justified_epoch:
@@ -119,13 +119,15 @@ def decode_status(data: bytes) -> Status:
 
 def encode_range_request(first: int, count: int) -> bytes:
     """Ask for so many canonical blocks from a number on."""
-    return _encode_array([first, count])
+    return cbor.array_head(2) + cbor.unsigned(first) + cbor.unsigned(count)
 
 
 def decode_range_request(data: bytes) -> tuple[int, int]:
-    """(first number, count) with 1 <= first and 1 <= count <= 64. Raises Rejected with a SyncReason."""
-    fields = _decode_array(data, bytes_max=REQUEST_BYTES_MAX, items_max=2, items_min=2)
-    first, count = _integer(fields[0]), _integer(fields[1])
+    """(first number, count) with 1 <= first and 1 <= count <= 64. Raises Rejected."""
+    reader = cbor.Reader(data, bytes_max=REQUEST_BYTES_MAX)
+    reader.array(2)
+    first, count = reader.unsigned(), reader.unsigned()
+    reader.end()
     if not 1 <= count <= BLOCKS_MAX:
         raise Rejected(SyncReason.OUT_OF_RANGE, f"{count} blocks, from 1 to {BLOCKS_MAX}")
     if first == 0:
@@ -135,34 +137,32 @@ def decode_range_request(data: bytes) -> tuple[int, int]:
 
 def encode_root_request(root: Hash32, depth: int) -> bytes:
     """Ask for a block and its ancestors, so many blocks in all."""
-    return _encode_array([root, depth])
+    return cbor.array_head(2) + cbor.byte_string(root) + cbor.unsigned(depth)
 
 
 def decode_root_request(data: bytes) -> tuple[Hash32, int]:
-    """(root, depth) with 1 <= depth <= 64. Raises Rejected with a SyncReason."""
-    fields = _decode_array(data, bytes_max=REQUEST_BYTES_MAX, items_max=2, items_min=2)
-    depth = _integer(fields[1])
+    """(root, depth) with 1 <= depth <= 64. Raises Rejected."""
+    reader = cbor.Reader(data, bytes_max=REQUEST_BYTES_MAX)
+    reader.array(2)
+    root, depth = reader.hash(), reader.unsigned()
+    reader.end()
     if not 1 <= depth <= BLOCKS_MAX:
         raise Rejected(SyncReason.OUT_OF_RANGE, f"depth {depth}, from 1 to {BLOCKS_MAX}")
-    return _hash(fields[0]), depth
+    return root, depth
 
 
 def encode_blocks(envelopes: Sequence[bytes]) -> bytes:
     """Encode an answer of at most 64 envelopes."""
     assert len(envelopes) <= BLOCKS_MAX
-    return _encode_array(envelopes)
+    return cbor.byte_strings(envelopes)
 
 
 def decode_blocks(data: bytes) -> list[bytes]:
-    """Decode an answer into envelopes that are not decoded yet. Raises Rejected with a SyncReason."""
-    bytes_max = ANSWER_BYTES_MAX + ENVELOPE_BYTES_MAX
-    fields = _decode_array(data, bytes_max=bytes_max, items_max=BLOCKS_MAX)
-    envelopes: list[bytes] = []
-    for item in fields:
-        if not isinstance(item, bytes) or len(item) > ENVELOPE_BYTES_MAX:
-            raise Rejected(SyncReason.MALFORMED, "an envelope that is no byte string of its size")
-        envelopes.append(item)
-    return envelopes
+    """Decode an answer into envelopes that are not decoded yet. Raises Rejected."""
+    reader = cbor.Reader(data, bytes_max=ANSWER_BYTES_MAX + ENVELOPE_BYTES_MAX)
+    envelopes = reader.byte_strings(items_max=BLOCKS_MAX, bytes_max=ENVELOPE_BYTES_MAX)
+    reader.end()
+    return list(envelopes)
 
 
 def fit(envelopes: Sequence[bytes]) -> list[bytes]:
@@ -175,79 +175,3 @@ def fit(envelopes: Sequence[bytes]) -> list[bytes]:
             break
         chosen.append(envelope)
     return chosen
-
-
-# -- the part of CBOR that is used: unsigned integers (major type 0), byte strings (2), one outer array (4)
-
-
-def _encode_array(items: Sequence[bytes | int]) -> bytes:
-    parts = [_head(4, len(items))]
-    for item in items:
-        if isinstance(item, int):
-            parts.append(_head(0, item))
-        else:
-            parts += [_head(2, len(item)), item]
-    return b"".join(parts)
-
-
-def _head(major: int, argument: int) -> bytes:
-    assert 0 <= argument < 1 << 64
-    if argument < 24:
-        return bytes([major << 5 | argument])
-    width = next(width for width in (1, 2, 4, 8) if argument < 1 << 8 * width)
-    return bytes([major << 5 | 23 + width.bit_length()]) + argument.to_bytes(width)
-
-
-def _decode_array(
-    data: bytes, *, bytes_max: int, items_max: int, items_min: int = 0
-) -> list[bytes | int]:
-    if len(data) > bytes_max:
-        raise Rejected(SyncReason.TOO_LARGE, f"{len(data)} bytes, at most {bytes_max}")
-    major, count, position = _read_head(data, 0)
-    if major != 4:
-        raise Rejected(SyncReason.MALFORMED, "no array")
-    if not items_min <= count <= items_max:
-        raise Rejected(SyncReason.TOO_LARGE, f"{count} items, from {items_min} to {items_max}")
-    items: list[bytes | int] = []
-    for _ in range(count):
-        major, argument, position = _read_head(data, position)
-        if major == 0:
-            items.append(argument)
-        elif major == 2 and argument <= len(data) - position:
-            items.append(data[position : position + argument])
-            position += argument
-        else:
-            raise Rejected(SyncReason.MALFORMED, "an item that is neither number nor whole bytes")
-    if position != len(data):
-        raise Rejected(SyncReason.MALFORMED, f"{len(data) - position} bytes after the message")
-    return items
-
-
-def _read_head(data: bytes, position: int) -> tuple[int, int, int]:
-    """(major type, argument, position after it); the argument in its shortest form only."""
-    if position >= len(data):
-        raise Rejected(SyncReason.MALFORMED, "the message is cut off")
-    major, code = data[position] >> 5, data[position] & 31
-    position += 1
-    if code < 24:
-        return major, code, position
-    if code > 27:
-        raise Rejected(SyncReason.MALFORMED, "indefinite or reserved length")
-    width = 1 << (code - 24)
-    argument = int.from_bytes(data[position : position + width])
-    least = 24 if width == 1 else 1 << 4 * width
-    if len(data) - position < width or argument < least:
-        raise Rejected(SyncReason.MALFORMED, "a number that is cut off or longer than needed")
-    return major, argument, position + width
-
-
-def _hash(item: bytes | int) -> Hash32:
-    if not isinstance(item, bytes) or len(item) != 32:
-        raise Rejected(SyncReason.MALFORMED, "no hash of 32 bytes")
-    return Hash32(item)
-
-
-def _integer(item: bytes | int) -> int:
-    if not isinstance(item, int):
-        raise Rejected(SyncReason.MALFORMED, "bytes where a number belongs")
-    return item

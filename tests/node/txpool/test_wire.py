@@ -8,11 +8,11 @@ from hypothesis import given, strategies as st
 
 from node.errors import Rejected
 from node.eth.primitives import Hash32
+from node.eth.reasons import EncodingReason
 from node.txpool.wire import (
     ANNOUNCED_MAX,
     GOSSIP_BYTES_MAX,
     GossipedTransactions,
-    WireReason,
     decode_answer,
     decode_gossip,
     decode_request,
@@ -49,7 +49,7 @@ def test_whatever_comes_is_read_or_rejected(message: bytes) -> None:
             decode(message)
         except Rejected as error:
             reason = error.reason
-        assert reason is None or isinstance(reason, WireReason)
+        assert reason is None or isinstance(reason, EncodingReason)
 
 
 @given(raws, hashes, st.data())
@@ -69,22 +69,22 @@ def test_there_is_one_form_of_a_message(
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
-        (b"", WireReason.MALFORMED),
-        (b"\x82\x80", WireReason.MALFORMED),
-        (b"\x82\x80\x80\x00", WireReason.MALFORMED),
-        (b"\x83\x80\x80\x80", WireReason.MALFORMED),
-        (b"\xa0", WireReason.MALFORMED),
-        (b"\x9f\xff", WireReason.MALFORMED),
-        (b"\x82\x80\x81\x41\x00", WireReason.MALFORMED),
-        (b"\x82\x98\x01\x41\x00\x80", WireReason.MALFORMED),
-        (b"\x82\x81\x1a\xff\xff\xff\xff\x80", WireReason.MALFORMED),
-        (b"\x82\x81\x5a\xff\xff\xff\xff\x80", WireReason.TOO_LARGE),
-        (b"\x82\x9a\xff\xff\xff\xff\x80", WireReason.TOO_MANY),
-        (encode_gossip([], [b"h" * 32] * (ANNOUNCED_MAX + 1)), WireReason.TOO_MANY),
-        (bytes(GOSSIP_BYTES_MAX + 1), WireReason.TOO_LARGE),
+        (b"", EncodingReason.TRUNCATED),
+        (b"\x82\x80", EncodingReason.TRUNCATED),
+        (b"\x82\x80\x80\x00", EncodingReason.TRAILING),
+        (b"\x83\x80\x80\x80", EncodingReason.WRONG_LENGTH),
+        (b"\xa0", EncodingReason.WRONG_TYPE),
+        (b"\x9f\xff", EncodingReason.NOT_CANONICAL),
+        (b"\x82\x80\x81\x41\x00", EncodingReason.WRONG_LENGTH),
+        (b"\x82\x98\x01\x41\x00\x80", EncodingReason.NOT_CANONICAL),
+        (b"\x82\x81\x1a\xff\xff\xff\xff\x80", EncodingReason.WRONG_TYPE),
+        (b"\x82\x81\x5a\xff\xff\xff\xff\x80", EncodingReason.TOO_LARGE),
+        (b"\x82\x9a\xff\xff\xff\xff\x80", EncodingReason.TOO_MANY_ITEMS),
+        (encode_gossip([], [b"h" * 32] * (ANNOUNCED_MAX + 1)), EncodingReason.TOO_MANY_ITEMS),
+        (bytes(GOSSIP_BYTES_MAX + 1), EncodingReason.TOO_LARGE),
     ],
 )
-def test_malformed_messages_are_named(message: bytes, reason: WireReason) -> None:
+def test_malformed_messages_are_named(message: bytes, reason: EncodingReason) -> None:
     with pytest.raises(Rejected) as caught:
         decode_gossip(message)
     assert caught.value.reason is reason
