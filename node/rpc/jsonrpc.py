@@ -34,6 +34,8 @@ REVERTED: Final = 3
 
 BATCH_CALLS_MAX: Final = 1_000
 """Calls in one batch: geth's limit."""
+VALUES_MAX: Final = 131_072
+"""Values in one request: 5 MiB of `[],` would hold up the loop for half a second; these take at most a tenth of one."""
 BODY_BYTES_MAX: Final = 5 << 20
 """Length of a request: geth's limit for HTTP."""
 RESPONSE_BYTES_MAX: Final = 64 << 20
@@ -74,12 +76,19 @@ class InvalidRequest(RpcError):
 
 
 def parse(body: bytes) -> object:
-    """Decode a body. Raises RpcError with code -32700 when it is no JSON."""
+    """Decode a body. Raises RpcError with code -32700 when it is no JSON, InvalidRequest when it holds too many values."""
+    if len(body) > VALUES_MAX and _values_at_most(body) > VALUES_MAX:
+        raise InvalidRequest(f"too many values in one request (max {VALUES_MAX})")
     try:
         message: object = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise RpcError(PARSE_ERROR, "parse error") from None
     return message
+
+
+def _values_at_most(body: bytes) -> int:
+    """Bound the number of values from above, without decoding: what separates and opens them is counted, in strings too."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def read_call(message: object) -> Call:
@@ -105,7 +114,7 @@ def check_batch(messages: Sequence[object]) -> None:
 
 def _first_identity(messages: Sequence[object]) -> object:
     """The id of the first call: the best place for an error that concerns a whole batch."""
-    for message in messages:
+    for message in messages[:BATCH_CALLS_MAX]:
         try:
             _, _, identity = read_call(message)
         except InvalidRequest:

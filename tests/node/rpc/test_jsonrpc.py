@@ -94,6 +94,24 @@ def test_an_empty_batch_and_a_long_one_are_refused() -> None:
     assert refused.value.identity == 7
 
 
+@pytest.mark.parametrize("value", [b"{}", b"[]", b"0", b'"",{"a":0}'])
+def test_a_body_of_very_many_values_is_refused_before_it_is_decoded(value: bytes) -> None:
+    """Decoding five megabytes of them would hold up the loop for half a second, searching them for seconds."""
+    body = b"[" + b",".join([value] * (jsonrpc.VALUES_MAX + 1)) + b"]"
+    with pytest.raises(InvalidRequest, match=r"^too many values in one request \(max 131072\)$"):
+        jsonrpc.parse(body)
+    long_text = b'{"jsonrpc":"2.0","id":1,"method":"x","params":["0x' + b"00" * 2_000_000 + b'"]}'
+    assert isinstance(jsonrpc.parse(long_text), dict)
+
+
+def test_the_id_of_a_long_batch_is_sought_among_its_first_calls() -> None:
+    too_late: list[object] = [{}] * jsonrpc.BATCH_CALLS_MAX
+    too_late.append({"jsonrpc": "2.0", "method": "x", "id": 7})
+    with pytest.raises(InvalidRequest, match=r"^batch too large$") as refused:
+        jsonrpc.check_batch(too_late)
+    assert refused.value.identity is None
+
+
 def test_errors_are_printed_as_geth_prints_them() -> None:
     assert jsonrpc.error_text(None, RpcError(-32700, "parse error")) == (
         b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"parse error"}}'
