@@ -328,7 +328,7 @@ class RevmEngine:
         )
 
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
-        """`debug_executionWitness` without its headers."""
+        """`debug_executionWitness` with hashes in place of headers."""
         return self._native.execution_witness(parent_header, block, ancestors)
 
     # -- rendering

@@ -385,7 +385,7 @@ class Engine(Protocol):
         """`debug_traceCall`: the answer's JSON; overrides stand in `options`, as geth has them."""
 
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
-        """`debug_executionWitness`: the answer's JSON without its `headers`."""
+        """`debug_executionWitness`: the answer's JSON; its `headers` are hashes, from the parent down."""
 
     # -- rendering, as geth prints it
 

@@ -206,7 +206,7 @@ class Engine(Protocol):
         """`debug_traceCall`; raises TimeoutError as `call` does."""
 
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
-        """`debug_executionWitness` without its `headers`."""
+        """`debug_executionWitness`; its `headers` are hashes, from the parent down to the oldest that was read."""
 
     def block_json(self, block: bytes, receipts: bytes, *, full: bool) -> bytes:
         """A block."""

@@ -162,7 +162,19 @@ class DebugNamespace:
             lambda _: self._engine.execution_witness(parent_header, block.rlp, ancestors),
         )
         witness: dict[str, object] = orjson.loads(text)
-        return witness | {"headers": ["0x" + parent_header.hex()]}
+        read = witness["headers"]
+        assert isinstance(read, list)
+        return witness | {"headers": self._headers_down(parent, max(len(read), 1))}
+
+    def _headers_down(self, newest: Block, count: int) -> list[str]:
+        """Headers of consecutive blocks from the newest down: they prove what BLOCKHASH answered. Raises RpcError."""
+        headers: list[str] = []
+        block = newest
+        while True:
+            headers.append("0x" + header_bytes_of_block(block.rlp).hex())
+            if len(headers) == count:
+                return headers
+            block = self._named(BlockHash(block.header.parent_hash))
 
     def _trace_known(self, block: Block, params: Params) -> object:
         options = _options(params, 1)

@@ -311,7 +311,7 @@ class FakeEngine:
         return b'{"failed":false}'
 
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
-        return b'{"state":["0x01"],"codes":[],"keys":[]}'
+        return b'{"headers":[],"state":["0x01"],"codes":[],"keys":[]}'
 
     def block_json(self, block: bytes, receipts: bytes, *, full: bool) -> bytes:
         self.rendered.append(len(block))

@@ -11,6 +11,7 @@ from node.eth.hashing import keccak256
 from tests.kit.execution_chain import (
     DEPOSITED_TOPIC,
     ETHER,
+    HISTORIAN,
     KEEPER,
     PAUPER,
     PORTAL,
@@ -239,6 +240,31 @@ async def test_traces_and_witnesses_re_execute_blocks(backend: RealBackend) -> N
         assert isinstance(witness, dict)
         nodes = [keccak256(bytes.fromhex(node[2:])) for node in witness["state"]]
         assert backend.chain.blocks[0].header.state_root in nodes
+        assert witness["headers"] == [name(backend.chain.blocks[0].header.encode())]
+
+
+async def test_a_witness_holds_every_header_that_a_block_looks_back_at(
+    backend: RealBackend,
+) -> None:
+    """Given a block that reads the hash of one far below, its witness alone executes it again."""
+    chain = backend.chain
+    for _ in range(6):
+        chain.grow()
+    asked = chain.head.header.number - 5
+    look_back = sign(SENDER, nonce=3, to=HISTORIAN, gas=100_000, data=word(asked))
+    block, parent = chain.grow([look_back]), chain.blocks[-2]
+    async with running_with(backend) as server:
+        client = await server.http()
+        witness = await client.result("debug_executionWitness", name(block.hash))
+        assert isinstance(witness, dict)
+    nodes, codes, headers = (
+        [bytes.fromhex(one[2:]) for one in witness[part]] for part in ("state", "codes", "headers")
+    )
+    assert headers == [one.header.encode() for one in reversed(chain.blocks[asked:-1])]
+    again = chain.execution.engine.stateless(
+        parent.header.encode(), block.rlp, nodes, codes, headers
+    )
+    assert again.state_root == block.header.state_root
 
 
 async def test_a_waiting_transaction_is_printed_without_a_block(backend: RealBackend) -> None:

@@ -195,9 +195,10 @@ fn moved_ahead<'a>(place: Place<'a>, block: Option<&BlockArguments>) -> Result<(
     Ok((alloy_rlp::encode(&header).into(), [&hash[..], known].concat().into()))
 }
 
-/// geth's `ExtWitness`, without its headers.
+/// geth's `ExtWitness`, with the hashes of its headers: those of the ancestors down to the oldest that was asked for.
 #[derive(Serialize)]
 struct WitnessJson {
+    headers: Vec<B256>,
     codes: Vec<Bytes>,
     state: Vec<Bytes>,
     keys: Vec<Bytes>,
@@ -217,7 +218,12 @@ fn execution_witness(engine: &Engine, parent: &[u8], block: &[u8], ancestors: &[
     let result = judge.judge_with_witness(&block, engine.backing()?.view())?;
     let witness = result.witness.unwrap_or_default();
     let values = |items: BTreeMap<B256, Bytes>| items.into_values().collect();
-    json::bytes(&WitnessJson { codes: values(witness.codes), state: values(witness.nodes), keys: Vec::new() })
+    json::bytes(&WitnessJson {
+        headers: result.executed.hashes,
+        codes: values(witness.codes),
+        state: values(witness.nodes),
+        keys: Vec::new(),
+    })
 }
 
 #[pymethods]
@@ -278,7 +284,7 @@ impl NativeEngine {
         Ok(PyBytes::new(py, &json))
     }
 
-    /// `debug_executionWitness`: the answer's JSON without its headers.
+    /// `debug_executionWitness`: the answer's JSON with hashes in place of headers.
     fn execution_witness<'py>(
         &self,
         py: Python<'py>,
