@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 import trio
 
+from node.consensus.outline import StateOutline
 from node.consensus.parameters import Rules
 from node.consensus.signing import SignatureVerifier
 from node.consensus.state import ConsensusState
@@ -244,8 +245,8 @@ class Imported:
     """With receipts."""
     entry: TreeEntry
     """Its place."""
-    state: ConsensusState
-    """After it."""
+    state: ConsensusState | StateOutline
+    """After it; in outline when it comes back from disk."""
     execute_seconds: float
     """Spent in the engine; 0 for a block built here."""
     save_seconds: float

@@ -10,7 +10,10 @@ Everything here runs beside the loop, once, before anybody sees the chain.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from typing import TypeVar
 
 from node.chain.importing import ChainEngine, Imported
 from node.chain.store import ChainStore
@@ -18,6 +21,7 @@ from node.chain.tree import RECENT_MAX, BlockTree
 from node.consensus.containers import Envelope, decode_evidence
 from node.consensus.fork_choice import ForkChoice, Limits
 from node.consensus.genesis import Genesis, genesis_state
+from node.consensus.outline import StateOutline, decode_outline
 from node.consensus.state import ConsensusState, decode_state
 from node.consensus.state_transition import open_envelope
 from node.consensus.wire import decode_envelope, encode_envelope
@@ -32,6 +36,8 @@ from node.storage.chain_database import (
     NewBlock,
     TreeEntry,
 )
+
+Decoded = TypeVar("Decoded")
 
 
 def open_store(
@@ -61,6 +67,7 @@ def open_store(
             state,
             trunk=_trunk(database, finalized, state),
             limits=limits,
+            recall=partial(_state, database),
         ),
         tree=_tree(database, finalized, state),
         database=database,
@@ -156,7 +163,7 @@ def _replay(store: ChainStore, engine: ChainEngine, now: Slot) -> None:
         imported = Imported(
             block=block,
             entry=entry,
-            state=_state(database, entry.block_hash),
+            state=_outline(database, entry.block_hash),
             execute_seconds=0.0,
             save_seconds=0.0,
         )
@@ -203,11 +210,22 @@ def _block(database: ChainDatabase, block_hash: Hash32) -> Block:
 
 
 def _state(database: ChainDatabase, block_hash: Hash32) -> ConsensusState:
+    return _read_state(database, block_hash, decode_state)
+
+
+def _outline(database: ChainDatabase, block_hash: Hash32) -> StateOutline:
+    """What the fork choice keeps of a state: all that a replay needs, and a small part of its bytes."""
+    return _read_state(database, block_hash, decode_outline)
+
+
+def _read_state(
+    database: ChainDatabase, block_hash: Hash32, decode: Callable[[bytes], Decoded]
+) -> Decoded:
     encoded = database.load_state(block_hash)
     if encoded is None:
         raise Corruption(f"the consensus state of block 0x{block_hash.hex()} is missing")
     try:
-        return decode_state(encoded)
+        return decode(encoded)
     except Rejected as error:
         raise Corruption(
             f"the consensus state of block 0x{block_hash.hex()} is damaged: {error}"

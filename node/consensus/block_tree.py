@@ -12,7 +12,7 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from node.consensus.state import ConsensusState
+from node.consensus.outline import StateOutline
 from node.eth.primitives import Hash32, Slot
 
 MAX_DROPPED = 4_096
@@ -37,9 +37,9 @@ class BlockNode:
         "children",
         "depth",
         "jump",
+        "outline",
         "parent",
         "slot",
-        "state",
         "stretch",
         "voters_by_vote",
     )
@@ -49,17 +49,17 @@ class BlockNode:
         *,
         block_hash: Hash32,
         parent: BlockNode | None,
-        state: ConsensusState,
+        outline: StateOutline,
         voters_by_vote: Mapping[Hash32, int],
     ) -> None:
         self.block_hash = block_hash
         """Its id."""
         self.parent = parent
         """None for the tree's root."""
-        self.slot = state.slot
+        self.slot = outline.slot
         """Its slot."""
-        self.state = state
-        """Its post-state."""
+        self.outline = outline
+        """What is kept of its post-state."""
         self.voters_by_vote = voters_by_vote
         """Votes in its payload: root of the data -> mask of voters."""
         self.depth: int = 0 if parent is None else parent.depth + 1
@@ -73,17 +73,17 @@ class BlockNode:
 
 
 class BlockTree:
-    """Blocks above a root, each with its state."""
+    """Blocks above a root, each with the outline of its state."""
 
     def __init__(
         self,
         *,
         root_hash: Hash32,
-        root_state: ConsensusState,
+        root_outline: StateOutline,
         trunk: Sequence[tuple[Slot, Hash32]] = (),
     ) -> None:
         self.root = BlockNode(
-            block_hash=root_hash, parent=None, state=root_state, voters_by_vote={}
+            block_hash=root_hash, parent=None, outline=root_outline, voters_by_vote={}
         )
         """Ancestor of everything here."""
         self.nodes: dict[Hash32, BlockNode] = {root_hash: self.root}
@@ -97,13 +97,13 @@ class BlockTree:
         *,
         block_hash: Hash32,
         parent: BlockNode,
-        state: ConsensusState,
+        outline: StateOutline,
         voters_by_vote: Mapping[Hash32, int],
     ) -> BlockNode:
         """Put a block on top of another one."""
         assert block_hash not in self.nodes
         node = BlockNode(
-            block_hash=block_hash, parent=parent, state=state, voters_by_vote=voters_by_vote
+            block_hash=block_hash, parent=parent, outline=outline, voters_by_vote=voters_by_vote
         )
         if not parent.children:
             node.stretch = parent.stretch
@@ -160,7 +160,7 @@ class BlockTree:
             below.append((node.slot, node.block_hash))
             node = node.parent
         trunk = self._trunk + below[::-1]
-        finalized_hash = new_root.state.finalized.block_hash
+        finalized_hash = new_root.outline.finalized.block_hash
         places = [place for place, entry in enumerate(trunk) if entry[1] == finalized_hash]
         self._trunk = trunk[places[0] :] if places else trunk
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from node.consensus import quorums, slashing
 from node.consensus.block_tree import (
@@ -28,6 +27,7 @@ from node.consensus.containers import AggregateVote, Checkpoint, Evidence, Vote,
 from node.consensus.finality import BlockAt, mask_of
 from node.consensus.limits import MAX_EVIDENCE
 from node.consensus.offences import MARGIN_SLOTS, OffenceWatch
+from node.consensus.outline import Recall, StateOutline, WholeStates, outline_of
 from node.consensus.parameters import Rules
 from node.consensus.state import ConsensusState
 from node.consensus.state_transition import Proposed
@@ -47,23 +47,6 @@ class SafetyFault(Exception):
         """The lower one."""
         self.second = second
         """The one that contradicts it."""
-
-
-class VoteVerdict(StrEnum):
-    """What gossip does with a vote, before its signature is looked at."""
-
-    NEW = "new"
-    """Verify it, take it in, forward it."""
-    KNOWN = "known"
-    """Ignore: the same vote was here."""
-    ENOUGH = "enough"
-    """Ignore: two different votes of this validator and slot were here, which is evidence."""
-    FUTURE = "future"
-    """Ignore, or keep until its slot begins."""
-    STALE = "stale"
-    """Ignore: too old for the fork choice."""
-    UNKNOWN_INDEX = "unknown_index"
-    """Reject: nobody has this index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,15 +82,21 @@ class ForkChoice:
         *,
         trunk: Sequence[tuple[Slot, Hash32]] = (),
         limits: Limits | None = None,
+        recall: Recall | None = None,
     ) -> None:
         """Start from a finalized block and its post-state.
 
         `trunk` lists (slot, hash) of the blocks below it, ascending, at least from the finalized block of `state` on;
         empty at genesis. Blocks above are given to `on_block` again, in order.
+        `recall` reads back the whole state of a block in the tree; without it all of them stay in memory.
         """
         self._rules = rules
         self._limits = limits or Limits()
-        self._tree = BlockTree(root_hash=finalized.block_hash, root_state=state, trunk=trunk)
+        self._states = WholeStates(recall)
+        self._states.put(finalized.block_hash, state)
+        self._tree = BlockTree(
+            root_hash=finalized.block_hash, root_outline=outline_of(state), trunk=trunk
+        )
         self.justified = finalized
         """The highest justified checkpoint of any imported state; the fork choice starts there."""
         self.finalized = finalized
@@ -137,7 +126,9 @@ class ForkChoice:
 
     def state(self, block_hash: Hash32) -> ConsensusState:
         """Read the post-state of a block in the tree. Raises KeyError."""
-        return self._tree.nodes[block_hash].state
+        if block_hash not in self._tree.nodes:
+            raise KeyError(block_hash)
+        return self._states.get(block_hash)
 
     def slot(self, block_hash: Hash32) -> Slot:
         """Read the slot of a block in the tree. Raises KeyError."""
@@ -166,21 +157,6 @@ class ForkChoice:
         return list(self._waiting)
 
     # -- votes
-
-    def screen_vote(self, vote: Vote, now: Slot) -> VoteVerdict:
-        """Judge a gossiped vote before its signature costs anything."""
-        data = vote.data
-        if vote.validator_index >= len(self._registry):
-            return VoteVerdict.UNKNOWN_INDEX
-        if data.slot > now:
-            return VoteVerdict.FUTURE
-        if data.slot < now - self._rules.parameters.vote_expiry_slots:
-            return VoteVerdict.STALE
-        if self._pool.has(vote.validator_index, data.root()):
-            return VoteVerdict.KNOWN
-        if self._pool.distinct(vote.validator_index, data.slot) >= 2:
-            return VoteVerdict.ENOUGH
-        return VoteVerdict.NEW
 
     def on_vote(self, vote: Vote, now: Slot) -> Evidence | None:
         """Take in a verified vote; gives evidence if it completes some. Votes of later slots are ignored."""
@@ -211,23 +187,32 @@ class ForkChoice:
     # -- blocks
 
     def on_block(
-        self, proposed: Proposed, state: ConsensusState, now: Slot, *, timely: bool
+        self,
+        proposed: Proposed,
+        state: ConsensusState | StateOutline,
+        now: Slot,
+        *,
+        timely: bool,
     ) -> tuple[Hash32, ...]:
         """Take in a block with its post-state; the parent must be in the tree. Gives the blocks that fell out of it.
 
+        An outline will do where the whole state can be recalled.
         `timely`: whether it came before the vote was due in its own slot. Raises SafetyFault once the view has taken the
         block in; `justified` and `finalized` stand as they were.
         """
         payload = proposed.payload
         parent = self._tree.nodes[proposed.header.parent_hash]
+        outline = state if isinstance(state, StateOutline) else outline_of(state)
+        if isinstance(state, ConsensusState):
+            self._states.put(proposed.block_hash, state)
         node = self._tree.add(
             block_hash=proposed.block_hash,
             parent=parent,
-            state=state,
+            outline=outline,
             voters_by_vote={vote.data.root(): mask_of(vote) for vote in payload.votes},
         )
-        if len(state.validators) > len(self._registry):
-            self._registry = state.validators
+        if outline.registered > len(self._registry):
+            self._registry = self._states.get(node.block_hash).validators
         self._note_offence(self._offences.see_proposal(proposed.proposal))
         for piece in payload.evidence:
             self._note_on_chain(piece)
@@ -235,7 +220,7 @@ class ForkChoice:
             self._on_block_votes(aggregate)
         if timely and node.slot == now and (self._timely is None or self._timely.slot != now):
             self._timely = node
-        pruned = self._move_checkpoints(state)
+        pruned = self._move_checkpoints(outline)
         self._release(node.block_hash, now)
         return pruned
 
@@ -297,12 +282,12 @@ class ForkChoice:
         parent = self._tree.nodes[parent_hash]
         included = self._recently_included(parent, slot)
         return self._pool.select(
-            self._rules, parent.state, slot, self.ancestry(parent_hash), included
+            self._rules, self.state(parent_hash), slot, self.ancestry(parent_hash), included
         )
 
     def evidence_for_block(self, parent_hash: Hash32, slot: Slot) -> tuple[Evidence, ...]:
         """Choose the evidence that a block at `slot` on this parent should hold."""
-        state = self._tree.nodes[parent_hash].state
+        state = self.state(parent_hash)
         return tuple(
             piece
             for index, piece in sorted(self.evidence.items())
@@ -318,11 +303,11 @@ class ForkChoice:
         epoch), and from validators without weight.
         """
         head = self._tree.nodes[self.head(slot)]
-        if index >= len(head.state.validators):
+        if index >= head.outline.registered:
             return None
         epoch = self._rules.epoch_of(slot)
         target = ancestor_at(head, self._rules.epoch_start(epoch))
-        source = target.state.justified
+        source = target.outline.justified
         if (
             source.epoch >= epoch
             or self._is_early(slot, target)
@@ -401,7 +386,7 @@ class ForkChoice:
         if held < self._limits.waiting_per_validator:
             self._waiting.setdefault(vote.data.head_hash, []).append(_Waiting(vote, now))
 
-    def _move_checkpoints(self, state: ConsensusState) -> tuple[Hash32, ...]:
+    def _move_checkpoints(self, state: StateOutline) -> tuple[Hash32, ...]:
         """Take in what an imported state holds justified and final, or nothing of it. Raises SafetyFault on a conflict."""
         higher = state.justified.epoch > self.justified.epoch
         justified = state.justified if higher else self.justified
@@ -434,6 +419,7 @@ class ForkChoice:
         dropped = self._tree.prune(ancestor_at(finalized, lowest))
         self._weights.forget(dropped)
         self._support.forget(dropped)
+        self._states.forget(node.block_hash for node in dropped)
         return tuple(node.block_hash for node in dropped)
 
     def _counted(
@@ -453,7 +439,7 @@ class ForkChoice:
 
     def _weights_in_force(self) -> int:
         """Find whose votes weigh: the version for the justified epoch in its own state."""
-        state = self._tree.nodes[self.justified.block_hash].state
+        state = self._tree.nodes[self.justified.block_hash].outline
         return quorums.weights_in_force(state, self.justified.epoch)
 
     def _start(self) -> BlockNode:
@@ -495,5 +481,5 @@ class ForkChoice:
 
 def _weighs(target: BlockNode, epoch: int, index: ValidatorIndex) -> bool:
     """Tell whether a validator has weight in a version that a target needs."""
-    versions = quorums.versions_needed(target.state, epoch)
+    versions = quorums.versions_needed(target.outline, epoch)
     return any(version.weights >> index & 1 for version in versions)

@@ -7,7 +7,9 @@ Source: L1-CONSENSUS section 3 (tally) and section 6 (versions a target needs).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
+from node.consensus.containers import Checkpoint
 from node.consensus.parameters import Rules
 from node.consensus.state import ConsensusState, QuorumSpan, SetVersion
 from node.eth.primitives import Epoch, Slot
@@ -22,7 +24,19 @@ def has_quorum(weights: Sequence[int], voters: int) -> bool:
     return all(mask and 3 * (voters & mask).bit_count() >= 2 * mask.bit_count() for mask in weights)
 
 
-def versions_needed(state: ConsensusState, epoch: int) -> list[SetVersion]:
+class VersionedState(Protocol):
+    """What quorums read of a state, whole or in outline."""
+
+    @property
+    def sets(self) -> tuple[SetVersion, ...]:
+        """Set versions that may still matter, ascending."""
+
+    @property
+    def finalized(self) -> Checkpoint:
+        """Highest finalized checkpoint."""
+
+
+def versions_needed(state: VersionedState, epoch: int) -> list[SetVersion]:
     """List the versions a target (epoch, this state's block) needs, newest first.
 
     The newest that has started and, while it is joint and this state has finalized no epoch of it, the one before too.
@@ -39,7 +53,7 @@ def versions_needed(state: ConsensusState, epoch: int) -> list[SetVersion]:
     return needed
 
 
-def weights_in_force(state: ConsensusState, epoch: int) -> int:
+def weights_in_force(state: VersionedState, epoch: int) -> int:
     """Find the mask that proposers and the fork choice go by."""
     return versions_needed(state, epoch)[0].weights
 

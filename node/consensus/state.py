@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from functools import lru_cache
 
 from node.consensus.containers import Checkpoint
 from node.consensus.merkle import merkle_branch, merkle_root
@@ -22,6 +23,9 @@ from node.eth.reasons import EncodingReason
 
 FAR_FUTURE_EPOCH = Epoch((1 << 64) - 1)
 """An epoch that never comes."""
+
+_CHECKPOINTS_REMEMBERED = 16_384
+"""Checkpoints whose encoding is remembered: those of nine hours of two-slot epochs without finality."""
 
 CALM_AT_GENESIS = 1 << 30
 """Epochs since a leak that never was: joins are allowed from the start."""
@@ -215,8 +219,10 @@ class ConsensusState:
             rlp.encode((self.justified.epoch, self.justified.block_hash)),
             rlp.encode((self.finalized.epoch, self.finalized.block_hash)),
             rlp.encode(sorted(self.justified_blocks.items())),
-            rlp.encode([(*_link_fields(k), self.tallies[k]) for k in sorted(self.tallies)]),
-            rlp.encode([_link_fields(link) for link in sorted(self.links)]),
+            rlp.encode_list(
+                [_encode_tally(k, self.tallies[k]) for k in sorted(self.tallies, key=_link_order)]
+            ),
+            rlp.encode_list([_encode_link(link) for link in sorted(self.links, key=_link_order)]),
             rlp.encode([(span.from_epoch, span.weights) for span in self.quorum_spans]),
             encode_sets(self.sets),
             rlp.encode([_deposit_fields(deposit) for deposit in self.deposits]),
@@ -275,11 +281,36 @@ def decode_state(encoded: bytes) -> ConsensusState:
     return state
 
 
-def _link_fields(link: Link) -> tuple[tuple[int, bytes], tuple[int, bytes]]:
-    return (
-        (link.source.epoch, link.source.block_hash),
-        (link.target.epoch, link.target.block_hash),
-    )
+def read_checkpoint_field(encoded: bytes) -> Checkpoint:
+    """Decode one checkpoint, as the fields `justified` and `finalized` are. Raises Rejected."""
+    return _read_checkpoint(rlp.decode(encoded, max_bytes=64, max_items=4))
+
+
+def _link_order(link: Link) -> tuple[int, bytes, int, bytes]:
+    """Order links as `Link` does, many times faster."""
+    source, target = link.source, link.target
+    return (target.epoch, target.block_hash, source.epoch, source.block_hash)
+
+
+@lru_cache(maxsize=_CHECKPOINTS_REMEMBERED)
+def _encode_checkpoint(epoch: int, block_hash: Hash32) -> bytes:
+    return rlp.encode((epoch, block_hash))
+
+
+def _encode_link(link: Link) -> bytes:
+    return rlp.encode_list(_checkpoint_parts(link))
+
+
+def _encode_tally(link: Link, voters: int) -> bytes:
+    return rlp.encode_list([*_checkpoint_parts(link), rlp.encode(voters)])
+
+
+def _checkpoint_parts(link: Link) -> list[bytes]:
+    source, target = link.source, link.target
+    return [
+        _encode_checkpoint(source.epoch, source.block_hash),
+        _encode_checkpoint(target.epoch, target.block_hash),
+    ]
 
 
 def _deposit_fields(deposit: PendingDeposit) -> tuple[rlp.Encodable, ...]:

@@ -9,7 +9,7 @@ Bounded: the oldest targets give way, because newer votes of the same validators
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from node.consensus.containers import AggregateVote, Checkpoint, VoteData, members
@@ -29,6 +29,8 @@ class PooledVotes:
 
     data: VoteData
     """For what."""
+    link: Link | None
+    """What it says to FFG; None for head-only votes."""
     voters: int = 0
     """Who, a mask."""
     signatures: dict[ValidatorIndex, bytes] = field(default_factory=dict)
@@ -60,7 +62,7 @@ class VotePool:
         """Keep a vote; the first signature stays."""
         entry = self._entries.get(root)
         if entry is None:
-            entry = self._entries[root] = PooledVotes(data)
+            entry = self._entries[root] = PooledVotes(data, _link_of(data))
         if entry.voters >> index & 1:
             return
         entry.voters |= 1 << index
@@ -96,27 +98,27 @@ class VotePool:
         taken: dict[Link, int] = {}
         chosen: list[AggregateVote] = []
         room = MAX_PAYLOAD_VOTES
-        for root, entry in self._in_block_order():
-            if entry.data.slot >= slot or not room:
-                continue
-            voters = entry.voters & registered & ~included.get(root, 0)
-            if voters and not is_young(rules, entry.data, slot):
-                link = countable_link(rules, state, entry.data, block_at, checkpoints)
+        wanted = {
+            root: voters
+            for root, entry in self._entries.items()
+            if entry.data.slot < slot
+            and (voters := entry.voters & registered & ~included.get(root, 0))
+            and (is_young(rules, entry.data, slot) or not is_tallied(state, entry, voters))
+        }
+        for root in sorted(wanted, key=lambda root: (*_age(self._entries[root].data), root)):
+            entry, voters = self._entries[root], wanted[root]
+            if not is_young(rules, entry.data, slot):
+                link = countable_link(rules, state, entry, block_at, checkpoints)
                 if link is None:
                     continue
                 voters &= ~(state.tallies.get(link, 0) | taken.get(link, 0))
                 taken[link] = taken.get(link, 0) | voters
-            if not voters:
+            if not voters or not room:
                 continue
             aggregate = _aggregate(entry, voters, room)
             room -= len(aggregate.voters)
             chosen.append(aggregate)
         return tuple(chosen)
-
-    def _in_block_order(self) -> Iterator[tuple[Hash32, PooledVotes]]:
-        """Go through the votes by target epoch, slot and root: sources are justified before they are used."""
-        order = sorted(self._entries, key=lambda root: (*_age(self._entries[root].data), root))
-        return ((root, self._entries[root]) for root in order)
 
     def _drop(self, root: Hash32) -> None:
         entry = self._entries.pop(root)
@@ -134,22 +136,32 @@ def is_young(rules: Rules, data: VoteData, slot: Slot) -> bool:
     return data.slot >= slot - rules.parameters.vote_expiry_slots
 
 
+def is_tallied(state: ConsensusState, entry: PooledVotes, voters: int) -> bool:
+    """Tell whether a chain has counted all of these votes for their link: nothing is left to include of old ones."""
+    return entry.link is None or not voters & ~state.tallies.get(entry.link, 0)
+
+
 def countable_link(
     rules: Rules,
     state: ConsensusState,
-    data: VoteData,
+    entry: PooledVotes,
     block_at: BlockAt,
     checkpoints: dict[Epoch, Hash32],
 ) -> Link | None:
     """Find the link of a vote if its target is above this chain's finality and lies on it."""
-    if data.source is None or data.target is None:
+    link = entry.link
+    if link is None:
         return None
-    epoch = data.target.epoch
+    epoch = link.target.epoch
     if epoch <= state.finalized.epoch:
         return None
     if epoch not in checkpoints:
         checkpoints[epoch] = block_at(rules.epoch_start(epoch))
-    if checkpoints[epoch] != data.target.block_hash:
+    return link if checkpoints[epoch] == link.target.block_hash else None
+
+
+def _link_of(data: VoteData) -> Link | None:
+    if data.source is None or data.target is None:
         return None
     return Link(source=data.source, target=data.target)
 

@@ -16,27 +16,27 @@ from node.consensus.block_tree import (
     descendants,
     is_ancestor,
 )
-from node.consensus.state import ConsensusState
+from node.consensus.outline import StateOutline, outline_of
 from node.eth.primitives import Hash32, Slot
 from tests.node.consensus.network import network
 
-GENESIS = network(1).genesis_state
+GENESIS = outline_of(network(1).genesis_state)
 
 
-def at(slot: int) -> ConsensusState:
+def at(slot: int) -> StateOutline:
     return replace(GENESIS, slot=Slot(slot))
 
 
 def grow(dice: Random, count: int) -> tuple[BlockTree, list[BlockNode]]:
     """A tree that forks mostly near its tips."""
-    tree = BlockTree(root_hash=Hash32(bytes(32)), root_state=at(0))
+    tree = BlockTree(root_hash=Hash32(bytes(32)), root_outline=at(0))
     nodes = [tree.root]
     for number in range(1, count):
         parent = nodes[max(0, len(nodes) - 1 - int(dice.expovariate(0.7)))]
         node = tree.add(
             block_hash=Hash32(number.to_bytes(32)),
             parent=parent,
-            state=at(parent.slot + dice.randint(1, 3)),
+            outline=at(parent.slot + dice.randint(1, 3)),
             voters_by_vote={},
         )
         nodes.append(node)
@@ -109,13 +109,13 @@ def test_pruning_changes_no_answer(seed: int) -> None:
 
 
 def test_the_trunk_ends_at_the_roots_own_finalized_block() -> None:
-    tree = BlockTree(root_hash=Hash32(bytes(32)), root_state=at(0))
+    tree = BlockTree(root_hash=Hash32(bytes(32)), root_outline=at(0))
     node = tree.root
     for number in range(1, 10):
         node = tree.add(
             block_hash=Hash32(number.to_bytes(32)),
             parent=node,
-            state=replace(
+            outline=replace(
                 at(number),
                 finalized=replace(
                     GENESIS.finalized, block_hash=Hash32(max(0, number - 3).to_bytes(32))
@@ -132,7 +132,7 @@ def test_the_trunk_ends_at_the_roots_own_finalized_block() -> None:
 
 
 def test_settled_blocks_are_remembered_within_a_bound() -> None:
-    tree = BlockTree(root_hash=Hash32(bytes(32)), root_state=at(0))
+    tree = BlockTree(root_hash=Hash32(bytes(32)), root_outline=at(0))
     for number in range(MAX_DROPPED + 5):
         tree.remember_dropped(Hash32(number.to_bytes(32)))
     assert len(tree.dropped) == MAX_DROPPED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -15,7 +14,7 @@ from node.consensus.containers import (
     VoteData,
     VoteEvidence,
 )
-from node.consensus.fork_choice import ForkChoice, Limits, SafetyFault, VoteVerdict
+from node.consensus.fork_choice import ForkChoice, Limits, SafetyFault
 from node.consensus.parameters import Parameters
 from node.eth.primitives import Hash32, Slot, ValidatorIndex
 from tests.node.consensus.network import Chain, checkpoint, network
@@ -271,30 +270,11 @@ def test_a_certificate_against_the_own_chain_is_a_fault() -> None:
 # -- votes from strangers
 
 
-def test_votes_are_screened_before_their_signature_costs_anything() -> None:
+def test_keys_are_looked_up_in_the_registry() -> None:
     chain = grown()
-    now = Slot(12)
-    known = head_vote(chain, 0, 12, chain.tip)
-    other = head_vote(chain, 0, 12, UNKNOWN)
-    third = head_vote(chain, 0, 12, chain.network.genesis_hash)
-    fresh = Chain(network=chain.network)
-    fresh.tip = fresh.network.genesis_hash
-    view = fresh.view
-    assert view.screen_vote(head_vote(chain, 0, 13, chain.tip), now) is VoteVerdict.FUTURE
-    assert view.screen_vote(head_vote(chain, 0, 4, chain.tip), now) is VoteVerdict.NEW
-    assert view.screen_vote(head_vote(chain, 0, 3, chain.tip), now) is VoteVerdict.STALE
-    stranger = replace(known, validator_index=ValidatorIndex(4))
-    assert view.screen_vote(stranger, now) is VoteVerdict.UNKNOWN_INDEX
-    first = head_vote(chain, 0, 12, fresh.tip)
-    assert view.screen_vote(first, now) is VoteVerdict.NEW
-    view.on_vote(first, now)
-    assert view.screen_vote(first, now) is VoteVerdict.KNOWN
-    assert view.screen_vote(other, now) is VoteVerdict.NEW
-    full = chain.view
-    full.on_vote(third, now)
-    assert full.screen_vote(other, now) is VoteVerdict.ENOUGH
-    assert full.public_key(ValidatorIndex(4)) is None
-    assert full.public_key(ValidatorIndex(3)) == chain.state().validators[3].public_key
+    view = chain.view
+    assert view.public_key(ValidatorIndex(4)) is None
+    assert view.public_key(ValidatorIndex(3)) == chain.state().validators[3].public_key
 
 
 def test_votes_for_unknown_heads_wait_two_of_each_validator_for_one_slot() -> None:
