@@ -17,6 +17,7 @@ class RefusalReason(StrEnum):
     """Bytes that are no transaction of this chain."""
     ALREADY_KNOWN = "already_known"
     OVERSIZED = "oversized"
+    INITCODE_SIZE = "initcode_size"
     GAS_LIMIT = "gas_limit"
     TIP_ABOVE_FEE = "tip_above_fee"
     NONCE_MAX = "nonce_max"
@@ -72,6 +73,14 @@ def oversized(size: int, limit: int) -> Refused:
     """Refuse for its length in bytes."""
     return Refused(
         RefusalReason.OVERSIZED, f"oversized data: transaction size {size}, limit {limit}"
+    )
+
+
+def initcode_too_long(size: int, limit: int) -> Refused:
+    """Refuse a creation for the length of its code in bytes (EIP-3860)."""
+    return Refused(
+        RefusalReason.INITCODE_SIZE,
+        f"max initcode size exceeded: code size {size}, limit {limit}",
     )
 
 

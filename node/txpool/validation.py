@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from node.eth import rlp
 from node.eth.primitives import Address
 from node.txpool import refusals
 from node.txpool.limits import PoolLimits
@@ -21,6 +22,12 @@ from node.txpool.transaction import Transaction
 
 NONCE_MAX: Final = (1 << 64) - 1
 """EIP-2681: a transaction's nonce is below this."""
+
+INITCODE_BYTES_MAX: Final = 49_152
+"""EIP-3860: a contract's creation code is no longer."""
+
+INPUT_FIELD: Final = {0: 5, 1: 6, 2: 7}
+"""Place of the input in a transaction's RLP list, by EIP-2718 type; other types create nothing."""
 
 SET_CODE_KIND: Final = 4
 """EIP-2718 type of EIP-7702 transactions."""
@@ -33,6 +40,10 @@ def check_alone(
     size = transaction.size
     if size > limits.transaction_bytes_max:
         return refusals.oversized(size, limits.transaction_bytes_max)
+    if size > INITCODE_BYTES_MAX and transaction.to is None:
+        initcode_bytes = _input_bytes(transaction)
+        if initcode_bytes > INITCODE_BYTES_MAX:
+            return refusals.initcode_too_long(initcode_bytes, INITCODE_BYTES_MAX)
     gas_limit = transaction.gas_limit
     if gas_limit > limits.transaction_gas_max:
         return refusals.gas_above_cap(gas_limit, limits.transaction_gas_max)
@@ -50,6 +61,13 @@ def check_alone(
     if transaction.kind == SET_CODE_KIND and not transaction.authorities:
         return refusals.NO_AUTHORISATION
     return None
+
+
+def _input_bytes(transaction: Transaction) -> int:
+    """Length of a creation's input, found in its bytes: the engine has decoded them, so they are sound."""
+    fields = transaction.raw[1:] if transaction.kind else transaction.raw
+    _, _, start, end = rlp.spans(fields)[INPUT_FIELD[transaction.kind]]
+    return end - start
 
 
 def check_account(sender: Sender, nonce: int, cost: int, limits: PoolLimits) -> Refused | None:
