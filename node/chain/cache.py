@@ -1,6 +1,7 @@
 """Blocks in memory, least recently used first out, over the database.
 
     head, RPC, logs -> BlockCache.get -> (memory | ChainDatabase.load_block)
+    HeadChanged     -> BlockRun       -> one block after the other through the cache
 
 Bounded by bytes, because a full block is a thousand times an empty one.
 """
@@ -8,7 +9,8 @@ Bounded by bytes, because a full block is a thousand times an empty one.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, overload
 
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32
@@ -58,6 +60,42 @@ class BlockCache:
         """Drop a block that left the database."""
         if (block := self._blocks.pop(block_hash, None)) is not None:
             self._bytes -= _size(block)
+
+
+class BlockRun(Sequence[Block]):
+    """Blocks of a change of the head, each read when it is looked at: hundreds of full ones are never in memory together.
+
+    A block that finality has removed from disk meanwhile is left out of an iteration.
+    """
+
+    def __init__(self, hashes: Sequence[Hash32], cache: BlockCache) -> None:
+        self.hashes = tuple(hashes)
+        """Their ids, in order."""
+        self._cache = cache
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def __iter__(self) -> Iterator[Block]:
+        return (block for one in self.hashes if (block := self._cache.get(one)) is not None)
+
+    @overload
+    def __getitem__(self, place: int) -> Block: ...
+
+    @overload
+    def __getitem__(self, place: slice[int | None, int | None, int | None]) -> BlockRun: ...
+
+    def __getitem__(self, place: int | slice[int | None, int | None, int | None]) -> Block | BlockRun:
+        """A block, or a part of the run. Raises IndexError, and KeyError for a block that is gone."""
+        if isinstance(place, slice):
+            return BlockRun(self.hashes[place], self._cache)
+        block = self._cache.get(self.hashes[place])
+        if block is None:
+            raise KeyError(self.hashes[place])
+        return block
+
+    def __reversed__(self) -> Iterator[Block]:
+        return iter(BlockRun(self.hashes[::-1], self._cache))
 
 
 def _size(block: Block) -> int:

@@ -317,7 +317,9 @@ class Chain:
         """Drop states of accounts that are older than the history kept, now and then."""
         while True:
             await self._importer.finality_moved()
-            oldest = self.finalized.header.number - self._options.history_blocks
+            history = self.finalized.header.number - self._options.history_blocks
+            # A block may be offered on anything in the tree: executing it must not begin at genesis.
+            oldest = min(history, self.lowest_number)
             due = self._pruned_number + PRUNE_EVERY_BLOCKS
             if not self._options.history_blocks or self.finalized.header.number < due:
                 continue

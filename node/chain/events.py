@@ -8,7 +8,7 @@ Events are facts that are already true when they are sent; nobody can answer one
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -41,10 +41,12 @@ class HeadChanged:
 
     head: Block
     """The new head."""
-    added: tuple[Block, ...]
+    added: Sequence[Block]
     """Blocks that became canonical, ascending; the last is the head unless the head only went back."""
-    dropped: tuple[Block, ...]
-    """Blocks that stopped being canonical, descending from the old head; empty without a reorganisation."""
+    dropped: Sequence[Block]
+    """Blocks that stopped being canonical, descending from the old head; empty without a reorganisation.
+
+    Both are read as they are gone through: after a long partition they do not fit into memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

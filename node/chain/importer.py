@@ -84,9 +84,14 @@ class Importer:
         return ticket
 
     def begin_slot(self, slot: Slot) -> None:
-        """Queue the blocks that waited for this slot, and forget what is too old."""
-        oldest = slot - self._rules.parameters.vote_expiry_slots
-        self._proposals = {key: one for key, one in self._proposals.items() if key[0] >= oldest}
+        """Queue the blocks that waited for this slot, and forget what lies below the tree.
+
+        Proposals are counted for as long as another block of their slot could be imported: who is drawn once could
+        otherwise make this node execute and save as many as it likes, a few slots later.
+        """
+        lowest = self._store.fork_choice.lowest_slot
+        for old in [key for key in self._proposals if key[0] <= lowest]:
+            del self._proposals[old]
         self._orphans.prune(self._finalized_slot())
         self._requeue(self._futures.take_due(slot))
 

@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from node.chain.cache import BlockRun
 from node.chain.events import (
     BlockImported,
     Events,
@@ -121,9 +122,9 @@ class LiveChain:
         if move is None:
             return
         self.safe = self.store.justified_block()
-        added = tuple(self.store.block(block_hash) for block_hash in move.added)
-        dropped = tuple(self.store.block(block_hash) for block_hash in move.dropped)
-        if dropped:
+        added = BlockRun(move.added, self.store.cache)
+        dropped = BlockRun(move.dropped, self.store.cache)
+        if move.dropped:
             self.metrics.reorgs.inc()
             self.metrics.reorg_depth_blocks.observe(len(dropped))
             _log.warning(

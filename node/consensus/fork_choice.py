@@ -120,6 +120,11 @@ class ForkChoice:
     def __contains__(self, block_hash: Hash32) -> bool:
         return block_hash in self._tree.nodes
 
+    @property
+    def lowest_slot(self) -> Slot:
+        """Slot of the lowest block of the tree: nothing can be imported at or below it."""
+        return self._tree.root.slot
+
     def is_settled(self, block_hash: Hash32) -> bool:
         """Tell whether finality has left a block behind: what stands on it but not in the tree cannot be imported."""
         return block_hash in self._tree.dropped

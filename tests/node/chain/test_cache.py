@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from node.chain.cache import CACHE_BLOCKS_MAX, CACHE_BYTES_MAX, BlockCache
+import pytest
+
+from node.chain.cache import CACHE_BLOCKS_MAX, CACHE_BYTES_MAX, BlockCache, BlockRun
 from node.eth.blocks import Block
 from node.eth.headers import decode_header
 from node.eth.primitives import Hash32
@@ -50,3 +52,23 @@ def test_their_bytes_are_bounded_and_given_back() -> None:
     for block_hash in hashes:
         cache.forget(block_hash)
     assert cache._bytes == 0
+
+
+def test_a_run_of_blocks_reads_them_one_by_one_and_leaves_out_what_is_gone() -> None:
+    cache, block = empty_cache(), some_block()
+    hashes = [Hash32(number.to_bytes(32)) for number in range(4)]
+    assert not BlockRun((), cache)
+    for block_hash in hashes:
+        cache.put(replace(block, hash=block_hash))
+    run = BlockRun(hashes, cache)
+    cache.forget(hashes[2])
+
+    assert len(run) == 4
+    assert [one.hash for one in run] == [hashes[0], hashes[1], hashes[3]]
+    assert [one.hash for one in reversed(run)] == [hashes[3], hashes[1], hashes[0]]
+    assert [one.hash for one in run[-2:]] == [hashes[3]]
+    assert run[0].hash == hashes[0]
+    with pytest.raises(KeyError):
+        run[2]
+    with pytest.raises(IndexError):
+        run[4]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 
+from node.chain.cache import BlockRun
 from node.chain.chain import ChainOptions
 from node.chain.events import BlockImported, ChainEvent, Finalized, HeadChanged
 from node.chain.importer import QUEUE_MAX
@@ -84,7 +85,7 @@ async def test_events_tell_of_imports_heads_and_finality(
         assert imported == [block.hash for block in blocks]
         heads = [one for one in events if isinstance(one, HeadChanged)]
         assert [one.head.hash for one in heads] == imported
-        assert all(one.added == (one.head,) and one.dropped == () for one in heads)
+        assert all(list(one.added) == [one.head] and not one.dropped for one in heads)
         final = [one.block.header.number for one in events if isinstance(one, Finalized)]
         assert final == sorted(set(final))
         assert final[-1] == chain.finalized.header.number
@@ -303,6 +304,78 @@ async def test_a_third_block_of_one_proposer_and_slot_is_left(
         ]
         assert len(chain.evidence) == 1
         assert len(machine.disk.tables["evidence"]) == 1
+
+
+async def test_a_third_block_is_left_long_after_its_slot_too(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = machine.network.builder
+    made = [
+        builder.build(builder.genesis_hash, 4, fee_recipient=Address(bytes([i]) * 20))
+        for i in range(3)
+    ]
+
+    async with machine.running(5) as chain:
+        for one in made[:2]:
+            await chain.import_envelope(one.envelope, origin="peer")
+        await chain.clock.sleep_until_slot(40)
+
+        late = await chain.import_envelope(made[2].envelope, origin="peer")
+
+        assert late is ImportOutcome.EQUIVOCATION
+
+
+async def test_a_branch_is_never_left_without_the_states_it_may_stand_on(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    machine.options = ChainOptions(history_blocks=1, retained_slots=200)
+    builder = machine.network.builder
+    blocks = straight(machine, range(4, 304))
+    old = blocks[-150]
+    branch = builder.build(old.hash, old.slot + 1, fee_recipient=OTHER)
+
+    async with machine.running(305) as chain:
+        for block in blocks:
+            await chain.import_envelope(block.envelope, origin="peer")
+        await trio.testing.wait_all_tasks_blocked()
+        assert machine.engine is not None
+        executed = len(machine.engine.executed)
+        assert len(machine.engine_disk.roots) < 280, "something was pruned"
+
+        assert await chain.import_envelope(branch.envelope, origin="peer") is ImportOutcome.IMPORTED
+
+        assert len(machine.engine.executed) == executed + 1
+
+
+async def test_a_long_change_of_the_head_is_read_block_by_block(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = machine.network.builder
+    base = straight(machine, range(4, 8))
+    left = builder.extend(base[-1].hash, range(8, 20), voters=[0])
+    right: list[BuiltBlock] = []
+    tip = base[-1].hash
+    for slot in range(20, 32):
+        right.append(builder.build(tip, slot, fee_recipient=OTHER))
+        tip = right[-1].hash
+    votes = [builder.vote(index, 32, tip, head_only=True) for index in (1, 2, 3)]
+    right.append(builder.build(tip, 33, votes=votes, fee_recipient=OTHER))
+
+    async with machine.running(33) as chain:
+        for block in [*base, *left]:
+            await chain.import_envelope(block.envelope, origin="peer")
+        with chain.subscribe() as events:
+            for block in right:
+                await chain.import_envelope(block.envelope, origin="peer")
+            assert chain.head.hash == right[-1].hash
+            waiting = [events.receive_nowait() for _ in range(len(right) + 1)]
+        change = waiting[-1]
+
+        assert isinstance(change, HeadChanged)
+        assert isinstance(change.added, BlockRun)
+        assert isinstance(change.dropped, BlockRun)
+        assert [one.hash for one in change.added] == [one.hash for one in right]
+        assert [one.hash for one in change.dropped] == [one.hash for one in reversed(left)]
 
 
 async def test_old_blocks_are_stale_and_conflicting_ones_refused(
