@@ -43,8 +43,6 @@ class ImportReason(StrEnum):
     """The engine refuses it."""
     CONFLICTS_WITH_FINALIZED = "conflicts_with_finalized"
     """It does not descend from the finalized block."""
-    PARENT_REFUSED = "parent_refused"
-    """The block below it was refused."""
 
 
 class ImportOutcome(StrEnum):

@@ -22,14 +22,8 @@ BlockNumber = NewType("BlockNumber", int)
 ValidatorIndex = NewType("ValidatorIndex", int)
 """Place in the validator registry; never reused."""
 
-Wei = NewType("Wei", int)
-"""10^-18 ETH."""
-
 Gwei = NewType("Gwei", int)
 """10^-9 ETH."""
-
-Gas = NewType("Gas", int)
-"""EVM gas."""
 
 ZERO_HASH = Hash32(bytes(32))
 """The all-zero word."""

@@ -68,10 +68,6 @@ class SlotClock:
         """The slot that has begun last; negative before genesis."""
         return Slot((self.now_ms() - self.genesis_time_ms) // self.slot_duration_ms)
 
-    def into_slot_ms(self) -> int:
-        """Milliseconds since the current slot began."""
-        return (self.now_ms() - self.genesis_time_ms) % self.slot_duration_ms
-
     def start_ms(self, slot: int, fraction: float = 0.0) -> int:
         """When a slot, or a fraction of it, is reached; milliseconds since the epoch of Unix."""
         offset_ms = round(fraction * self.slot_duration_ms)

@@ -104,10 +104,6 @@ class FaultBoard:
         """Tell of every change."""
         self._callbacks.append(callback)
 
-    def catalogue(self) -> list[dict[str, object]]:
-        """Every fault there is, JSON."""
-        return [entry.described() for entry in self._entries.values()]
-
     # -- users
 
     async def inject(self, name: str, parameters: Mapping[str, object]) -> dict[str, object]:

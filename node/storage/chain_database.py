@@ -70,9 +70,6 @@ class Tables(Protocol):
     def get(self, table: str, key: bytes) -> bytes | None:
         """A value."""
 
-    def get_many(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
-        """Several values."""
-
     def scan(self, table: str, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Entries with start <= key < end, ascending."""
 
@@ -264,10 +261,6 @@ class ChainDatabase:
     def load_envelope(self, block_hash: Hash32) -> bytes | None:
         """A block's envelope as it was gossiped; the genesis block's has an empty payload."""
         return self._tables.get(_ENVELOPES, block_hash)
-
-    def load_envelopes(self, block_hashes: Sequence[Hash32]) -> list[bytes | None]:
-        """Several envelopes, in the order asked for."""
-        return self._tables.get_many(_ENVELOPES, block_hashes)
 
     def load_state(self, block_hash: Hash32) -> bytes | None:
         """The encoded consensus state after a block, if it is still kept."""

@@ -1,32 +1,29 @@
 """Blocks, votes and proofs between the network's gossip and the chain.
 
     peer -> network (one message of a topic at a time) -> GossipService -> Chain -> verdict -> network forwards or not
-    validator, chain's findings -> publish_* -> network
+    the chain's own findings -> run -> network
 
 A block's verdict is given when it has passed every rule of consensus and before it is executed: forwarding waits for
 signatures, not for gas.
 A vote message is forwarded if any of its votes is news, and refused if any of them is false.
-Deliberately absent: transactions (node.txpool's), bodies too large for gossip (the network fetches them itself), and
+Deliberately absent: transactions (node.txpool's), blocks and votes of our own (node.validator publishes them), bodies too large for gossip (the network fetches them itself), and
 asking for what is missing (node.sync.service).
 Source: L1-CONSENSUS section 7.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NoReturn
 
 from node.chain.chain import Chain
 from node.chain.events import EvidenceFound
 from node.chain.judging import Judgement
 from node.consensus import slashing
-from node.consensus.containers import Evidence, Vote
-from node.consensus.limits import MAX_VOTES_IN_MESSAGE
+from node.consensus.containers import Evidence
 from node.consensus.wire import (
     decode_evidence_message,
     decode_votes,
     encode_evidence_message,
-    encode_votes,
 )
 from node.errors import Rejected
 from node.eth.primitives import ValidatorIndex
@@ -83,16 +80,6 @@ class GossipService:
         return _VERDICTS[judgement]
 
     # -- going out
-
-    def publish_block(self, envelope: bytes) -> None:
-        """Tell everybody a block of our own."""
-        self._network.publish(Topic.L1_BLOCK, envelope)
-
-    def publish_votes(self, votes: Sequence[Vote]) -> None:
-        """Tell everybody votes of our own, in messages of at most 64."""
-        for first in range(0, len(votes), MAX_VOTES_IN_MESSAGE):
-            message = encode_votes(votes[first : first + MAX_VOTES_IN_MESSAGE])
-            self._network.publish(Topic.L1_VOTE, message)
 
     def publish_evidence(self, piece: Evidence) -> None:
         """Tell everybody a proof."""

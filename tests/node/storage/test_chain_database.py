@@ -135,7 +135,7 @@ def test_a_saved_block_is_loaded_whole() -> None:
     assert (loaded.hash, loaded.header.number, loaded.receipts) == (block_hash, 1, b"receipts")
     assert database.load_envelope(block_hash) == block.envelope
     missing = Hash32(b"\x05" * 32)
-    assert database.load_envelopes([block_hash, missing]) == [block.envelope, None]
+    assert database.load_envelope(missing) is None
     assert database.load_state(block_hash) == block.state
     assert database.load_block(missing) is None
 

@@ -9,7 +9,7 @@ import trio
 
 from node.consensus.containers import VoteEvidence
 from node.consensus.wire import encode_evidence_message, encode_votes
-from node.p2p.network import PeerId, Verdict
+from node.p2p.network import PeerId, Topic, Verdict
 from tests.kit.chain_builder import BuiltBlock, with_signature
 from tests.kit.chain_harness import Machine, TestNetwork, clock_at, make_network
 from tests.kit.memory_network import MemoryHub
@@ -131,9 +131,9 @@ async def test_votes_and_blocks_reach_everybody(
     ):
         await clock.sleep_until_slot(4)
         await one.give([block])
-        one.gossip.publish_block(block.envelope)
+        one.network.publish(Topic.L1_BLOCK, block.envelope)
         await one.chain.on_votes(votes, origin="")
-        one.gossip.publish_votes(votes)
+        one.network.publish(Topic.L1_VOTE, encode_votes(votes))
 
         await two.reaches(block, within_s=1.0)
         await clock.sleep_until_slot(4, 0.85)

@@ -11,8 +11,9 @@ import pytest
 import trio
 
 from node.consensus import slashing
+from node.consensus.wire import encode_votes
 from node.eth.primitives import Address, Hash32
-from node.p2p.network import PeerId, RequestKind
+from node.p2p.network import PeerId, RequestKind, Topic
 from node.sync.messages import (
     Status,
     decode_range_request,
@@ -63,7 +64,7 @@ async def test_a_late_joiner_catches_up_by_ranges_while_the_chain_moves(
         for block in blocks[286:]:
             await clock.sleep_until_slot(block.slot)
             await first.give([block])
-            first.gossip.publish_block(block.envelope)
+            first.network.publish(Topic.L1_BLOCK, block.envelope)
 
         await joiner.reaches(blocks[-1])
 
@@ -176,7 +177,7 @@ async def test_a_block_whose_parent_was_lost_brings_the_parent_by_root(
         await second.give(blocks[:2])
         await first.give(blocks)
         await trio.sleep(1.1)
-        first.gossip.publish_block(blocks[-1].envelope)
+        first.network.publish(Topic.L1_BLOCK, blocks[-1].envelope)
 
         await second.reaches(blocks[-1], within_s=2.5)
 
@@ -202,7 +203,7 @@ async def test_a_vote_for_an_unknown_head_brings_the_head(
         await first.give(blocks)
         await second.give(blocks[:3])
         await first.chain.on_votes([vote], origin="")
-        first.gossip.publish_votes([vote])
+        first.network.publish(Topic.L1_VOTE, encode_votes([vote]))
 
         await second.reaches(blocks[-1], within_s=2.0)
 
