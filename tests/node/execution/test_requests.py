@@ -9,6 +9,7 @@ import pytest
 from deploy.published import published_contracts
 from node.eth import rlp
 from node.eth.headers import header_of_block
+from node.eth.primitives import Gwei
 from node.eth.requests import (
     DepositRecord,
     ExitRecord,
@@ -100,7 +101,7 @@ def test_a_staking_deposit_is_a_request(chain: ExecutionChain) -> None:
     assert record == DepositRecord(
         public_key=PUBLIC_KEY,
         withdrawal_credentials=CREDENTIALS,
-        amount_gwei=32 * 10**9,
+        amount_gwei=Gwei(32 * 10**9),
         signature=SIGNATURE,
         index=0,
     )
@@ -121,7 +122,7 @@ def test_an_exit_is_a_request(chain: ExecutionChain) -> None:
     assert request[0] == 1
     (record,) = exit_records(request[1:])
     assert record == ExitRecord(
-        source_address=address_of(SENDER), public_key=PUBLIC_KEY, amount_gwei=0
+        source_address=address_of(SENDER), public_key=PUBLIC_KEY, amount_gwei=Gwei(0)
     )
 
 

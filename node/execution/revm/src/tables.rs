@@ -39,13 +39,21 @@ impl Tables {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|error| failed(path, error))?;
         }
-        let open = || Database::builder().set_cache_size(CACHE_BYTES).create(path);
+        let open = || {
+            let mut database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+            // A value has its own checksum, but a damaged key would pass for one that is not there.
+            let whole = database.check_integrity()?;
+            Ok((database, whole))
+        };
         // redb asserts where it should refuse: a damaged file must not unwind into the caller.
         let opened = catch_unwind(AssertUnwindSafe(open)).map_err(|_| damaged(path, "it cannot be opened"))?;
-        let database = opened.map_err(|error| match error {
+        let (database, whole) = opened.map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => failed(path, "it is in use by another process"),
             error => damaged(path, error),
         })?;
+        if !whole {
+            return Err(damaged(path, "a page is not what it must be"));
+        }
         Ok(Self { path: path.into(), database })
     }
 

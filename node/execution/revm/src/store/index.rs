@@ -52,12 +52,20 @@ impl Index {
         if logs && !path.exists() {
             return Err(StoreError::Damaged(format!("{}: there are nodes but no index", path.display())));
         }
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(&path).map_err(|error| match error {
+        let open = || {
+            let mut database = Database::builder().set_cache_size(CACHE_BYTES).create(&path)?;
+            let whole = database.check_integrity()?;
+            Ok((database, whole))
+        };
+        let (database, whole) = open().map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => {
                 StoreError::Io(format!("{}: it is in use by another process", path.display()))
             }
             error => StoreError::Damaged(format!("{}: {error}", path.display())),
         })?;
+        if !whole {
+            return Err(StoreError::Damaged(format!("{}: a page is not what it must be", path.display())));
+        }
         let index = Self { path, database };
         let opened = match index.load()? {
             Some(opened) => opened,
