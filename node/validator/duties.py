@@ -23,9 +23,6 @@ from node.eth.primitives import Hash32, Slot, ValidatorIndex
 FILL_SHARE: Final = 0.4
 """Share of the time until votes are due in which a block is filled; the rest is for sealing, saving, gossip and imports."""
 
-VOTES_PER_MESSAGE: Final = 64
-"""Votes in one gossip message."""
-
 
 class Rest(StrEnum):
     """Why nothing is signed."""

@@ -25,6 +25,7 @@ from node.chain.events import BlockImported, Subscription
 from node.chain.importing import ImportOutcome
 from node.chain.judging import Judgement
 from node.consensus.containers import Envelope, Vote, VoteData
+from node.consensus.limits import MAX_VOTES_IN_MESSAGE
 from node.consensus.parameters import Rules
 from node.consensus.randao import proposer_index
 from node.consensus.state import ConsensusState
@@ -339,9 +340,7 @@ class ValidatorService:
         return requests
 
     async def _send_votes(self, slot: Slot, votes: Sequence[Vote]) -> None:
-        for first in range(0, len(votes), duties.VOTES_PER_MESSAGE):
-            batch = votes[first : first + duties.VOTES_PER_MESSAGE]
-            self._parts.publish(Topic.L1_VOTE, encode_votes(batch))
+        self._publish_votes(votes)
         delay_ms = self._clock.now_ms() - self._clock.start_ms(slot)
         self._metrics.voted_seconds.observe(max(0, delay_ms) / 1_000)
         if votes:
@@ -356,11 +355,14 @@ class ValidatorService:
             domains=self._chain.rules.domains,
             other_heads=(parent_hash, self._chain.head.hash),
         )
-        for first in range(0, len(second), duties.VOTES_PER_MESSAGE):
-            batch = second[first : first + duties.VOTES_PER_MESSAGE]
-            self._parts.publish(Topic.L1_VOTE, encode_votes(batch))
+        self._publish_votes(second)
         _log.warning("votes_equivocated", slot=slot, votes=len(second))
         await trio.lowlevel.checkpoint()
+
+    def _publish_votes(self, votes: Sequence[Vote]) -> None:
+        for first in range(0, len(votes), MAX_VOTES_IN_MESSAGE):
+            batch = votes[first : first + MAX_VOTES_IN_MESSAGE]
+            self._parts.publish(Topic.L1_VOTE, encode_votes(batch))
 
     # -- who
 
