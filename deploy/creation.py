@@ -25,6 +25,7 @@ from deploy.network import (
     Network,
     NetworkError,
     erase,
+    foreign_entries,
     process_names,
     replace_file,
     save_network,
@@ -53,15 +54,16 @@ def create(layout: Layout, manifest: Manifest, start: int) -> Network:
     replace_file(layout.genesis, orjson.dumps(genesis, option=orjson.OPT_INDENT_2))
     network = Network(layout=layout, manifest=manifest, accounts=accounts, peer_ids=peer_ids)
     save_network(network)
+    layout.unfinished.unlink()
     return network
 
 
 def _claim(layout: Layout) -> None:
     layout.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    foreign = {entry for entry in layout.data.iterdir() if entry != layout.lock}
-    if layout.keys in foreign and not layout.network.exists():
+    if layout.unfinished.exists():
         # A creation that was cut off: nothing in it was ever used.
         erase(layout)
-    elif foreign - {layout.logs, layout.socket}:
+    if foreign_entries(layout):
         raise NetworkError(f"{layout.data}: is not empty and holds no network; name another folder")
+    layout.unfinished.touch()
     layout.keys.mkdir(mode=0o700)

@@ -5,6 +5,7 @@
     network.json        what the network was made with, and the manifest in force
     genesis.json        the L1's genesis
     info.json           what `devnet_info` answers; rewritten when a process starts
+    .unfinished         there while a network is being made
     keys/               secrets of the network itself, mode 0600
     config/<name>.json  what a process is told (node.config)
     <name>/             what a process stores
@@ -34,6 +35,9 @@ DEFAULT_NAME: Final = "devnet"
 
 MANIFEST_NAME: Final = "faultline.toml"
 """Read from the current folder where `--manifest` names no other."""
+
+ROLES: Final = ("validator-*",)
+"""Names of processes, as patterns."""
 
 SOCKET_PATH_BYTES_MAX: Final = 100
 """Paths of Unix sockets end at 104 bytes on some systems, at 108 on others."""
@@ -72,6 +76,11 @@ class Layout:
         return self.keys / "withdrawals.json"
 
     @property
+    def unfinished(self) -> Path:
+        """Says that a network is being made here; gone once it is whole."""
+        return self.data / ".unfinished"
+
+    @property
     def logs(self) -> Path:
         """What processes say."""
         return self.data / "logs"
@@ -94,6 +103,21 @@ class Layout:
             return inside
         digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"faultline-{os.getuid()}-{digest}.sock"
+
+    def entries(self) -> list[Path]:
+        """What is there and ours; a process's store is recognised by its name. The lock is not among it."""
+        named = [
+            self.network,
+            self.genesis,
+            self.info,
+            self.unfinished,
+            self.keys,
+            self.configs,
+            self.logs,
+            self.socket,
+        ]
+        stores = (store for role in ROLES for store in sorted(self.data.glob(role)))
+        return [entry for entry in (*named, *stores) if entry.exists() or entry.is_symlink()]
 
     def validator_keys(self, process: str) -> Path:
         """What a validator process signs with."""

@@ -169,21 +169,39 @@ def load_network(layout: Layout) -> Network:
     )
 
 
+def holds_network(layout: Layout) -> bool:
+    """Whether a folder holds a network, whole or unfinished."""
+    return layout.network.exists() or layout.unfinished.exists()
+
+
 def erase(layout: Layout) -> None:
-    """Remove a network's folder. Raises NetworkError when it does not look like one."""
-    if not layout.data.exists():
-        return
-    ours = layout.network.exists() or layout.keys.is_dir() or layout.lock.exists()
-    if not ours and any(layout.data.iterdir()):
-        raise NetworkError(f"{layout.data}: holds no network of ours; nothing was removed")
-    for entry in layout.data.iterdir():
-        # The lock stays: whoever erases holds it, or nobody does.
-        if entry == layout.lock:
-            continue
+    """Remove a network and nothing else from its folder; whoever calls holds the lock.
+
+    Raises:
+        NetworkError: when the folder holds other things and no network.
+    """
+    if not holds_network(layout):
+        foreign = foreign_entries(layout)
+        if foreign:
+            raise NetworkError(f"{layout.data}: holds no network; nothing was removed")
+    # What says that it is ours goes last, so that a removal that was cut off can be repeated.
+    marks = {layout.network, layout.unfinished}
+    entries = layout.entries()
+    for entry in [entry for entry in entries if entry not in marks] + sorted(marks):
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
-            entry.unlink()
+            entry.unlink(missing_ok=True)
+
+
+def foreign_entries(layout: Layout) -> list[Path]:
+    """What lies in a folder and is not ours; logs and the lock are ours before there is a network."""
+    if not layout.data.is_dir():
+        return []
+    ours = {layout.lock, layout.logs, layout.socket}
+    if holds_network(layout):
+        ours.update(layout.entries())
+    return sorted(entry for entry in layout.data.iterdir() if entry not in ours)
 
 
 def contracts() -> dict[str, JsonValue]:

@@ -9,7 +9,7 @@ import click
 
 from deploy.commands.options import CommandFailed, WrongUse, data_option, layout_of
 from deploy.commands.preparing import take_lock
-from deploy.network import NetworkError, erase
+from deploy.network import NetworkError, erase, foreign_entries
 
 
 @click.command("reset")
@@ -26,13 +26,18 @@ def reset(data: Path | None, *, yes: bool) -> None:
     lock = take_lock(layout)
     try:
         erase(layout)
-        layout.lock.unlink(missing_ok=True)
-        layout.data.rmdir()
+        kept = foreign_entries(layout)
+        if not kept:
+            layout.lock.unlink(missing_ok=True)
+            layout.data.rmdir()
     except NetworkError as error:
         raise CommandFailed(str(error)) from error
     finally:
         lock.release()
-    click.echo(f"Deleted {layout.data}.")
+    if kept:
+        click.echo(f"Deleted the network in {layout.data}; what is not ours stays there.")
+    else:
+        click.echo(f"Deleted {layout.data}.")
 
 
 COMMANDS: Final = {"reset": reset}

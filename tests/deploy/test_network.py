@@ -111,9 +111,12 @@ def test_data_of_another_version_or_damaged_is_refused(tmp_path: Path) -> None:
         load_network(network.layout)
 
 
-def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ours", [(), ("supervisor.lock",), ("supervisor.lock", "keys")])
+def test_foreign_folders_are_left_alone(tmp_path: Path, ours: tuple[str, ...]) -> None:
     layout = Layout(tmp_path)
     (tmp_path / "thesis.txt").write_text("precious")
+    for name in ours:
+        (tmp_path / name).mkdir()
     with pytest.raises(NetworkError, match="is not empty and holds no network"):
         create(layout, Manifest(), START)
     with pytest.raises(NetworkError, match="nothing was removed"):
@@ -124,14 +127,17 @@ def test_foreign_folders_are_left_alone(tmp_path: Path) -> None:
 def test_a_creation_that_was_cut_off_is_begun_anew(tmp_path: Path) -> None:
     network = made(tmp_path)
     network.layout.network.unlink()
+    network.layout.unfinished.touch()
     again = create(network.layout, Manifest(), START)
     assert again.peer_ids != network.peer_ids
 
 
-def test_erased_data_is_gone(tmp_path: Path) -> None:
+def test_erased_data_is_gone_and_what_others_put_there_stays(tmp_path: Path) -> None:
     network = made(tmp_path)
+    write_configs(network)
+    (network.layout.data / "thesis.txt").write_text("precious")
     erase(network.layout)
-    assert list(network.layout.data.iterdir()) == []
+    assert [entry.name for entry in network.layout.data.iterdir()] == ["thesis.txt"]
     with pytest.raises(NetworkError, match="holds no network"):
         load_network(network.layout)
 

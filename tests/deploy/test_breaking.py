@@ -1,0 +1,139 @@
+"""`faultline break`: what is asked of whom, and what is refused before anybody is asked."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+from pydantic import JsonValue
+
+from deploy.cli import main
+from deploy.creation import create
+from deploy.json_rpc import RpcRefused, RpcUnavailable
+from deploy.layout import Layout
+from deploy.manifest import Manifest
+from node.runtime.fault_catalogue import L1_FAULTS
+
+Asked = list[tuple[str, str, tuple[JsonValue, ...]]]
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """What the processes of a network were asked, by port."""
+    create(Layout(tmp_path / "data"), Manifest(), 1_800_000_000)
+    monkeypatch.setenv("FAULTLINE_DATA", str(tmp_path / "data"))
+    calls: Asked = []
+
+    def call(url: str, method: str, *parameters: JsonValue) -> JsonValue:
+        calls.append((url.rpartition(":")[2], method, parameters))
+        if url.endswith("8548"):
+            raise RpcUnavailable("connection refused")
+        return {"ok": True}
+
+    monkeypatch.setattr("deploy.commands.breaking.call", call)
+    return calls
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["faultline", "break", *arguments])
+    return main()
+
+
+def test_one_process_is_asked(monkeypatch: pytest.MonkeyPatch, asked: Asked) -> None:
+    assert run(monkeypatch, "delay", "ms=900", "--on", "validator-1") == 0
+    assert asked == [("8546", "devnet_break", ("delay", {"ms": 900}))]
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        "groups=validator-0,validator-1/validator-2",
+        'groups=[["validator-0", "validator-1"], ["validator-2"]]',
+    ],
+)
+def test_a_partition_asks_everybody_in_it(
+    monkeypatch: pytest.MonkeyPatch, asked: Asked, groups: str
+) -> None:
+    assert run(monkeypatch, "partition", groups) == 0
+    wanted: JsonValue = {"groups": [["validator-0", "validator-1"], ["validator-2"]]}
+    assert asked == [
+        (port, "devnet_break", ("partition", wanted)) for port in ("8545", "8546", "8547")
+    ]
+
+
+@pytest.mark.parametrize("slots", ["slots=5,6", "slots=[5, 6]"])
+def test_slots_are_a_list(monkeypatch: pytest.MonkeyPatch, asked: Asked, slots: str) -> None:
+    assert run(monkeypatch, "miss-slots", slots, "--on", "validator-0") == 0
+    assert asked == [("8545", "devnet_break", ("miss-slots", {"slots": [5, 6]}))]
+
+
+def test_healing_asks_everybody_and_tells_who_did_not_answer(
+    monkeypatch: pytest.MonkeyPatch, asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "heal", "delay", "--json") == 1
+    assert [(port, method) for port, method, _ in asked] == [
+        (str(8545 + index), "devnet_heal") for index in range(4)
+    ]
+    assert asked[0][2] == ("delay",)
+    printed = orjson.loads(capsys.readouterr().out)
+    assert printed["validator-0"] == {"ok": True}
+    assert printed["validator-3"] == {"error": "connection refused"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explode"], "nothing is called 'explode' in the catalogue; there are partition, "),
+        (["delay", "ms=900"], "whom? Say --on PROCESS"),
+        (["delay", "--on", "all"], "delay: parameter 'ms' is missing"),
+        (["delay", "ms=soon", "--on", "all"], "parameter 'ms': want an integer from 0 to 60000"),
+        (["delay", "ms", "--on", "all"], "delay: found 'ms', wanted KEY=VALUE"),
+        (["delay", "ms=1", "x=2", "--on", "all"], "no parameter is called 'x'"),
+        (["delay", "ms=1", "--on", "validator-9"], "no process is named validator-9"),
+    ],
+)
+def test_a_wrong_request_gives_2_and_asks_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+    asked: Asked,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    assert run(monkeypatch, *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert asked == []
+
+
+def test_a_refusal_is_told(
+    monkeypatch: pytest.MonkeyPatch, asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_url: str, _method: str, *_parameters: JsonValue) -> JsonValue:
+        raise RpcRefused(-32601, "faults are off")
+
+    monkeypatch.setattr("deploy.commands.breaking.call", refuse)
+    assert run(monkeypatch, "active") == 1
+    assert "validator-0: refused: faults are off" in capsys.readouterr().err
+    assert asked == []
+
+
+def test_nobody_there_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "delay", "ms=1", "--on", "validator-3") == 1
+    assert "no process answers: is the devnet running?" in capsys.readouterr().err
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["list"], ["--list"]])
+def test_the_catalogue_is_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert run(monkeypatch, *arguments) == 0
+    shown = capsys.readouterr().out
+    assert all(f"{entry.name}: {entry.summary}" in shown for entry in L1_FAULTS)
+    assert run(monkeypatch, *arguments, "--json") == 0
+    assert orjson.loads(capsys.readouterr().out) == [
+        orjson.loads(orjson.dumps(entry.described())) for entry in L1_FAULTS
+    ]
