@@ -189,6 +189,7 @@ def open_rpc(
         engine=engine,
         pool=core.pool,
         worker=ThreadWorker(threads_max=RPC_THREADS),
+        event_worker=ThreadWorker(threads_max=1),
         blob_fee=lambda header: blob_base_fee(header.excess_blob_gas),
         peer_count=lambda: len(network.peers()),
         sync_progress=core.sync_progress,

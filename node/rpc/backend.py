@@ -314,6 +314,14 @@ class Pool(Protocol):
     def queued(self) -> Mapping[Address, Sequence[PooledTransaction]]:
         """Those that wait for an earlier nonce, by sender, ascending by nonce."""
 
+    def of_sender(
+        self, address: Address
+    ) -> tuple[Sequence[PooledTransaction], Sequence[PooledTransaction]]:
+        """What is executable and what is queued of one account, ascending by nonce."""
+
+    def upcoming(self, *, base_fee: int, gas: int, count: int) -> Sequence[PooledTransaction]:
+        """What a block with this base fee (wei) and room (gas, number) would take first, in its order."""
+
     def counts(self) -> tuple[int, int]:
         """How many are executable and how many are queued."""
 

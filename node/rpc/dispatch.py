@@ -36,6 +36,9 @@ class Session(Protocol):
     def push(self, message: bytes) -> None:
         """Queue a message; a peer whose queue is full is cut off. Never waits."""
 
+    def cut_off(self) -> None:
+        """End the connection without a word."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:

@@ -1,8 +1,27 @@
-"""Waiting for the next head, for those who wait without a subscription."""
+"""What has happened, on its way to those who wait for it.
+
+    head_changed -> HeadSignal (those who wait for the next head)
+                 -> HeadQueue -> Hub (subscriptions, filters)
+
+Whoever moves the chain is never held up here: searching logs for subscribers waits in the queue. When more blocks wait in it
+than may, those who would miss some are told so by being cut off: a gap is never silent.
+"""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NoReturn
+
 import trio
+
+from node.eth.blocks import Block
+
+WAITING_BLOCKS_MAX: Final = 64
+"""Blocks of head changes that may wait: two minutes of slots. A single longer change is taken when nothing else waits."""
+
+Told = Callable[[Sequence[Block], Sequence[Block]], Awaitable[None]]
+"""Told of blocks that were added, ascending, and dropped, from the old head down."""
 
 
 class HeadSignal:
@@ -19,3 +38,36 @@ class HeadSignal:
         """The head has changed."""
         self._event.set()
         self._event = trio.Event()
+
+
+class HeadQueue:
+    """Changes of the head that were not told yet, in order."""
+
+    def __init__(self, tell: Told, lapse: Callable[[], None]) -> None:
+        """`tell` is awaited for each change; `lapse` is called when changes are given up."""
+        self._tell: Final = tell
+        self._lapse: Final = lapse
+        self._changes: deque[tuple[Sequence[Block], Sequence[Block]]] = deque()
+        self._blocks = 0
+        self._wake = trio.Event()
+
+    def put(self, added: Sequence[Block], dropped: Sequence[Block]) -> None:
+        """Tell of a change soon; never waits."""
+        count = len(added) + len(dropped)
+        if self._changes and self._blocks + count > WAITING_BLOCKS_MAX:
+            self._changes.clear()
+            self._blocks = 0
+            self._lapse()
+        self._changes.append((added, dropped))
+        self._blocks += count
+        self._wake.set()
+
+    async def run(self) -> NoReturn:
+        """Tell until cancelled."""
+        while True:
+            if not self._changes:
+                self._wake = trio.Event()
+                await self._wake.wait()
+            added, dropped = self._changes.popleft()
+            self._blocks -= len(added) + len(dropped)
+            await self._tell(added, dropped)

@@ -131,6 +131,12 @@ class Filters:
         fragments: list[object] = [orjson.Fragment(body) for body in bodies]
         self._collect(FilterKind.TRANSACTIONS, lambda one: fragments if one.full else hashes)
 
+    def drop_all_but_transactions(self) -> None:
+        """Blocks or logs were missed: who polls for them is told that the filter is gone."""
+        for identity, one in list(self._filters.items()):
+            if one.kind is not FilterKind.TRANSACTIONS:
+                del self._filters[identity]
+
     def wants_bodies(self) -> bool:
         """Whether some filter collects whole transactions."""
         return any(one.full for one in self._filters.values())

@@ -18,7 +18,7 @@ from node.eth.blocks import Block
 from node.rpc.backend import Chain, DevnetView, Engine, Pool, SyncProgress
 from node.rpc.blocks import Blocks
 from node.rpc.dispatch import Dispatcher, Method
-from node.rpc.events import HeadSignal
+from node.rpc.events import HeadQueue, HeadSignal
 from node.rpc.fees import CHECKED_BLOCKS, BlobFee, Fees
 from node.rpc.filters import Filters
 from node.rpc.http import Policy
@@ -34,6 +34,7 @@ from node.rpc.namespaces.net import NetNamespace
 from node.rpc.namespaces.state import StateNamespace
 from node.rpc.namespaces.transactions import TransactionsNamespace
 from node.rpc.namespaces.txpool import TxpoolNamespace
+from node.rpc.pending import PendingBlock
 from node.rpc.rendering import Renderer
 from node.rpc.server import Server, ServerLimits, is_loopback
 from node.rpc.subscriptions import Hub
@@ -78,6 +79,8 @@ class RpcParts:
     """Waiting transactions."""
     worker: Worker
     """Where calls, traces, proofs and searches run; give it few threads, so that importing goes first."""
+    event_worker: Worker
+    """Where what subscribers are told is prepared: a thread of its own, for callers can keep the others busy for seconds."""
     blob_fee: BlobFee
     """Wei a unit of blob gas in a block with a given header."""
     peer_count: Callable[[], int]
@@ -106,11 +109,14 @@ class RpcService:
         filters = Filters(now=trio.current_time)
         search = LogSearch(parts.chain, parts.engine, parts.worker)
         heads = HeadSignal()
-        self._worker: Final = parts.worker
+        self._worker: Final = parts.event_worker
         self._fees: Final = Fees(
             parts.chain, parts.engine, blob_fee=parts.blob_fee, blob_gas_max=settings.blob_gas_max
         )
-        self._hub: Final = Hub(parts.engine, search, filters, heads)
+        self._heads: Final = heads
+        event_search = LogSearch(parts.chain, parts.engine, parts.event_worker)
+        self._hub: Final = Hub(parts.engine, event_search, filters)
+        self._changes: Final = HeadQueue(self._tell, self._hub.lapse)
         self.methods: Final = {**self._table(parts, search, filters, heads), **(more or {})}
         """The method table."""
         self._metrics: Final = RpcMetrics(tuple(self.methods), lambda: self.server.connections())
@@ -129,12 +135,20 @@ class RpcService:
 
     async def serve(self, *, task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; reports the port that is bound. Raises OSError when it is taken."""
-        await self.server.serve(self._settings.host, self._settings.port, task_status=task_status)
+        settings = self._settings
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._changes.run)
+            await self.server.serve(settings.host, settings.port, task_status=task_status)
 
     # -- what happens in the node
 
     async def head_changed(self, added: Sequence[Block], dropped: Sequence[Block]) -> None:
-        """The head's chain changed: new blocks ascending, dropped ones from the old head down."""
+        """The head's chain changed: new blocks ascending, dropped ones from the old head down. Waits for nobody."""
+        self._heads.head_changed()
+        self._changes.put(added, dropped)
+        await trio.lowlevel.checkpoint()
+
+    async def _tell(self, added: Sequence[Block], dropped: Sequence[Block]) -> None:
         await self._hub.head_changed(added, dropped)
         for block in added[-CHECKED_BLOCKS:]:
             await self._fees.learn(block, self._worker)
@@ -154,7 +168,8 @@ class RpcService:
         pool, worker = parts.pool, parts.worker
         blocks = Blocks(chain)
         renderer = Renderer(engine, worker)
-        transactions = TransactionsNamespace(blocks, engine, pool, renderer, heads)
+        pending = PendingBlock(chain, engine, pool, worker)
+        transactions = TransactionsNamespace(blocks, engine, pool, pending, renderer, heads)
         table: dict[str, Method] = {}
         network = NetNamespace(
             chain_id=settings.chain_id,
@@ -165,7 +180,7 @@ class RpcService:
         )
         for namespace in (
             network,
-            BlocksNamespace(blocks, engine, pool, renderer),
+            BlocksNamespace(blocks, engine, pending, renderer),
             StateNamespace(blocks, engine, pool, worker),
             CallsNamespace(blocks, engine, worker, gas_cap=settings.gas_cap),
             transactions,

@@ -16,11 +16,11 @@ from enum import StrEnum
 from typing import Final
 
 import orjson
+import structlog
 
 from node.eth.blocks import Block
 from node.rpc.backend import Engine, SyncProgress
 from node.rpc.dispatch import Session
-from node.rpc.events import HeadSignal
 from node.rpc.filters import Filters, new_identity
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError, subscription_text
 from node.rpc.logs import Criteria, LogSearch
@@ -63,16 +63,15 @@ class Hub:
         engine: Engine,
         search: LogSearch,
         filters: Filters,
-        heads: HeadSignal,
         *,
         identify: Callable[[], str] = new_identity,
     ) -> None:
         self._engine: Final = engine
         self._search: Final = search
         self._filters: Final = filters
-        self._heads: Final = heads
         self._identify: Final = identify
         self._subscriptions: dict[str, Subscription] = {}
+        self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
     def __len__(self) -> int:
         return len(self._subscriptions)
@@ -110,7 +109,6 @@ class Hub:
 
     async def head_changed(self, added: Sequence[Block], dropped: Sequence[Block]) -> None:
         """The head's chain changed: new blocks ascending, dropped ones from the old head down."""
-        self._heads.head_changed()
         for block in dropped:
             await self._send_logs(block, removed=True)
         self._filters.blocks_added(added)
@@ -119,6 +117,14 @@ class Hub:
                 header = self._engine.header_json(block.header.encode())
                 self._send(Topic.NEW_HEADS, (header,))
             await self._send_logs(block, removed=False)
+
+    def lapse(self) -> None:
+        """Changes of the head were missed: whoever waits for blocks or logs is cut off and starts anew, knowing it."""
+        for one in list(self._subscriptions.values()):
+            if one.topic in (Topic.NEW_HEADS, Topic.LOGS):
+                one.session.cut_off()
+        self._filters.drop_all_but_transactions()
+        self._log.warning("rpc_subscribers_lapsed")
 
     def pending_arrived(self, transactions: Sequence[tuple[bytes, bytes]]) -> None:
         """Transactions (hash, raw bytes) became executable in the pool."""

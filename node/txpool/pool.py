@@ -124,13 +124,23 @@ class Pool:
         sender = self._senders.get(Address(address))
         if sender is None:
             return Content((), ())
-        queued = sorted(sender.queued.values(), key=lambda one: one.nonce)
-        executable = sorted(sender.executable.values(), key=lambda one: one.nonce)
-        return Content(tuple(executable), tuple(queued))
+        return Content(_ascending(sender.executable), _ascending(sender.queued))
 
     def content(self) -> dict[Address, Content]:
         """Everything, by sender."""
         return {address: self.content_from(address) for address in self._senders}
+
+    def executable_by_sender(self) -> dict[Address, tuple[PooledTransaction, ...]]:
+        """What could run now of each sender that has any, in order of nonce."""
+        return {
+            address: _ascending(sender.executable)
+            for address, sender in self._senders.items()
+            if sender.executable
+        }
+
+    def queued_by_sender(self) -> dict[Address, tuple[PooledTransaction, ...]]:
+        """What waits for an earlier nonce of each sender that has any, in order of nonce."""
+        return {address: _ascending(self._senders[address].queued) for address in self._waiting}
 
     def executable(self) -> list[PooledTransaction]:
         """Everything that could run now, in order of arrival."""
@@ -398,3 +408,10 @@ class Pool:
             self._waiting.setdefault(sender.address, None)
         if sender.is_empty:
             del self._senders[sender.address]
+
+
+def _ascending(by_nonce: Mapping[int, PooledTransaction]) -> tuple[PooledTransaction, ...]:
+    """One sender's transactions in order of nonce; most senders have one."""
+    if len(by_nonce) < 2:
+        return tuple(by_nonce.values())
+    return tuple(by_nonce[nonce] for nonce in sorted(by_nonce))

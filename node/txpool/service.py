@@ -67,6 +67,7 @@ BLAMED: Final = frozenset(
     {
         RefusalReason.UNDECODABLE,
         RefusalReason.OVERSIZED,
+        RefusalReason.INITCODE_SIZE,
         RefusalReason.TIP_ABOVE_FEE,
         RefusalReason.NONCE_MAX,
         RefusalReason.INTRINSIC_GAS,
@@ -237,13 +238,23 @@ class PoolService:
 
     def executable(self) -> Mapping[Address, Sequence[PooledTransaction]]:
         """Those that could be in the next block, by sender, ascending by nonce."""
-        content = self._pool.content()
-        return {sender: one.executable for sender, one in content.items() if one.executable}
+        return self._pool.executable_by_sender()
 
     def queued(self) -> Mapping[Address, Sequence[PooledTransaction]]:
         """Those that wait for an earlier nonce, by sender, ascending by nonce."""
-        content = self._pool.content()
-        return {sender: one.queued for sender, one in content.items() if one.queued}
+        return self._pool.queued_by_sender()
+
+    def of_sender(
+        self, address: bytes
+    ) -> tuple[Sequence[PooledTransaction], Sequence[PooledTransaction]]:
+        """What is executable and what is queued of one account, ascending by nonce."""
+        content = self._pool.content_from(address)
+        return content.executable, content.queued
+
+    def upcoming(self, *, base_fee: int, gas: int, count: int) -> Sequence[PooledTransaction]:
+        """What a builder with this base fee (wei) and room (gas, number) is offered first, in its order."""
+        selection = self._pool.select(base_fee)
+        return selection.take(gas=gas, size=self._pool.limits.bytes_max, count=count)
 
     def counts(self) -> tuple[int, int]:
         """How many are executable and how many are queued."""

@@ -2,8 +2,7 @@
 
     eth_blockNumber, eth_getBlockBy*, eth_getHeaderBy*, eth_getBlockReceipts, eth_getBlockTransactionCountBy*, eth_getUncle*
 
-A block that is not there is null, as in geth. `pending` is the empty block of the next slot, with the pool's executable
-transactions listed and without what only an executed block has: hash, nonce, fee recipient.
+A block that is not there is null, as in geth. `pending` is what `node.rpc.pending` says of the next slot's; it has no receipts.
 """
 
 from __future__ import annotations
@@ -14,23 +13,23 @@ import orjson
 
 from node.eth.blocks import Block
 from node.rpc import parameters
-from node.rpc.backend import Engine, Pool
+from node.rpc.backend import Engine
 from node.rpc.blocks import Blocks
 from node.rpc.dispatch import Caller, Method
 from node.rpc.parameters import BlockHash, BlockId, Params, Tag
+from node.rpc.pending import PendingBlock
 from node.rpc.rendering import Renderer
-
-PENDING_TRANSACTIONS_MAX: Final = 1_000
-"""Transactions listed in the pending block."""
 
 
 class BlocksNamespace:
     """Reads blocks."""
 
-    def __init__(self, blocks: Blocks, engine: Engine, pool: Pool, renderer: Renderer) -> None:
+    def __init__(
+        self, blocks: Blocks, engine: Engine, pending: PendingBlock, renderer: Renderer
+    ) -> None:
         self._blocks: Final = blocks
         self._engine: Final = engine
-        self._pool: Final = pool
+        self._pending: Final = pending
         self._renderer: Final = renderer
 
     def methods(self) -> dict[str, Method]:
@@ -66,7 +65,7 @@ class BlocksNamespace:
         block_id = parameters.block_number(params, 0)
         full = parameters.boolean(params, 1)
         if block_id is Tag.PENDING:
-            return self._pending_block(full=full)
+            return self._pending.block(full=full)
         block = self._blocks.find(block_id)
         return None if block is None else self._renderer.block(block, full=full)
 
@@ -76,11 +75,13 @@ class BlocksNamespace:
 
     def get_header_by_number(self, params: Params, _: Caller) -> object:
         """A header by number or tag."""
-        return self._header(parameters.block_number(params, 0))
+        block_id = parameters.block_number(params, 0)
+        return self._pending.header() if block_id is Tag.PENDING else self._header(block_id)
 
     def get_block_receipts(self, params: Params, _: Caller) -> object:
         """All receipts of a block."""
-        block = self._blocks.find(parameters.required_block_id(params, 0))
+        block_id = parameters.required_block_id(params, 0)
+        block = None if block_id is Tag.PENDING else self._blocks.find(block_id)
         return None if block is None else self._renderer.receipts(block)
 
     def count_by_hash(self, params: Params, _: Caller) -> str | None:
@@ -89,7 +90,10 @@ class BlocksNamespace:
 
     def count_by_number(self, params: Params, _: Caller) -> str | None:
         """Number of a block's transactions."""
-        return self._count(parameters.block_number(params, 0))
+        block_id = parameters.block_number(params, 0)
+        if block_id is Tag.PENDING:
+            return hex(len(self._pending.transactions()))
+        return self._count(block_id)
 
     def uncle_count_by_hash(self, params: Params, _: Caller) -> str | None:
         """Zero: there are no ommers."""
@@ -120,25 +124,3 @@ class BlocksNamespace:
     def _count(self, block_id: BlockId) -> str | None:
         block = self._blocks.find(block_id)
         return None if block is None else hex(len(self._engine.raw_transactions(block.rlp)))
-
-    def _pending_block(self, *, full: bool) -> dict[str, object]:
-        encoded = self._blocks.chain.next_header().encode()
-        rendered: dict[str, object] = orjson.loads(self._engine.header_json(encoded))
-        listed = [one for waiting in self._pool.executable().values() for one in waiting]
-        listed = listed[:PENDING_TRANSACTIONS_MAX]
-        transactions: list[object]
-        if full:
-            rows = self._engine.pending_json([one.raw for one in listed])
-            transactions = [orjson.Fragment(row) for row in rows]
-        else:
-            transactions = ["0x" + one.hash.hex() for one in listed]
-        size = len(encoded) + sum(len(one.raw) for one in listed)
-        return rendered | {
-            "hash": None,
-            "nonce": None,
-            "miner": None,
-            "size": hex(size),
-            "transactions": transactions,
-            "uncles": [],
-            "withdrawals": [],
-        }

@@ -16,12 +16,13 @@ import trio
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32
 from node.rpc import parameters
-from node.rpc.backend import Engine, Pool
+from node.rpc.backend import Engine, Pool, PooledTransaction
 from node.rpc.blocks import Blocks
 from node.rpc.dispatch import Caller, Method
 from node.rpc.events import HeadSignal
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError
-from node.rpc.parameters import BlockHash, BlockId, Params
+from node.rpc.parameters import BlockHash, BlockId, Params, Tag
+from node.rpc.pending import PendingBlock
 from node.rpc.rendering import Renderer
 
 SYNC_DEFAULT_MS: Final = 20_000
@@ -38,11 +39,18 @@ class TransactionsNamespace:
     """Reads and takes transactions."""
 
     def __init__(
-        self, blocks: Blocks, engine: Engine, pool: Pool, renderer: Renderer, heads: HeadSignal
+        self,
+        blocks: Blocks,
+        engine: Engine,
+        pool: Pool,
+        pending: PendingBlock,
+        renderer: Renderer,
+        heads: HeadSignal,
     ) -> None:
         self._blocks: Final = blocks
         self._engine: Final = engine
         self._pool: Final = pool
+        self._pending: Final = pending
         self._renderer: Final = renderer
         self._heads: Final = heads
 
@@ -74,9 +82,7 @@ class TransactionsNamespace:
         if found is not None:
             return self._render(*found)
         pooled = self._pool.get(wanted)
-        return (
-            None if pooled is None else orjson.Fragment(self._engine.pending_json([pooled.raw])[0])
-        )
+        return None if pooled is None else self._render_waiting(pooled)
 
     def get_by_block_hash(self, params: Params, _: Caller) -> object:
         """A transaction by its place."""
@@ -119,12 +125,18 @@ class TransactionsNamespace:
         return self._raw_at(parameters.block_number(params, 0), _index(params))
 
     def _at(self, block_id: BlockId, index: int) -> object:
+        if block_id is Tag.PENDING:
+            listed = self._pending.transactions()
+            return self._render_waiting(listed[index]) if index < len(listed) else None
         block = self._blocks.find(block_id)
         if block is None or index >= len(self._engine.raw_transactions(block.rlp)):
             return None
         return self._render(block, index)
 
     def _raw_at(self, block_id: BlockId, index: int) -> str | None:
+        if block_id is Tag.PENDING:
+            listed = self._pending.transactions()
+            return "0x" + listed[index].raw.hex() if index < len(listed) else "0x"
         block = self._blocks.find(block_id)
         if block is None:
             return None
@@ -135,6 +147,9 @@ class TransactionsNamespace:
         return self._renderer.one(
             block, lambda: self._engine.transaction_json(block.rlp, block.receipts, index)
         )
+
+    def _render_waiting(self, waiting: PooledTransaction) -> orjson.Fragment:
+        return orjson.Fragment(self._engine.pending_json([waiting.raw])[0])
 
     # -- sending
 

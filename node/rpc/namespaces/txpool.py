@@ -7,8 +7,7 @@ Senders are printed with EIP-55 checksums and nonces in decimal, as geth does. A
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -23,8 +22,10 @@ from node.runtime.worker import Worker
 
 BySender = Mapping[Address, Sequence[PooledTransaction]]
 
+Listed = dict[Address, Sequence[PooledTransaction]]
+
 LISTED_BYTES_MAX: Final = 16 << 20
-"""Raw bytes of transactions that are listed: their JSON stays within one response."""
+"""Raw bytes of transactions that are listed, executable and queued together: their JSON stays within one response."""
 
 
 class TxpoolNamespace:
@@ -49,66 +50,66 @@ class TxpoolNamespace:
         executable, queued = self._pool.counts()
         return {"pending": hex(executable), "queued": hex(queued)}
 
-    async def _content(self) -> dict[str, object]:
-        return {
-            "pending": await self._print_all(self._pool.executable()),
-            "queued": await self._print_all(self._pool.queued()),
-        }
-
     def content(self, _: Params, __: Caller) -> object:
         """Every waiting transaction."""
-        return self._content()
+        return self._print(self._print_whole)
 
     def content_from(self, params: Params, _: Caller) -> object:
         """The waiting transactions of one sender."""
-        sender = parameters.address(params, 0)
-        return {
-            "pending": self._print(self._pool.executable().get(sender, ())),
-            "queued": self._print(self._pool.queued().get(sender, ())),
-        }
+        executable, queued = self._pool.of_sender(parameters.address(params, 0))
+        return self._print_sender(executable, queued)
 
     def inspect(self, _: Params, __: Caller) -> object:
         """Every waiting transaction, one line each."""
-        return {
-            "pending": _summaries(self._pool.executable()),
-            "queued": _summaries(self._pool.queued()),
-        }
+        return self._print(_summaries)
 
-    def _print(self, waiting: Sequence[PooledTransaction]) -> dict[str, object]:
+    async def _print(self, form: Callable[[Listed], dict[str, object]]) -> orjson.Fragment:
+        """Print the pool away from the loop: a full one takes half a second."""
+        executable, room = _listed(self._pool.executable(), LISTED_BYTES_MAX)
+        queued, _ = _listed(self._pool.queued(), room)
+        return orjson.Fragment(
+            await self._worker.run(
+                lambda: orjson.dumps({"pending": form(executable), "queued": form(queued)})
+            )
+        )
+
+    async def _print_sender(
+        self, executable: Sequence[PooledTransaction], queued: Sequence[PooledTransaction]
+    ) -> orjson.Fragment:
+        return orjson.Fragment(
+            await self._worker.run(
+                lambda: orjson.dumps(
+                    {"pending": self._rows(executable), "queued": self._rows(queued)}
+                )
+            )
+        )
+
+    def _print_whole(self, listed: Listed) -> dict[str, object]:
+        return {checksummed(sender): self._rows(waiting) for sender, waiting in listed.items()}
+
+    def _rows(self, waiting: Sequence[PooledTransaction]) -> dict[str, object]:
         rows = self._engine.pending_json([one.raw for one in waiting])
         return {
             str(one.nonce): orjson.Fragment(row) for one, row in zip(waiting, rows, strict=True)
         }
 
-    async def _print_all(self, by_sender: BySender) -> dict[str, object]:
-        listed = _listed(by_sender)
-        raws = [one.raw for one in chain.from_iterable(listed.values())]
-        rows = iter(await self._worker.run(lambda: self._engine.pending_json(raws)))
-        return {
-            checksummed(sender): {str(one.nonce): orjson.Fragment(next(rows)) for one in waiting}
-            for sender, waiting in listed.items()
-        }
 
-
-def _listed(by_sender: BySender) -> dict[Address, list[PooledTransaction]]:
-    """As many as fit a response."""
-    listed: dict[Address, list[PooledTransaction]] = {}
-    room = LISTED_BYTES_MAX
+def _listed(by_sender: BySender, room: int) -> tuple[Listed, int]:
+    """As many as fit into so many raw bytes, and the room that is left."""
+    listed: Listed = {}
     for sender, waiting in by_sender.items():
-        kept: list[PooledTransaction] = []
-        for one in waiting:
-            room -= len(one.raw)
-            if room < 0:
-                return listed
-            kept.append(one)
-        listed[sender] = kept
-    return listed
+        size = sum(len(one.raw) for one in waiting)
+        if size > room:
+            return listed, 0
+        listed[sender] = waiting
+        room -= size
+    return listed, room
 
 
-def _summaries(by_sender: BySender) -> dict[str, dict[str, str]]:
+def _summaries(listed: Listed) -> dict[str, object]:
     return {
         checksummed(sender): {str(one.nonce): _summary(one) for one in waiting}
-        for sender, waiting in _listed(by_sender).items()
+        for sender, waiting in listed.items()
     }
 
 

@@ -18,6 +18,7 @@ from node.eth.primitives import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
 from node.rpc.backend import DevnetView, SyncProgress
 from node.rpc.logs import bloom_mask
 from node.rpc.service import RpcParts
+from node.runtime.worker import Worker
 
 Answer = TypeVar("Answer")
 
@@ -39,6 +40,17 @@ class InlineWorker:
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
         await trio.lowlevel.checkpoint()
+        return work()
+
+
+class GatedWorker:
+    """Works once it is let."""
+
+    def __init__(self) -> None:
+        self.gate = trio.Event()
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        await self.gate.wait()
         return work()
 
 
@@ -418,6 +430,12 @@ class FakePool:
     def queued(self) -> Mapping[Address, Sequence[FakePooled]]:
         return self.waiting
 
+    def of_sender(self, address: Address) -> tuple[Sequence[FakePooled], Sequence[FakePooled]]:
+        return self.ready.get(address, ()), self.waiting.get(address, ())
+
+    def upcoming(self, *, base_fee: int, gas: int, count: int) -> Sequence[FakePooled]:
+        return [one for row in self.ready.values() for one in row][:count]
+
     def counts(self) -> tuple[int, int]:
         return sum(map(len, self.ready.values())), sum(map(len, self.waiting.values()))
 
@@ -456,13 +474,16 @@ class Backend:
     pool: FakePool = field(default_factory=FakePool)
     faults: FakeFaults | None = field(default_factory=FakeFaults)
     progress: SyncProgress | None = None
+    worker: Worker = field(default_factory=InlineWorker)
+    event_worker: Worker = field(default_factory=InlineWorker)
 
     def parts(self) -> RpcParts:
         return RpcParts(
             chain=self.chain,
             engine=self.engine,
             pool=self.pool,
-            worker=InlineWorker(),
+            worker=self.worker,
+            event_worker=self.event_worker,
             blob_fee=lambda header: 1,
             peer_count=lambda: 3,
             sync_progress=lambda: self.progress,

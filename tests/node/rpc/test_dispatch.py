@@ -90,6 +90,9 @@ class Sink:
     def push(self, message: bytes) -> None:
         """Drop it."""
 
+    def cut_off(self) -> None:
+        """There is nothing to end."""
+
 
 async def settle(answer: Answer) -> bytes:
     if isinstance(answer, Coroutine):

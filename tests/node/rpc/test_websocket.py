@@ -12,12 +12,13 @@ from wsproto import events as ws_events
 
 from node.eth.hashing import keccak256
 from node.rpc.dispatch import Method
+from node.rpc.events import WAITING_BLOCKS_MAX
 from node.rpc.jsonrpc import BODY_BYTES_MAX
 from node.rpc.service import RpcSettings
 from node.rpc.websocket import QUEUED_MESSAGES_MAX
 from node.sync.service import Progress
 from tests.node.rpc.clients import Running, WebSocketClient, call_text, http_post, running
-from tests.node.rpc.fakes import TOPIC, Backend, FakeResult, make_block
+from tests.node.rpc.fakes import TOPIC, Backend, FakeResult, GatedWorker, make_block
 
 
 async def test_calls_are_answered_and_matched_by_id() -> None:
@@ -233,6 +234,32 @@ async def test_a_subscriber_that_does_not_read_is_cut_off_and_others_are_not() -
         assert _result(await listening.message())["hash"] == "0x" + head.hash.hex()
         assert len(server.service._hub) == 1
         assert QUEUED_MESSAGES_MAX > 1_000
+
+
+async def test_subscribers_never_hold_up_the_chain_and_never_miss_a_block_silently() -> None:
+    """Given a busy machine, when more heads come than may wait, then who listens is cut off and filters are gone."""
+    worker = GatedWorker()
+    async with running(Backend(event_worker=worker)) as server:
+        head = server.backend.chain.head
+        listening, other = await server.websocket(), await server.websocket()
+        polling = await server.http()
+        await listening.result("eth_subscribe", "logs", {})
+        await other.result("eth_subscribe", "newPendingTransactions")
+        logs = await polling.result("eth_newFilter", {})
+        waiting = await polling.result("eth_newPendingTransactionFilter")
+        for _ in range(WAITING_BLOCKS_MAX + 1):
+            await server.service.head_changed([head], [])
+        await wait_all_tasks_blocked()
+        assert server.service.server.connections() == (1, 2)
+        await server.service.head_changed([head], [])
+        await wait_all_tasks_blocked()
+        assert server.service.server.connections() == (1, 1)
+        assert await polling.error("eth_getFilterChanges", logs) == (-32000, "filter not found")
+        assert await polling.result("eth_getFilterChanges", waiting) == []
+        # When the machine has time again, then the newest head is told.
+        await other.result("eth_subscribe", "newHeads")
+        worker.gate.set()
+        assert _result(await other.message())["hash"] == "0x" + head.hash.hex()
 
 
 async def test_a_quiet_peer_is_pinged_and_a_dead_one_dropped(mock_clock: MockClock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.eth.hashing import keccak256
+from node.rpc.pending import IN_PLACE_MAX
 from node.rpc.rendering import IN_PLACE_BYTES_MAX
 from tests.node.rpc.clients import running
 from tests.node.rpc.fakes import RICH, Backend, FakePooled, make_block
@@ -75,6 +76,37 @@ async def test_the_pending_block_is_that_of_the_next_slot() -> None:
         full = await client.result("eth_getBlockByNumber", "pending", True)
         assert isinstance(full, dict)
         assert full["transactions"] == [{"pending": b"a".hex()}, {"pending": b"b".hex()}]
+
+
+async def test_whoever_asks_about_the_pending_block_hears_the_same() -> None:
+    """Given two waiting transactions, count, places and header are those of the pending block, not of the head."""
+    backend = Backend()
+    backend.pool.ready[RICH] = [FakePooled(raw=b"a"), FakePooled(raw=b"b", nonce=1)]
+    async with running(backend) as server:
+        client = await server.http()
+        assert await client.result("eth_getBlockTransactionCountByNumber", "pending") == "0x2"
+        for index, expected in (("0x1", {"pending": b"b".hex()}), ("0x2", None)):
+            place = ("pending", index)
+            found = await client.result("eth_getTransactionByBlockNumberAndIndex", *place)
+            assert found == expected
+        raw = "eth_getRawTransactionByBlockNumberAndIndex"
+        assert await client.result(raw, "pending", "0x0") == "0x" + b"a".hex()
+        assert await client.result(raw, "pending", "0x2") == "0x"
+        header = await client.result("eth_getHeaderByNumber", "pending")
+        assert isinstance(header, dict)
+        assert (header["hash"], header["nonce"], header["miner"]) == (None, None, None)
+        assert await client.result("eth_getBlockReceipts", "pending") is None
+
+
+async def test_a_long_pending_block_is_rendered_in_a_worker() -> None:
+    backend = Backend()
+    many = [FakePooled(raw=bytes([index]), nonce=index) for index in range(IN_PLACE_MAX + 1)]
+    backend.pool.ready[RICH] = many
+    async with running(backend) as server:
+        client = await server.http()
+        block = await client.result("eth_getBlockByNumber", "pending", True)
+        assert isinstance(block, dict)
+        assert block["transactions"] == [{"pending": one.raw.hex()} for one in many]
 
 
 async def test_a_large_block_is_rendered_in_a_worker_once() -> None:

@@ -110,6 +110,7 @@ async def test_filters_collect_blocks_logs_and_transactions_since_the_last_poll(
         dropped = chain.replace_head(other)
         await server.service.head_changed([other], [dropped])
         server.service.pending_arrived([(b"\x01" * 32, b"raw")])
+        await wait_all_tasks_blocked()  # changes of the head are told in a task of their own
 
         async def changes(identity: object) -> object:
             return await client.result("eth_getFilterChanges", identity)

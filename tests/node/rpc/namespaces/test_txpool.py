@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from trio.testing import wait_all_tasks_blocked
 
 from node.eth.primitives import Address
 from node.rpc.namespaces import txpool
 from node.rpc.namespaces.txpool import checksummed
-from tests.node.rpc.clients import running
-from tests.node.rpc.fakes import RICH, Backend, FakePooled
+from tests.node.rpc.clients import call_text, http_post, running
+from tests.node.rpc.fakes import RICH, Backend, FakePooled, GatedWorker
 
 SENDER = "0x" + RICH.hex()
 
@@ -60,6 +61,25 @@ async def test_a_pool_too_large_for_one_response_is_cut_short(
         content = await client.result("txpool_content")
         assert isinstance(content, dict)
         assert list(content["pending"]) == [SENDER]
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [("txpool_content", []), ("txpool_inspect", []), ("txpool_contentFrom", [SENDER])],
+)
+async def test_the_pool_is_printed_away_from_the_loop(method: str, arguments: list[str]) -> None:
+    """Given a busy worker, when somebody lists the pool, then others are answered meanwhile."""
+    made, worker = backend(), GatedWorker()
+    made.worker = worker
+    async with running(made) as server:
+        listing, other = await server.http(), await server.http()
+        await listing.send(http_post(call_text(method, *arguments)))
+        await wait_all_tasks_blocked()
+        assert await other.result("eth_chainId") == "0x384"
+        worker.gate.set()
+        listed = (await listing.reply()).json()
+        assert isinstance(listed, dict)
+        assert list(listed["result"]) == ["pending", "queued"]
 
 
 @pytest.mark.parametrize(
