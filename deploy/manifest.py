@@ -25,7 +25,7 @@ PROCESSES_MAX: Final = 16
 """Validator processes at most, so that their ports never meet those of the L2 (8545 + 16 < 9000)."""
 
 VALIDATORS_MAX: Final = 256
-"""Validator keys at most: all of them vote in every slot (L1-CONSENSUS section 1)."""
+"""Validator keys at most: all of them vote in every slot (node/README.md section 1)."""
 
 ENVIRONMENT_PREFIX: Final = "FAULTLINE_"
 """Environment variables that begin so belong to us."""

@@ -213,7 +213,7 @@ def contracts() -> dict[str, JsonValue]:
 
 
 def network_info(network: Network, pids: Mapping[str, int]) -> dict[str, JsonValue]:
-    """What `devnet_info` answers (INTERFACE.md)."""
+    """What `devnet_info` answers."""
     plans = network.processes()
     return {
         "name": network.manifest.network.name,

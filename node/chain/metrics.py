@@ -1,4 +1,4 @@
-"""What the chain counts, in the names that INTERFACE.md promises.
+"""What the chain counts, under names that dashboards rely on.
 
 Labels are bounded: layers, outcomes and rejection reasons, never a hash or a peer.
 """

@@ -3,7 +3,7 @@
     unknown parent -> OrphanPool -> (the parent is imported) -> import
     next slot's    -> FutureQueue -> (the slot begins) -> import
 
-Bounded by number, by bytes and by peer, so that no stranger can fill memory (L1-CONSENSUS section 7).
+Bounded by number, by bytes and by peer, so that no stranger can fill memory (node/README.md section 7).
 What is full gives way from the oldest; the block comes back by request if it mattered.
 Deliberately absent: asking for the missing blocks (node.sync).
 """

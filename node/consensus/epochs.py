@@ -4,7 +4,7 @@
 
 An epoch without a block does nothing, so a gap of any length is one call.
 A version starts at least two epochs ahead, so no target up to the next epoch depends on it.
-Source: L1-CONSENSUS section 6.
+Source: node/README.md section 6.
 """
 
 from __future__ import annotations

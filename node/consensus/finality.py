@@ -4,7 +4,7 @@
               -> quorum -> justify -> finalize
 
 Ignored votes are never invalid: they still feed the reader's fork choice, which is how proposers merge views.
-Source: L1-CONSENSUS section 3, step 6 and the tally below it.
+Source: node/README.md section 3, step 6 and the tally below it.
 """
 
 from __future__ import annotations

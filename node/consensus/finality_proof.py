@@ -8,7 +8,7 @@ epochs after they are scheduled, so those that T needs are in there.
 What the verifier must bring is trust: the keys by index and the weights it believed in before (from genesis, or from the
 certificate before this one). Two certificates that contradict each other name a third of a set that lied.
 Deliberately absent: links two epochs long, which need a second certificate for their middle.
-Source: L1-CONSENSUS section 9.
+Source: node/README.md section 9.
 """
 
 from __future__ import annotations

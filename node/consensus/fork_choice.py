@@ -7,7 +7,7 @@
 Mutable, owned by one task (node.chain); never awaits, never blocks.
 Votes that are heard count for the head only after the freeze or in a block: proposer and voters then see the same votes
 (view-merge). Deliberately absent: signatures (verified before), execution, and time (slots are arguments).
-Source: L1-CONSENSUS section 4 and the voting rule of section 5.
+Source: node/README.md section 4 and the voting rule of section 5.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ SLASHED_SHARE_DIVISOR = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """The genesis constants, L1-CONSENSUS section 1."""
+    """The genesis constants, node/README.md section 1."""
 
     slot_seconds: int = 2
     """Seconds between slots; whole, because a header's timestamp is."""

@@ -1,7 +1,7 @@
 """Set versions and quorums: whose votes justify a checkpoint.
 
 A target is judged by weights that its own state fixes, so all chains that contain it agree on them.
-Source: L1-CONSENSUS section 3 (tally) and section 6 (versions a target needs).
+Source: node/README.md section 3 (tally) and section 6 (versions a target needs).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Each validator commits to the tip of an onion of 32 hashes and peels one layer a block; half an onion ahead it commits to
 the next. Nothing about a reveal can be chosen after the mix it falls into is known, so a proposer can withhold but not grind.
 A signature would not do: Ed25519 signers can make any number of valid ones.
-Source: L1-CONSENSUS section 3 step 4 and section 6.
+Source: node/README.md section 3 step 4 and section 6.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ A deposit goes through the unmodified deposit contract: 48 bytes of key hold an 
 signature hold a proof of possession (64) and the RANDAO commitment (32).
 What the contract lets through and this module does not want is lost to the depositor, as an invalid deposit is on Ethereum.
 Deliberately absent: partial withdrawals and consolidations (weight is 0 or 1), rewards.
-Source: EIP-6110, EIP-7002, EIP-4895, L1-CONSENSUS section 6.
+Source: EIP-6110, EIP-7002, EIP-4895, node/README.md section 6.
 """
 
 from __future__ import annotations

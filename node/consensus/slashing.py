@@ -3,7 +3,7 @@
 R1 two different votes in one slot; R2 two different links with one target epoch; R3 one link surrounds the other;
 R4 two different proposals for one slot.
 An honest validator's signer refuses to make such a pair (EIP-3076), restarts included.
-Source: L1-CONSENSUS section 5.
+Source: node/README.md section 5.
 """
 
 from __future__ import annotations

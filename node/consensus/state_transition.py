@@ -4,7 +4,7 @@
 
 `check` stands before execution so that a bad block costs signatures, not gas, and may be forwarded to peers after it.
 The result depends on the chain alone, never on what else a node has seen.
-Source: L1-CONSENSUS section 3; the parts live in epochs, finality, quorums, randao, registry and slashing.
+Source: node/README.md section 3; the parts live in epochs, finality, quorums, randao, registry and slashing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the network counts; every label comes from an enum, never from a peer.
 
-HELP texts are the documentation of the names that INTERFACE promises.
+HELP texts are the documentation; dashboards rely on the names.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ class Outbox(RpcQueue):
 
 
 class PatchedGossipSub(gossipsub.GossipSub):
-    """Mesh and control of gossipsub 1.1, parameters of NETWORK.md."""
+    """Mesh and control of gossipsub 1.1."""
 
     def __init__(self) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""What the pool counts, in the names that INTERFACE.md promises."""
+"""What the pool counts, under names that dashboards rely on."""
 
 from __future__ import annotations
 

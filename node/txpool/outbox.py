@@ -2,7 +2,7 @@
 
     submit -> add -> [50 ms, or a full message] -> publish
 
-One message of 32 KB costs the network as much as one of 2 KB (NETWORK.md), so transactions travel together.
+One message of 32 KB costs the network as much as one of 2 KB (measured: node/p2p/README.md), so transactions travel together.
 Bounded: when peers cannot keep up the oldest is left out and counted; it is still in the pool and in our own blocks.
 """
 

@@ -16,7 +16,7 @@ from node.eth import cbor
 from node.eth.primitives import Hash32
 
 GOSSIP_BYTES_MAX: Final = 32 * 1024
-"""A gossip message: a hundred transfers, measured to travel well (NETWORK.md)."""
+"""A gossip message: a hundred transfers, measured to travel well (node/p2p/README.md)."""
 
 GOSSIPED_TRANSACTION_BYTES_MAX: Final = 16 * 1024
 """A larger transaction is announced by its hash and fetched by a stream."""

@@ -1,4 +1,4 @@
-"""What the validators count, in the names that INTERFACE.md promises."""
+"""What the validators count, under names that dashboards rely on."""
 
 from __future__ import annotations
 

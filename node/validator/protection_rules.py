@@ -3,7 +3,7 @@
     SigningRecord, VoteData -> judge_vote -> SIGN | HEAD_ONLY | REFUSE, and the record after it
 
 High-water marks only: what a key signed is not remembered, what it may never sign again is.
-They exclude all four slashable pairs (L1-CONSENSUS section 5): R1 and R4 by the slots, R2 and R3 because targets only
+They exclude all four slashable pairs (node/README.md section 5): R1 and R4 by the slots, R2 and R3 because targets only
 rise, sources never fall, and one target keeps its link.
 PURE: the database and the keys are elsewhere.
 """
