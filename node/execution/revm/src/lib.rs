@@ -3,7 +3,7 @@
 //!     engine, builder, result, tables      what Python sees of blocks, states, look-ups and tables
 //!     calls, traces, render, receipts      what RPC sees: simulations, traces, JSON
 //!     import > header > block > transactions > l1 > state > mpt       a block's way to its roots
-//!     backing > memory | store             where states live
+//!     backing > memory | store > database  where states live
 //!     genesis, spec, precompile, stateless, witness, record, signatures
 //!     edge, errors                         how Python calls in, and what it gets when something is wrong
 //!
@@ -17,6 +17,7 @@ mod block;
 mod builder;
 mod calls;
 mod codes;
+mod database;
 mod edge;
 mod engine;
 mod errors;

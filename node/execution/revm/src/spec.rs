@@ -12,22 +12,15 @@ use alloy_evm::{
 use alloy_genesis::ChainConfig;
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, U256};
-use revm::{
-    context::{BlockEnv, TxEnv},
-    primitives::hardfork::SpecId,
-};
+use revm::{context::BlockEnv, primitives::hardfork::SpecId};
 
 /// What differs between chains for calls and traces.
 pub trait Chain: EthereumHardforks {
     /// Makes this chain's EVM.
     type Factory: EvmFactory<BlockEnv = BlockEnv, Precompiles = PrecompilesMap> + Default;
 
-    /// The chain id.
-    fn id(&self) -> u64;
     /// The environment of a block.
     fn env(&self, header: &Header) -> EvmEnv<<Self::Factory as EvmFactory>::Spec>;
-    /// Wraps an unsigned call.
-    fn call(&self, tx: TxEnv) -> <Self::Factory as EvmFactory>::Tx;
 }
 
 /// The L1.
@@ -144,13 +137,7 @@ impl EthExecutorSpec for L1Spec {
 impl Chain for L1Spec {
     type Factory = EthEvmFactory;
 
-    fn id(&self) -> u64 {
-        self.chain_id
-    }
     fn env(&self, header: &Header) -> EvmEnv {
         EvmEnv::for_eth_block(header, self, self.chain_id, self.blob_params(header.timestamp))
-    }
-    fn call(&self, tx: TxEnv) -> TxEnv {
-        tx
     }
 }

@@ -1,15 +1,15 @@
 //! Small tables of bytes with atomic batches, over redb.
 
 use crate::{
+    database::File,
     edge::detached,
     errors::{Error, Result},
     store::StoreError,
 };
 use pyo3::{prelude::*, pybacked::PyBackedBytes, types::PyBytes};
-use redb::{Database, Durability, ReadableDatabase, TableDefinition, TableError};
+use redb::{Durability, ReadableDatabase, TableDefinition, TableError};
 use std::{
     collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, RwLock},
 };
@@ -30,41 +30,15 @@ fn definition(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
 /// An open file of tables.
 #[derive(Debug)]
 struct Tables {
-    path: PathBuf,
-    database: Database,
+    file: File,
 }
 
 impl Tables {
     fn open(path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| failed(path, error))?;
+            std::fs::create_dir_all(folder).map_err(|error| StoreError::Io(format!("{}: {error}", path.display())))?;
         }
-        let open = || {
-            let mut database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
-            // A value has its own checksum, but a damaged key would pass for one that is not there.
-            let whole = database.check_integrity()?;
-            Ok((database, whole))
-        };
-        // redb asserts where it should refuse: a damaged file must not unwind into the caller.
-        let opened = catch_unwind(AssertUnwindSafe(open)).map_err(|_| damaged(path, "it cannot be opened"))?;
-        let (database, whole) = opened.map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => failed(path, "it is in use by another process"),
-            error => damaged(path, error),
-        })?;
-        if !whole {
-            return Err(damaged(path, "a page is not what it must be"));
-        }
-        Ok(Self { path: path.into(), database })
-    }
-
-    /// Runs `work`; whatever redb finds wrong, or panics on, names the file.
-    fn guarded<T>(&self, work: impl FnOnce(&Database) -> std::result::Result<T, redb::Error>) -> Result<T> {
-        catch_unwind(AssertUnwindSafe(|| work(&self.database)))
-            .map_err(|_| damaged(&self.path, "a page is not what it must be"))?
-            .map_err(|error| match error {
-                redb::Error::Io(error) => failed(&self.path, error),
-                error => damaged(&self.path, error),
-            })
+        Ok(Self { file: File::open(path, CACHE_BYTES)? })
     }
 
     fn check(&self, table: &str, key: &[u8], stored: &[u8]) -> Result<Vec<u8>> {
@@ -72,13 +46,13 @@ impl Tables {
         let value = &stored[SUM.min(stored.len())..];
         if sum != Some(&checksum(table, key, value)) {
             let key = alloy_primitives::hex::encode(key);
-            return Err(damaged(&self.path, format!("table {table}, key {key}: the checksum is wrong")));
+            return Err(self.file.damaged(format!("table {table}, key {key}: the checksum is wrong")).into());
         }
         Ok(value.to_vec())
     }
 
     fn get_many(&self, table: &str, keys: &[PyBackedBytes]) -> Result<Vec<Option<Vec<u8>>>> {
-        let stored = self.guarded(|database| {
+        let stored = self.file.run(|database| {
             let open = match database.begin_read()?.open_table(definition(table)) {
                 Ok(open) => open,
                 Err(TableError::TableDoesNotExist(_)) => return Ok(vec![None; keys.len()]),
@@ -98,7 +72,7 @@ impl Tables {
         if start >= end {
             return Ok(Vec::new());
         }
-        let stored = self.guarded(|database| {
+        let stored = self.file.run(|database| {
             let open = match database.begin_read()?.open_table(definition(table)) {
                 Ok(open) => open,
                 Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
@@ -127,7 +101,7 @@ impl Tables {
         for (table, key) in deletes {
             changes.entry(table).or_default().push((key, None));
         }
-        self.guarded(|database| {
+        let written = self.file.run(|database| {
             let mut transaction = database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
             transaction.set_quick_repair(true);
@@ -142,7 +116,8 @@ impl Tables {
             }
             transaction.commit()?;
             Ok(())
-        })
+        });
+        Ok(written?)
     }
 }
 
@@ -155,14 +130,6 @@ fn checksum(table: &str, key: &[u8], value: &[u8]) -> [u8; SUM] {
     }
     hasher.update(value);
     *hasher.finalize().first_chunk().expect("a hash is longer")
-}
-
-fn damaged(path: &Path, what: impl std::fmt::Display) -> Error {
-    StoreError::Damaged(format!("{}: {what}", path.display())).into()
-}
-
-fn failed(path: &Path, what: impl std::fmt::Display) -> Error {
-    StoreError::Io(format!("{}: {what}", path.display())).into()
 }
 
 /// The tables as Python holds them.

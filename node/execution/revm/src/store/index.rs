@@ -4,12 +4,12 @@ use super::{
     Result, StoreError,
     segment::{FILE_HEAD, Segment, Segments, VERSION},
 };
+use crate::database::File;
 use alloy_primitives::{B256, Bytes, keccak256};
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use std::{
     collections::{BTreeMap, HashMap},
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
     sync::atomic::Ordering::SeqCst,
 };
 
@@ -40,8 +40,7 @@ pub struct Opened {
 /// See the module.
 #[derive(Debug)]
 pub struct Index {
-    path: PathBuf,
-    database: Database,
+    file: File,
 }
 
 impl Index {
@@ -52,21 +51,7 @@ impl Index {
         if logs && !path.exists() {
             return Err(StoreError::Damaged(format!("{}: there are nodes but no index", path.display())));
         }
-        let open = || {
-            let mut database = Database::builder().set_cache_size(CACHE_BYTES).create(&path)?;
-            let whole = database.check_integrity()?;
-            Ok((database, whole))
-        };
-        let (database, whole) = open().map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => {
-                StoreError::Io(format!("{}: it is in use by another process", path.display()))
-            }
-            error => StoreError::Damaged(format!("{}: {error}", path.display())),
-        })?;
-        if !whole {
-            return Err(StoreError::Damaged(format!("{}: a page is not what it must be", path.display())));
-        }
-        let index = Self { path, database };
+        let index = Self { file: File::open(&path, CACHE_BYTES)? };
         let opened = match index.load()? {
             Some(opened) => opened,
             // Created, but killed before its first commit. There can be no block then.
@@ -79,7 +64,7 @@ impl Index {
     }
 
     fn load(&self) -> Result<Option<Opened>> {
-        let read = self.read(|database| {
+        let read = self.file.run(|database| {
             let read = database.begin_read()?;
             let files = match read.open_table(FILES) {
                 Ok(table) => table,
@@ -98,9 +83,9 @@ impl Index {
             Ok(Some((files, meta)))
         })?;
         let Some((files, meta)) = read else { return Ok(None) };
-        let get = |key: &str| meta.get(key).copied().ok_or_else(|| self.damaged(format!("there is no {key}")));
+        let get = |key: &str| meta.get(key).copied().ok_or_else(|| self.file.damaged(format!("there is no {key}")));
         if get("version")? != VERSION {
-            return Err(self.damaged(format!("layout {} is not {VERSION}", get("version")?)));
+            return Err(self.file.damaged(format!("layout {} is not {VERSION}", get("version")?)));
         }
         Ok(Some(Opened { files, end: get("end")?, generation: get("generation")? }))
     }
@@ -177,7 +162,7 @@ impl Index {
 
     /// Place and number of a root.
     pub fn root(&self, root: &B256) -> Result<Option<(u64, u64)>> {
-        self.read(|database| {
+        self.file.run(|database| {
             let table = database.begin_read()?.open_table(ROOTS)?;
             Ok(table.get(&root.0)?.map(|found| found.value()))
         })
@@ -185,7 +170,7 @@ impl Index {
 
     /// All roots.
     pub fn roots(&self) -> Result<Roots> {
-        self.read(|database| {
+        self.file.run(|database| {
             let table = database.begin_read()?.open_table(ROOTS)?;
             let mut roots = Roots::new();
             for entry in table.iter()? {
@@ -198,44 +183,21 @@ impl Index {
 
     /// A code, compared with its hash. Codes are never forgotten: one that is not there is damage.
     pub fn code(&self, hash: &B256) -> Result<Bytes> {
-        let code = self.read(|database| {
+        let code = self.file.run(|database| {
             let table = database.begin_read()?.open_table(CODES)?;
             Ok(table.get(&hash.0)?.map(|code| Bytes::copy_from_slice(code.value())))
         })?;
         match code {
             Some(code) if keccak256(&code) == *hash => Ok(code),
-            Some(_) => Err(self.damaged(format!("another code than {hash}"))),
-            None => Err(self.damaged(format!("there is no code {hash}"))),
+            Some(_) => Err(self.file.damaged(format!("another code than {hash}"))),
+            None => Err(self.file.damaged(format!("there is no code {hash}"))),
         }
-    }
-
-    fn damaged(&self, what: String) -> StoreError {
-        StoreError::Damaged(format!("{}: {what}", self.path.display()))
-    }
-
-    /// Whatever redb finds wrong names the file.
-    fn named(&self, error: redb::Error) -> StoreError {
-        match error {
-            redb::Error::Io(error) => StoreError::Io(format!("{}: {error}", self.path.display())),
-            error => self.damaged(error.to_string()),
-        }
-    }
-
-    /// redb asserts where it should refuse: on a damaged page it may panic.
-    fn guarded<T>(&self, work: impl FnOnce() -> std::result::Result<T, redb::Error>) -> Result<T> {
-        catch_unwind(AssertUnwindSafe(work))
-            .map_err(|_| self.damaged("a page is not what it must be".into()))?
-            .map_err(|error| self.named(error))
-    }
-
-    fn read<T>(&self, work: impl FnOnce(&Database) -> std::result::Result<T, redb::Error>) -> Result<T> {
-        self.guarded(|| work(&self.database))
     }
 
     /// One transaction; quick repair makes opening after a crash quick.
     fn write(&self, work: impl FnOnce(&WriteTransaction) -> std::result::Result<(), redb::Error>) -> Result<()> {
-        self.guarded(|| {
-            let mut transaction = self.database.begin_write()?;
+        self.file.run(|database| {
+            let mut transaction = database.begin_write()?;
             transaction.set_quick_repair(true);
             work(&transaction)?;
             Ok(transaction.commit()?)

@@ -163,13 +163,6 @@ pub struct Store {
 impl Store {
     /// Opens or creates the store in a folder.
     pub fn open(dir: &Path, options: Options) -> Result<Self> {
-        // redb asserts where it should refuse: a damaged index must not unwind into the caller.
-        std::panic::catch_unwind(|| Self::try_open(dir, options)).unwrap_or_else(|_| {
-            Err(StoreError::Damaged(format!("{}: it cannot be opened", dir.join("index.redb").display())))
-        })
-    }
-
-    fn try_open(dir: &Path, options: Options) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let (index, opened) = Index::open(dir)?;
         let open = |(first, end): (&u64, &u64)| Segment::open(dir, *first, *end).map(Arc::new);
