@@ -128,6 +128,7 @@ def _run(
             network = _prepare(layout, resolved)
         except BaseException:
             launcher.control.close()
+            launcher.process.kill()  # It runs nothing yet.
             launcher.process.wait()
             raise
     except NetworkError as error:
