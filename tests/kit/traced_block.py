@@ -18,7 +18,7 @@ from tests.kit.execution_chain import (
     sign,
     word,
 )
-from tests.kit.simulations import ACCOUNTS, encoded
+from tests.kit.questions import ACCOUNTS, encoded
 
 PARENT: Final = bytes([0x50] * 20)
 """Logs, calls CHILD with one wei, calls SHA-256, then logs again."""

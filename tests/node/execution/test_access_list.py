@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.kit.execution_chain import (
     KEEPER,
     SENDER,
-    ExecutionChain,
     address_of,
-    sign,
     word,
 )
-from tests.kit.simulations import (
-    ACCOUNTS,
+from tests.kit.questions import (
     HASHER,
     REVERTER,
     Asked,
 )
-
-
-@pytest.fixture(scope="module")
-def asked() -> Asked:
-    chain = ExecutionChain.open(extra_accounts=ACCOUNTS)
-    chain.grow([sign(SENDER, nonce=0)])
-    return Asked(chain)
 
 
 def test_an_access_list_holds_what_is_touched(asked: Asked) -> None:

@@ -13,24 +13,15 @@ from node.errors import InvalidCall, MissingState
 from tests.kit.execution_chain import (
     SENDER,
     ExecutionChain,
-    sign,
     word,
 )
-from tests.kit.simulations import (
+from tests.kit.questions import (
     ACCOUNTS,
     GAS_CAP,
     LOOP,
     TOKEN,
     Asked,
 )
-
-
-@pytest.fixture(scope="module")
-def asked() -> Asked:
-    chain = ExecutionChain.open(extra_accounts=ACCOUNTS)
-    chain.grow([sign(SENDER, nonce=0)])
-    return Asked(chain)
-
 
 # -- shapes
 

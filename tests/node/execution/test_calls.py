@@ -21,8 +21,7 @@ from tests.kit.execution_chain import (
     sign,
     word,
 )
-from tests.kit.recorded_chain import Exchange, exchanges, needs_recordings, recorded_chain
-from tests.kit.simulations import (
+from tests.kit.questions import (
     ACCOUNTS,
     ENVIRONMENT,
     GAS_CAP,
@@ -37,14 +36,7 @@ from tests.kit.simulations import (
     encoded,
     words_of,
 )
-
-
-@pytest.fixture(scope="module")
-def asked() -> Asked:
-    chain = ExecutionChain.open(extra_accounts=ACCOUNTS)
-    chain.grow([sign(SENDER, nonce=0)])
-    return Asked(chain)
-
+from tests.kit.recorded_chain import Exchange, exchanges, needs_recordings, recorded_chain
 
 # -- recordings
 

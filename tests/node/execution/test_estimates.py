@@ -13,13 +13,10 @@ from tests.kit.execution_chain import (
     KEEPER,
     PROPOSER,
     SENDER,
-    ExecutionChain,
     address_of,
-    sign,
     word,
 )
-from tests.kit.simulations import (
-    ACCOUNTS,
+from tests.kit.questions import (
     HASHER,
     LOOP,
     NOBODY,
@@ -28,13 +25,6 @@ from tests.kit.simulations import (
     TOKEN,
     Asked,
 )
-
-
-@pytest.fixture(scope="module")
-def asked() -> Asked:
-    chain = ExecutionChain.open(extra_accounts=ACCOUNTS)
-    chain.grow([sign(SENDER, nonce=0)])
-    return Asked(chain)
 
 
 def test_a_transfer_takes_21000(asked: Asked) -> None:

@@ -15,13 +15,10 @@ from tests.kit.execution_chain import (
     KEEPER,
     PROPOSER,
     SENDER,
-    ExecutionChain,
     address_of,
-    sign,
     word,
 )
-from tests.kit.simulations import (
-    ACCOUNTS,
+from tests.kit.questions import (
     ENVIRONMENT,
     HASHER,
     ORIGIN,
@@ -30,13 +27,6 @@ from tests.kit.simulations import (
     Asked,
     words_of,
 )
-
-
-@pytest.fixture(scope="module")
-def asked() -> Asked:
-    chain = ExecutionChain.open(extra_accounts=ACCOUNTS)
-    chain.grow([sign(SENDER, nonce=0)])
-    return Asked(chain)
 
 
 def test_accounts_are_overridden(asked: Asked) -> None:

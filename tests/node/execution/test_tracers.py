@@ -17,7 +17,7 @@ from tests.kit.execution_chain import (
     address_of,
     word,
 )
-from tests.kit.simulations import SHA256
+from tests.kit.questions import SHA256
 from tests.kit.traced_block import CHILD, ENDER, PARENT, REASON, Traced, hex_of, traced_block
 
 

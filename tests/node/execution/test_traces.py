@@ -18,8 +18,8 @@ from tests.kit.execution_chain import (
     header_bytes,
     word,
 )
+from tests.kit.questions import LOOP, ORIGIN, TOKEN, TREE, encoded
 from tests.kit.recorded_chain import Exchange, exchanges, needs_recordings, recorded_chain
-from tests.kit.simulations import LOOP, ORIGIN, TOKEN, TREE, encoded
 from tests.kit.traced_block import Traced, hex_of, traced_block
 
 
