@@ -48,6 +48,8 @@ class Ballots:
             vote = votes[place]
             if not is_valid:
                 judgements[place] = Judgement.REJECT
+            elif judgements[place] is not Judgement.FORWARD:
+                continue
             elif not self._desk.accept(vote, electorate):
                 judgements[place] = Judgement.IGNORE
             else:
@@ -59,16 +61,14 @@ class Ballots:
         return judgements
 
     async def on_evidence(self, piece: Evidence) -> Judgement:
-        """Judge a proof and take it in if it is the first against its validator."""
-        accused = slashing.accused(piece)
-        if self._live.knows_offence_of(accused):
+        """Judge a proof and take it in if it is the first of its kind against its validator."""
+        if self._live.knows_offence(piece):
             return Judgement.IGNORE
         state = self._fork_choice.state(self._live.store.head.hash)
         try:
             messages = slashing.check_evidence(self._rules, state, self._live.slot(), piece)
         except Rejected as error:
-            too_old = error.reason is Reason.EVIDENCE_TOO_OLD
-            return Judgement.IGNORE if too_old else Judgement.REJECT
+            return self._blame_for(piece, error)
         if not all(await self._live.verify_all(messages)):
             return Judgement.REJECT
         is_first = self._fork_choice.on_evidence(piece)
@@ -93,6 +93,15 @@ class Ballots:
             head_hash: self._head_origins.get(head_hash, "")
             for head_hash in self._fork_choice.missing_heads()
         }
+
+    def _blame_for(self, piece: Evidence, error: Rejected) -> Judgement:
+        """What a refused proof deserves: age and an index that nobody has yet may look different to the sender."""
+        if error.reason is Reason.EVIDENCE_TOO_OLD:
+            return Judgement.IGNORE
+        may_come = slashing.accused(piece) < self._rules.parameters.max_validators
+        if error.reason is Reason.EVIDENCE_INDEX and may_come:
+            return Judgement.UNKNOWN
+        return Judgement.REJECT
 
     def _electorate(self, now: Slot) -> Electorate:
         return Electorate(

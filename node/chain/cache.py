@@ -85,7 +85,9 @@ class BlockRun(Sequence[Block]):
     @overload
     def __getitem__(self, place: slice[int | None, int | None, int | None]) -> BlockRun: ...
 
-    def __getitem__(self, place: int | slice[int | None, int | None, int | None]) -> Block | BlockRun:
+    def __getitem__(
+        self, place: int | slice[int | None, int | None, int | None]
+    ) -> Block | BlockRun:
         """A block, or a part of the run. Raises IndexError, and KeyError for a block that is gone."""
         if isinstance(place, slice):
             return BlockRun(self.hashes[place], self._cache)

@@ -2,10 +2,12 @@
 
     message -> VoteDesk.sort (window, registry, duplicates) -> signatures, one call -> VoteDesk.accept -> fork choice
 
+A message is forwarded whole, so whatever goes on to others is verified whole: a forged vote beside a good one would make
+this node the one that the next peer blames.
 Two different votes of one validator and slot are let through, because the second is the evidence; a third is not.
 Candidates, who have no weight yet, get one.
 A vote for a block that is not here is let through as well: it is signed, and bounded like any other.
-Source: L1-CONSENSUS section 7.
+Source: node/README.md section 7.
 Deliberately absent: what votes mean (node.consensus.fork_choice).
 """
 
@@ -34,8 +36,14 @@ class Judgement(StrEnum):
     """It is new and well made: others want it."""
     IGNORE = "ignore"
     """It is of no use; nobody is to blame."""
+    UNKNOWN = "unknown"
+    """It cannot be judged here: nobody has this index yet on a chain that may be behind. Nothing to blame or to forward."""
     REJECT = "reject"
     """No honest node sends it."""
+
+
+_VERIFIED = (Judgement.FORWARD, Judgement.IGNORE)
+"""Judgements of votes whose signatures are verified in a message that is to be forwarded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +51,7 @@ class SortedVotes:
     """A message after everything but signatures."""
 
     judgements: list[Judgement]
-    """One for each vote; FORWARD only if its signature holds."""
+    """One for each vote, if its signature holds."""
     places: list[int]
     """Where the votes stand whose signatures are to be verified."""
     messages: list[SignedMessage]
@@ -75,17 +83,19 @@ class VoteDesk:
 
     def sort(self, votes: Sequence[Vote], electorate: Electorate) -> SortedVotes:
         """Judge all but signatures."""
-        judgements: list[Judgement] = []
+        keys = [electorate.public_key(vote.validator_index) for vote in votes]
+        judgements = [
+            self._judge(vote, key is not None, electorate)
+            for vote, key in zip(votes, keys, strict=True)
+        ]
         places: list[int] = []
         messages: list[SignedMessage] = []
-        for place, vote in enumerate(votes):
-            public_key = electorate.public_key(vote.validator_index)
-            judgement = self._judge(vote, public_key is not None, electorate)
-            judgements.append(judgement)
-            if judgement is Judgement.FORWARD and public_key is not None:
+        verified = _VERIFIED if Judgement.FORWARD in judgements else ()
+        for place, (vote, key) in enumerate(zip(votes, keys, strict=True)):
+            if key is not None and judgements[place] in verified:
                 places.append(place)
                 message = vote_message(self.rules.domains.vote, vote.data)
-                messages.append((public_key, message, vote.signature))
+                messages.append((key, message, vote.signature))
         return SortedVotes(judgements=judgements, places=places, messages=messages)
 
     def accept(self, vote: Vote, electorate: Electorate) -> bool:
@@ -106,10 +116,14 @@ class VoteDesk:
         return sum(1 << index for index in self._seen.get(slot, {}))
 
     def _judge(self, vote: Vote, is_registered: bool, electorate: Electorate) -> Judgement:
+        if vote.validator_index >= self.rules.parameters.max_validators:
+            return Judgement.REJECT
+        if not self._is_formed(vote):
+            return Judgement.REJECT
+        if not is_registered:
+            return Judgement.UNKNOWN
         if not electorate.earliest <= vote.data.slot <= electorate.latest:
             return Judgement.IGNORE
-        if not is_registered or not self._is_formed(vote):
-            return Judgement.REJECT
         if self._is_full(vote, electorate.weighted):
             return Judgement.IGNORE
         return Judgement.FORWARD

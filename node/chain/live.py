@@ -30,7 +30,7 @@ from node.consensus.containers import Evidence, encode_evidence
 from node.consensus.signing import RememberedSignatures, SignatureVerifier, SignedMessage
 from node.consensus.state_transition import Proposed
 from node.eth.hashing import keccak256
-from node.eth.primitives import Hash32, Slot, ValidatorIndex
+from node.eth.primitives import Hash32, Slot
 from node.runtime.clock import SlotClock
 from node.runtime.worker import Worker
 from node.storage.chain_database import ChainDatabase, NewFinality, TreeEntry
@@ -70,7 +70,7 @@ class LiveChain:
         """Who follows."""
         self.safe = store.justified_block()
         """The justified block of the head's state."""
-        self._known_evidence = set(store.fork_choice.evidence)
+        self._known_evidence = dict(store.fork_choice.evidence)
         self._told_fault = store.fault
         self.show()
 
@@ -159,14 +159,17 @@ class LiveChain:
         await self.worker.run(work)
         self.store.settled(step)
 
-    def knows_offence_of(self, index: ValidatorIndex) -> bool:
-        """Whether there is a proof against this validator already."""
-        return index in self._known_evidence
+    def knows_offence(self, piece: Evidence) -> bool:
+        """Whether a proof adds nothing: contradicting votes are worth a second one, for they discount a validator's votes."""
+        known = self._known_evidence.get(slashing.accused(piece))
+        if known is None:
+            return False
+        return slashing.is_about_votes(known) or not slashing.is_about_votes(piece)
 
     async def note_evidence(self) -> None:
         """Save and tell the proofs that the fork choice has found since this was called last."""
         found = self.store.fork_choice.evidence
-        fresh = {index: found[index] for index in found if index not in self._known_evidence}
+        fresh = {index: piece for index, piece in found.items() if not self.knows_offence(piece)}
         self._known_evidence.update(fresh)
         for index, piece in fresh.items():
             self.metrics.evidence.inc()

@@ -5,10 +5,10 @@
 
 A block's verdict is given when it has passed every rule of consensus and before it is executed: forwarding waits for
 signatures, not for gas.
-A vote message is forwarded if any of its votes is news, and refused if any of them is false.
+A vote message is forwarded if any of its votes is news and all of them could be judged, and refused if any is false.
 Deliberately absent: transactions (node.txpool's), blocks and votes of our own (node.validator publishes them), bodies too large for gossip (the network fetches them itself), and
 asking for what is missing (node.sync.service).
-Source: L1-CONSENSUS section 7.
+Source: node/README.md section 7.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class GossipService:
     def __init__(self, chain: Chain, network: Network) -> None:
         self._chain = chain
         self._network = network
-        self._told_by_peers: set[ValidatorIndex] = set()
+        self._told_by_peers: set[tuple[ValidatorIndex, bool]] = set()
         network.subscribe(Topic.L1_BLOCK, self.on_block)
         network.subscribe(Topic.L1_VOTE, self.on_votes)
         network.subscribe(Topic.L1_EVIDENCE, self.on_evidence)
@@ -61,7 +61,9 @@ class GossipService:
         judgements = await self._chain.on_votes(votes, origin=peer)
         if Judgement.REJECT in judgements:
             return Verdict.REJECT
-        return Verdict.ACCEPT if Judgement.FORWARD in judgements else Verdict.IGNORE
+        if Judgement.UNKNOWN in judgements or Judgement.FORWARD not in judgements:
+            return Verdict.IGNORE
+        return Verdict.ACCEPT
 
     async def on_evidence(self, peer: PeerId, message: bytes) -> Verdict:
         """Judge a proof of an offence."""
@@ -71,12 +73,12 @@ class GossipService:
         except Rejected:
             return Verdict.REJECT
         # Noted before it is judged: the chain's event must not make this node repeat what it only passes on.
-        accused = slashing.accused(piece)
-        is_new = accused not in self._told_by_peers
-        self._told_by_peers.add(accused)
+        offence = _offence(piece)
+        is_new = offence not in self._told_by_peers
+        self._told_by_peers.add(offence)
         judgement = await self._chain.on_evidence(piece)
-        if judgement is Judgement.REJECT and is_new:
-            self._told_by_peers.discard(accused)
+        if judgement is not Judgement.FORWARD and is_new:
+            self._told_by_peers.discard(offence)
         return _VERDICTS[judgement]
 
     # -- going out
@@ -92,14 +94,20 @@ class GossipService:
                 async for event in events:
                     match event:
                         case EvidenceFound(evidence=piece):
-                            if slashing.accused(piece) not in self._told_by_peers:
+                            if _offence(piece) not in self._told_by_peers:
                                 self.publish_evidence(piece)
                         case _:
                             continue
 
 
+def _offence(piece: Evidence) -> tuple[ValidatorIndex, bool]:
+    """Whose offence a proof shows, and of which kind."""
+    return slashing.accused(piece), slashing.is_about_votes(piece)
+
+
 _VERDICTS = {
     Judgement.FORWARD: Verdict.ACCEPT,
     Judgement.IGNORE: Verdict.IGNORE,
+    Judgement.UNKNOWN: Verdict.IGNORE,
     Judgement.REJECT: Verdict.REJECT,
 }

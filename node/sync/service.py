@@ -53,6 +53,15 @@ TICK_S: Final = 0.5
 GRACE_S: Final = 3.0
 """A node without peers takes itself to be alone after this; peers of one manifest redial every second."""
 
+FRESH_SLOTS: Final = 4
+"""A node whose head is not older than this is not syncing, whatever its peers claim: a claim costs nothing."""
+
+PATIENCE_S: Final = 20.0
+"""Duties rest for what peers claim to have only as long as it comes: after so long without a new head, no more."""
+
+JUMP_MS: Final = 10_000
+"""The wall clock went so far beyond the steady one: the machine slept, and what peers said before is old."""
+
 BEHIND_BLOCKS_MAX: Final = 2
 """A node whose head is so far below its peers' is not syncing: blocks are on their way to it."""
 
@@ -82,6 +91,9 @@ class SyncService:
         self._wake = trio.Event()
         self._starting_block: int | None = None
         self._started_at: float | None = None
+        self._moved_at = trio.current_time()
+        self._moved_number = -1
+        self._wall_offset_ms = self._read_wall_offset_ms()
         self._behind = Gauge(
             "faultline_sync_behind_blocks",
             "Blocks that the best peer's head is above ours.",
@@ -102,7 +114,8 @@ class SyncService:
         """How far behind this node is; None when it is not."""
         head_number = self._chain.head.header.number
         highest = planner.best_unknown_head(self._state, self._chain.has_block)
-        if highest <= head_number + BEHIND_BLOCKS_MAX:
+        is_fresh = self._chain.clock.current_slot() - self._chain.head_slot <= FRESH_SLOTS
+        if is_fresh or highest <= head_number + BEHIND_BLOCKS_MAX:
             self._starting_block = None
             return None
         if self._starting_block is None:
@@ -112,9 +125,13 @@ class SyncService:
         )
 
     def is_syncing(self) -> bool:
-        """Whether peers have a chain that is not here; also until one was heard, or nobody came for GRACE_S."""
+        """Whether duties must wait: peers have a chain that is not here and comes in, or nobody was heard yet.
+
+        A node alone waits GRACE_S after its start; so does one whose machine slept, because what its peers said before is old.
+        """
+        self._watch()
         if self.progress() is not None:
-            return True
+            return trio.current_time() < self._moved_at + PATIENCE_S
         if planner.has_heard_anybody(self._state):
             return False
         return self._started_at is None or trio.current_time() < self._started_at + GRACE_S
@@ -128,7 +145,8 @@ class SyncService:
         """A peer tells its status and gets ours. Raises Rejected."""
         status = self._check_status(decode_status(body))
         self._state = planner.connected(self._state, peer)
-        self._state = planner.heard_status(self._state, peer, status, self._now_ms())
+        if not self._is_from_the_future(status):
+            self._state = planner.heard_status(self._state, peer, status, self._now_ms())
         self._wake.set()
         return self._server.encoded_status()
 
@@ -141,6 +159,7 @@ class SyncService:
             nursery.start_soon(self._listen)
             while True:
                 self._wake = trio.Event()
+                self._watch()
                 self._start_tasks(nursery)
                 with trio.move_on_after(TICK_S):
                     await self._wake.wait()
@@ -191,6 +210,8 @@ class SyncService:
             PeerId(task.peer), RequestKind.STATUS, encode_status(self._server.status())
         )
         status = self._check_status(decode_status(answer))
+        if self._is_from_the_future(status):
+            raise RequestFailed(f"its head is of slot {status.head_slot}: one clock is wrong")
         self._state = planner.delivered(self._state, task)
         self._state = planner.heard_status(self._state, task.peer, status, self._now_ms())
 
@@ -243,8 +264,6 @@ class SyncService:
             match outcome:
                 case ImportOutcome.IMPORTED | ImportOutcome.KNOWN:
                     continue
-                case ImportOutcome.FUTURE:
-                    raise Rejected(SyncReason.OUT_OF_RANGE, "a block from the future")
                 case _:
                     raise RequestFailed(f"a block was {outcome}")
 
@@ -256,9 +275,30 @@ class SyncService:
     def _check_status(self, status: Status) -> Status:
         if status.genesis_hash != self._chain.genesis.hash:
             raise Rejected(SyncReason.OTHER_NETWORK, f"genesis 0x{status.genesis_hash.hex()}")
-        if status.head_slot > self._chain.clock.current_slot() + 1:
-            raise Rejected(SyncReason.OUT_OF_RANGE, f"a head of slot {status.head_slot}")
         return status
+
+    def _is_from_the_future(self, status: Status) -> bool:
+        """Whether a head's slot has not begun here; it may be our clock that is behind, so nobody is blamed for it."""
+        return status.head_slot > self._chain.clock.current_slot() + 1
+
+    def _watch(self) -> None:
+        """See whether the head moves, and whether the machine slept."""
+        now = trio.current_time()
+        number = self._chain.head.header.number
+        if number != self._moved_number:
+            self._moved_number, self._moved_at = number, now
+        offset_ms = self._read_wall_offset_ms()
+        if offset_ms - self._wall_offset_ms > JUMP_MS:
+            _log.warning("clock_jumped", seconds=(offset_ms - self._wall_offset_ms) // 1_000)
+            self._state = SyncState()
+            self._moved_at = now
+            if self._started_at is not None:
+                self._started_at = now
+            self._wake.set()
+        self._wall_offset_ms = offset_ms
+
+    def _read_wall_offset_ms(self) -> int:
+        return self._chain.clock.now_ms() - self._now_ms()
 
     def _blame(self, task: Task, error: Rejected) -> None:
         """Report a peer; at once out with it unless it only had nothing."""

@@ -55,7 +55,7 @@ async def test_votes_of_one_message_are_judged_one_by_one(
     base, _, _ = fork(machine)
     good = builder.vote(0, 4, base.hash)
     forged = with_signature(builder.vote(1, 4, base.hash), bytes(64))
-    stranger = replace(good, validator_index=ValidatorIndex(200))
+    stranger = replace(good, validator_index=ValidatorIndex(256))
     early = builder.sign(2, replace(good.data, slot=Slot(9)))
     backwards = builder.sign(
         3, replace(good.data, source=good.data.target, target=good.data.target)
@@ -73,6 +73,66 @@ async def test_votes_of_one_message_are_judged_one_by_one(
             Judgement.REJECT,
         ]
         assert machine.metric("faultline_consensus_votes_total", outcome="reject") == 3
+
+
+async def test_an_index_that_nobody_has_yet_is_nobodys_fault(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = machine.network.builder
+    base, left, right = fork(machine)
+    newcomer = replace(builder.vote(0, 4, base.hash), validator_index=ValidatorIndex(4))
+    beyond = replace(newcomer, validator_index=ValidatorIndex(256))
+    votes = [replace(builder.vote(1, 5, one.hash), validator_index=4) for one in (left, right)]
+    proof = VoteEvidence(first=votes[0], second=votes[1])
+
+    async with machine.running(5.5) as chain:
+        assert await chain.on_votes([newcomer, beyond], origin="peer") == [
+            Judgement.UNKNOWN,
+            Judgement.REJECT,
+        ]
+        assert await chain.on_evidence(proof) is Judgement.UNKNOWN
+
+
+async def test_what_goes_on_to_others_is_verified_whole(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = machine.network.builder
+    base, _, _ = fork(machine)
+    known, news = (builder.vote(index, 4, base.hash) for index in (0, 1))
+    forged = with_signature(known, bytes(64))
+
+    async with machine.running(4.5) as chain:
+        await chain.on_votes([known], origin="peer")
+
+        assert await chain.on_votes([forged], origin="peer") == [Judgement.IGNORE]
+        assert await chain.on_votes([forged, news], origin="peer") == [
+            Judgement.REJECT,
+            Judgement.FORWARD,
+        ]
+
+
+async def test_votes_that_contradict_are_evidence_beside_two_blocks_of_a_slot(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = machine.network.builder
+    base, left, right = fork(machine)
+    proposals = [open_envelope(decode_envelope(one.envelope)).proposal for one in (left, right)]
+    offender = proposals[0].proposer_index
+    votes = [builder.vote(offender, 5, one.hash) for one in (left, right)]
+    proof = VoteEvidence(first=votes[0], second=votes[1])
+
+    async with machine.running(5.5) as chain:
+        for block in (base, left, right):
+            await chain.import_envelope(block.envelope, origin="peer")
+        assert [type(one) for one in chain.evidence] == [ProposalEvidence]
+        with chain.subscribe() as subscription:
+            assert await chain.on_evidence(proof) is Judgement.FORWARD
+            assert await subscription.receive() == EvidenceFound(evidence=proof)
+        assert await chain.on_evidence(proof) is Judgement.IGNORE
+
+    async with machine.running(6) as chain:
+        assert list(chain.evidence) == [proof]
+        assert offender in chain._store.fork_choice.equivocators
 
 
 async def test_an_expired_vote_is_ignored_without_verifying_it(

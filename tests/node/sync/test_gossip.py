@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -9,6 +10,7 @@ import trio
 
 from node.consensus.containers import VoteEvidence
 from node.consensus.wire import encode_evidence_message, encode_votes
+from node.eth.primitives import ValidatorIndex
 from node.p2p.network import PeerId, Topic, Verdict
 from tests.kit.chain_builder import BuiltBlock, with_signature
 from tests.kit.chain_harness import Machine, TestNetwork, clock_at, make_network
@@ -86,7 +88,25 @@ async def test_a_vote_message_is_forwarded_for_news_and_blamed_for_one_false_vot
         assert await node.gossip.on_votes(PEER, b"\xff") is Verdict.REJECT
         forged = encode_votes([with_signature(votes[3], bytes(64))])
         assert await node.gossip.on_votes(PEER, forged) is Verdict.REJECT
-        assert await node.gossip.on_votes(PEER, false) is Verdict.ACCEPT
+        assert await node.gossip.on_votes(PEER, false) is Verdict.REJECT
+        # The good vote of that message counts all the same.
+        alone = encode_votes([votes[3]])
+        assert await node.gossip.on_votes(PEER, alone) is Verdict.IGNORE
+
+
+async def test_a_message_that_cannot_be_judged_whole_is_not_forwarded(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    (block,) = chain_of(network, range(4, 5))
+    vote = network.builder.vote(0, 4, block.hash)
+    newcomer = replace(vote, validator_index=ValidatorIndex(4))
+    clock = clock_at(network.genesis, 4.3)
+    async with running_node(hub, "node", Machine(network=network), clock) as node:
+        await node.give([block])
+
+        message = encode_votes([vote, newcomer])
+
+        assert await node.gossip.on_votes(PEER, message) is Verdict.IGNORE
 
 
 async def test_everybody_learns_of_an_offence_once(

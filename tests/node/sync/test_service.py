@@ -14,6 +14,7 @@ from node.consensus import slashing
 from node.consensus.wire import encode_votes
 from node.eth.primitives import Address, Hash32
 from node.p2p.network import PeerId, RequestKind, Topic
+from node.sync import planner
 from node.sync.messages import (
     Status,
     decode_range_request,
@@ -23,7 +24,7 @@ from node.sync.messages import (
     encode_root_request,
     encode_status,
 )
-from node.sync.service import Progress
+from node.sync.service import PATIENCE_S, Progress
 from tests.kit.chain_builder import BuiltBlock
 from tests.kit.chain_harness import Machine, TestNetwork, clock_at, make_network
 from tests.kit.memory_network import MemoryHub, MemoryNetwork
@@ -403,6 +404,107 @@ async def test_a_liar_with_the_best_claim_delays_but_does_not_stop_a_joiner(
         await trio.sleep(60)
         assert liar.asked - asked < 20
         nursery.cancel_scope.cancel()
+
+
+async def test_duties_do_not_wait_for_what_a_liar_claims(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = chain_of(network, range(4, 60))
+    clock = clock_at(network.genesis, 59.5)
+    claim = replace(
+        decode_status(encode_status_of(network, blocks[-1])),
+        head_hash=Hash32(b"\x66" * 32),
+        head_number=60,
+        head_slot=60,
+    )
+    liar = Liar(hub, encode_status(claim), _never)
+    async with AsyncExitStack() as stack:
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        await nursery.start(liar.network.run)
+        node = await stack.enter_async_context(
+            running_node(hub, "node", Machine(network=network), clock)
+        )
+        await node.give(blocks)
+        with trio.fail_after(10):
+            await liar.was_asked.wait()
+
+        # The head is new: nobody can be far ahead of it.
+        assert not node.sync.is_syncing()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_claim_that_never_comes_is_not_waited_for_long(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = chain_of(network, range(4, 60))
+    clock = clock_at(network.genesis, 100)
+    claim = replace(
+        decode_status(encode_status_of(network, blocks[-1])),
+        head_hash=Hash32(b"\x66" * 32),
+        head_number=90,
+        head_slot=100,
+    )
+    liar = Liar(hub, encode_status(claim), _never)
+    async with AsyncExitStack() as stack:
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        await nursery.start(liar.network.run)
+        node = await stack.enter_async_context(
+            running_node(hub, "node", Machine(network=network), clock)
+        )
+        await node.give(blocks)
+        with trio.fail_after(10):
+            await liar.was_asked.wait()
+
+        assert node.sync.is_syncing()
+        rested = trio.current_time()
+        while node.sync.is_syncing():
+            await trio.sleep(0.5)
+            # New identities claim the same again and again.
+            node.sync._state = planner.connected(node.sync._state, "another")
+            node.sync._state = planner.heard_status(node.sync._state, "another", claim, 0)
+        assert trio.current_time() - rested <= PATIENCE_S + 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_wakes_from_a_long_sleep_asks_before_it_acts(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = chain_of(network, range(4, 60))
+    clock = clock_at(network.genesis, 60)
+    async with (
+        running_node(hub, "one", Machine(network=network), clock) as one,
+        running_node(hub, "two", Machine(network=network), clock) as two,
+    ):
+        for node in (one, two):
+            await node.give(blocks)
+        await trio.sleep(2)
+        assert not one.sync.is_syncing()
+
+        # Both machines slept for eight hours: only the wall clock went on.
+        clock.skew_ms = 8 * 3_600_000
+
+        assert one.sync.is_syncing()
+        assert two.sync.is_syncing()
+        await trio.sleep(1)
+        assert not one.sync.is_syncing()
+        assert not two.sync.is_syncing()
+
+
+async def test_a_head_from_the_future_is_left_and_nobody_is_blamed(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    blocks = chain_of(network, range(4, 60))
+    right, slow = clock_at(network.genesis, 60), clock_at(network.genesis, 50)
+    async with (
+        running_node(hub, "right", Machine(network=network), right) as ahead,
+        running_node(hub, "slow", Machine(network=network), slow) as behind,
+    ):
+        await ahead.give(blocks)
+        await trio.sleep(10)
+        assert set(behind.scores().values()) == {0.0}
+        assert set(ahead.scores().values()) == {0.0}
+
+        await behind.reaches(blocks[-1])
 
 
 def encode_status_of(network: TestNetwork, block: BuiltBlock) -> bytes:
