@@ -238,7 +238,7 @@ def sign(account: LocalAccount, **fields: object) -> bytes:
         "value": 0,
         "data": b"",
     }
-    transaction = cast("TransactionDictType", {**defaults, **fees, **fields})
+    transaction = cast(TransactionDictType, {**defaults, **fees, **fields})
     return bytes(account.sign_transaction(transaction).raw_transaction)
 
 

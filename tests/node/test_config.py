@@ -34,7 +34,7 @@ def test_defaults_and_relative_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"nmae": "x"}, "nmae: Extra inputs are not permitted, found 'x'"),
+        ({"nickname": "x"}, "nickname: Extra inputs are not permitted, found 'x'"),
         (
             {"rpc": {"port": 70_000}},
             "rpc.port: Input should be less than or equal to 65535, found 70000",

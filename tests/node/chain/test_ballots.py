@@ -82,7 +82,10 @@ async def test_an_index_that_nobody_has_yet_is_nobodys_fault(
     base, left, right = fork(machine)
     newcomer = replace(builder.vote(0, 4, base.hash), validator_index=ValidatorIndex(4))
     beyond = replace(newcomer, validator_index=ValidatorIndex(256))
-    votes = [replace(builder.vote(1, 5, one.hash), validator_index=4) for one in (left, right)]
+    votes = [
+        replace(builder.vote(1, 5, one.hash), validator_index=ValidatorIndex(4))
+        for one in (left, right)
+    ]
     proof = VoteEvidence(first=votes[0], second=votes[1])
 
     async with machine.running(5.5) as chain:
