@@ -30,6 +30,10 @@ SLICE_S: Final = 0.002
 """A task that serves many calls at once gives way to others after this long."""
 
 
+BATCH_WITHIN_S: Final = 50.0
+"""A batch begins no call after this long: with the longest call, a trace, its answer still comes in time."""
+
+
 class Session(Protocol):
     """A connection that can be sent events: a WebSocket."""
 
@@ -153,11 +157,14 @@ class Dispatcher:
             return jsonrpc.batch_text([text]) if messages else text
         answers: list[bytes] = []
         size = 0
-        slice_end = self._timer() + SLICE_S
+        now = self._timer()
+        slice_end, batch_end = now + SLICE_S, now + BATCH_WITHIN_S
         for message in messages:
             answer: Answer
             if size > jsonrpc.RESPONSE_BYTES_MAX:
-                answer = _refuse_for_size(message)
+                answer = _refuse(message, jsonrpc.too_large_text)
+            elif self._timer() > batch_end:
+                answer = _refuse(message, jsonrpc.timed_out_text)
             else:
                 answer = self._call(message, caller)
             if type(answer) is CoroutineType:
@@ -165,7 +172,7 @@ class Dispatcher:
             assert isinstance(answer, bytes)
             if size + len(answer) > jsonrpc.RESPONSE_BYTES_MAX:
                 size += len(answer)
-                answer = _refuse_for_size(message)
+                answer = _refuse(message, jsonrpc.too_large_text)
             if answer:
                 answers.append(answer)
                 size += len(answer)
@@ -175,13 +182,13 @@ class Dispatcher:
         return jsonrpc.batch_text(answers) if answers else b""
 
 
-def _refuse_for_size(message: object) -> bytes:
-    """What a call of a batch is answered when there is no room left."""
+def _refuse(message: object, text: Callable[[object], bytes]) -> bytes:
+    """What a call of a batch is answered when there is no room or time left; `text` is told its id."""
     try:
         _, _, identity = jsonrpc.read_call(message)
     except InvalidRequest as error:
         return jsonrpc.error_text(error.identity, error)
-    return b"" if identity is NOTIFICATION else jsonrpc.too_large_text(identity)
+    return b"" if identity is NOTIFICATION else text(identity)
 
 
 def as_rpc_error(error: Exception) -> RpcError | None:
@@ -193,7 +200,5 @@ def as_rpc_error(error: Exception) -> RpcError | None:
             return RpcError(error.code, str(error))
         case MissingState():
             return RpcError(SERVER_ERROR, str(error) or "historical state is not available")
-        case trio.TooSlowError():
-            return RpcError(jsonrpc.TIMED_OUT, "request timed out")
         case _:
             return None

@@ -142,6 +142,11 @@ def too_large_text(identity: object) -> bytes:
     return error_text(identity, RpcError(RESPONSE_TOO_LARGE, "response too large"))
 
 
+def timed_out_text(identity: object) -> bytes:
+    """Encode what is answered when the time of a batch is over."""
+    return error_text(identity, RpcError(TIMED_OUT, "request timed out"))
+
+
 def batch_text(answers: Sequence[bytes]) -> bytes:
     """Join the answers of a batch, in the order of its calls."""
     return b"[" + b",".join(answers) + b"]"

@@ -208,11 +208,33 @@ def test_answers_that_are_too_long_say_so(monkeypatch: pytest.MonkeyPatch) -> No
     assert [answer.get("error") for answer in answers] == [None, too_large, too_large]
 
 
+async def test_a_batch_that_takes_too_long_begins_no_further_call() -> None:
+    """Given calls of 20 s each, when the time of a batch is over, then the others are told so, in order."""
+    now, begun = 0.0, 0
+
+    async def slow() -> int:
+        nonlocal now, begun
+        begun += 1
+        now += 20
+        await trio.lowlevel.checkpoint()
+        return begun
+
+    methods = {"a": Method(lambda _, __: slow(), 0)}
+    dispatcher = Dispatcher(methods, RpcMetrics(("a",), lambda: (0, 0)), timer=lambda: now)
+    notification = b'{"jsonrpc":"2.0","method":"a"}'
+    batch = b"[" + b",".join([jsonrpc_call("a")] * 4 + [notification, b"5"]) + b"]"
+    answers = orjson.loads(await settle(dispatcher.answer(batch, CALLER)))
+    assert [one.get("result") for one in answers] == [1, 2, 3, None, None]
+    assert answers[3]["error"] == {"code": -32002, "message": "request timed out"}
+    assert answers[4]["error"] == {"code": -32600, "message": "invalid request"}
+    assert begun == 3
+
+
 async def test_a_long_batch_gives_way_to_others() -> None:
     moments = iter(range(1_000_000))
     metrics = RpcMetrics(("a",), lambda: (0, 0))
     methods = {"a": Method(lambda _, __: len(turns), 0)}
-    dispatcher = Dispatcher(methods, metrics, timer=lambda: float(next(moments)))
+    dispatcher = Dispatcher(methods, metrics, timer=lambda: next(moments) / 100)
     turns: list[None] = []
 
     async def other() -> None:
