@@ -23,22 +23,33 @@ from deploy.layout import Layout
 from deploy.manifest import Manifest
 from deploy.network import (
     Network,
-    NetworkError,
     erase,
-    foreign_entries,
     process_names,
     replace_file,
     save_network,
 )
 
 
-def create(layout: Layout, manifest: Manifest, start: int) -> Network:
-    """Make a new network whose first block is due at `start`, seconds since the epoch of Unix.
+def claim(layout: Layout) -> None:
+    """Take a folder for a new network; the one that is there, whole or cut off while it was made, is removed.
 
     Raises:
         NetworkError: when the folder holds other things.
     """
-    _claim(layout)
+    layout.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    erase(layout)
+    layout.unfinished.touch()
+
+
+def create(layout: Layout, manifest: Manifest, start: int) -> Network:
+    """Make a new network in a folder that was claimed.
+
+    Args:
+        layout: the folder.
+        manifest: what the network is.
+        start: when its first block is due, seconds since the epoch of Unix.
+    """
+    layout.keys.mkdir(mode=0o700)
     validators = [new_validator() for _ in range(manifest.network.validators)]
     names = process_names(manifest)
     for name, share in zip(names, share_out(validators, len(names)), strict=True):
@@ -56,14 +67,3 @@ def create(layout: Layout, manifest: Manifest, start: int) -> Network:
     save_network(network)
     layout.unfinished.unlink()
     return network
-
-
-def _claim(layout: Layout) -> None:
-    layout.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if layout.unfinished.exists():
-        # A creation that was cut off: nothing in it was ever used.
-        erase(layout)
-    if foreign_entries(layout):
-        raise NetworkError(f"{layout.data}: is not empty and holds no network; name another folder")
-    layout.unfinished.touch()
-    layout.keys.mkdir(mode=0o700)

@@ -181,9 +181,11 @@ def erase(layout: Layout) -> None:
         NetworkError: when the folder holds other things and no network.
     """
     if not holds_network(layout):
-        foreign = foreign_entries(layout)
-        if foreign:
-            raise NetworkError(f"{layout.data}: holds no network; nothing was removed")
+        if foreign_entries(layout):
+            raise NetworkError(
+                f"{layout.data}: holds other things and no network; nothing was removed"
+            )
+        return
     # What says that it is ours goes last, so that a removal that was cut off can be repeated.
     marks = {layout.network, layout.unfinished}
     entries = layout.entries()
@@ -195,10 +197,10 @@ def erase(layout: Layout) -> None:
 
 
 def foreign_entries(layout: Layout) -> list[Path]:
-    """What lies in a folder and is not ours; logs and the lock are ours before there is a network."""
+    """What lies in a folder and is not ours; without a network in it, only the lock is."""
     if not layout.data.is_dir():
         return []
-    ours = {layout.lock, layout.logs, layout.socket}
+    ours = {layout.lock}
     if holds_network(layout):
         ours.update(layout.entries())
     return sorted(entry for entry in layout.data.iterdir() if entry not in ours)

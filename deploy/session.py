@@ -65,10 +65,12 @@ class Session:
         launcher: Launcher,
         quiet: bool,
         live: bool,
+        detached: bool,
         on_ready: Callable[[], None],
     ) -> None:
         self._network = network
         self._quiet = quiet
+        self._detached = detached
         self._on_ready = on_ready
         self._journal = Journal(network.layout)
         self._live = LiveTable(network) if live else None
@@ -130,7 +132,7 @@ class Session:
             self._write_info()
         if self._live is not None:
             self._live.say(event.message)
-        elif event.event not in QUIET_EVENTS:
+        elif event.event not in QUIET_EVENTS and not (self._detached and self._ready):
             click.echo(event.message, err=True)
 
     def _write_info(self) -> None:

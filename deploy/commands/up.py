@@ -25,14 +25,13 @@ from deploy.commands.options import (
     manifest_option,
 )
 from deploy.commands.preparing import resolve_manifest, take_lock
-from deploy.creation import create
+from deploy.creation import claim, create
 from deploy.layout import Layout
 from deploy.manifest import Resolved
 from deploy.network import (
     Network,
     NetworkError,
     busy_ports,
-    erase,
     open_network,
     write_configs,
 )
@@ -119,8 +118,8 @@ def _run(
 ) -> int:
     lock = take_lock(layout)
     try:
-        if fresh:
-            erase(layout)
+        if fresh or not layout.network.exists():
+            claim(layout)
         layout.logs.mkdir(exist_ok=True)
         with (layout.logs / "supervisor.log").open("ab") as log:
             launcher = start_launcher(WARM_IMPORTS, log)
@@ -138,6 +137,7 @@ def _run(
         launcher=launcher,
         quiet=quiet,
         live=not quiet and ready_pipe is None and sys.stdout.isatty(),
+        detached=ready_pipe is not None,
         on_ready=lambda: _leave_terminal(layout, ready_pipe),
     )
     try:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import JsonValue
 
 from deploy.cli import main
-from deploy.creation import create
+from deploy.creation import claim, create
 from deploy.json_rpc import RpcRefused, RpcUnavailable
 from deploy.layout import Layout
 from deploy.manifest import Manifest
@@ -22,6 +22,7 @@ Asked = list[tuple[str, str, tuple[JsonValue, ...]]]
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     """What the processes of a network were asked, by port."""
+    claim(Layout(tmp_path / "data"))
     create(Layout(tmp_path / "data"), Manifest(), 1_800_000_000)
     monkeypatch.setenv("FAULTLINE_DATA", str(tmp_path / "data"))
     calls: Asked = []

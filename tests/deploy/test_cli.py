@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from deploy.cli import main
-from deploy.creation import create
+from deploy.creation import claim, create
 from deploy.layout import Layout
 from deploy.manifest import Manifest
 from deploy.network import Network
@@ -27,6 +27,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def network(tmp_path: Path) -> Network:
+    claim(Layout(tmp_path / "data"))
     return create(Layout(tmp_path / "data"), Manifest(), 1_800_000_000)
 
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from pydantic import JsonValue
 
-from deploy.creation import create
+from deploy.creation import claim, create
 from deploy.layout import Layout
 from deploy.manifest import Manifest, Setting, resolve
 from deploy.network import (
@@ -34,7 +34,9 @@ def setting(key: str, value: JsonValue, section: str = "network") -> Setting:
 
 
 def made(folder: Path, manifest: Manifest | None = None) -> Network:
-    return create(Layout(folder / "data"), manifest or Manifest(), START)
+    layout = Layout(folder / "data")
+    claim(layout)
+    return create(layout, manifest or Manifest(), START)
 
 
 def test_a_network_is_made_and_loaded(tmp_path: Path) -> None:
@@ -111,14 +113,16 @@ def test_data_of_another_version_or_damaged_is_refused(tmp_path: Path) -> None:
         load_network(network.layout)
 
 
-@pytest.mark.parametrize("ours", [(), ("supervisor.lock",), ("supervisor.lock", "keys")])
+@pytest.mark.parametrize("ours", [(), ("supervisor.lock",), ("keys", "logs", "validator-0")])
 def test_foreign_folders_are_left_alone(tmp_path: Path, ours: tuple[str, ...]) -> None:
     layout = Layout(tmp_path)
     (tmp_path / "thesis.txt").write_text("precious")
     for name in ours:
         (tmp_path / name).mkdir()
-    with pytest.raises(NetworkError, match="is not empty and holds no network"):
-        create(layout, Manifest(), START)
+    with pytest.raises(
+        NetworkError, match="holds other things and no network; nothing was removed"
+    ):
+        claim(layout)
     with pytest.raises(NetworkError, match="nothing was removed"):
         erase(layout)
     assert (tmp_path / "thesis.txt").read_text() == "precious"
@@ -128,6 +132,7 @@ def test_a_creation_that_was_cut_off_is_begun_anew(tmp_path: Path) -> None:
     network = made(tmp_path)
     network.layout.network.unlink()
     network.layout.unfinished.touch()
+    claim(network.layout)
     again = create(network.layout, Manifest(), START)
     assert again.peer_ids != network.peer_ids
 

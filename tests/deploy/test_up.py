@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.control import SupervisorLock
-from deploy.creation import create
+from deploy.creation import claim, create
 from deploy.layout import Layout
 from deploy.manifest import Manifest
 
@@ -54,6 +54,7 @@ def test_a_second_up_on_the_same_data_is_refused(tmp_path: Path, detach: list[st
 
 
 def test_other_keys_than_the_data_was_made_with_are_refused(tmp_path: Path) -> None:
+    claim(Layout(tmp_path))
     create(Layout(tmp_path), Manifest(), 1_800_000_000)
     done = up(tmp_path, "--validators", "5")
     assert done.returncode == 2
@@ -61,6 +62,7 @@ def test_other_keys_than_the_data_was_made_with_are_refused(tmp_path: Path) -> N
 
 
 def test_data_of_another_version_is_refused(tmp_path: Path) -> None:
+    claim(Layout(tmp_path))
     network = create(Layout(tmp_path), Manifest(), 1_800_000_000)
     network.layout.network.write_text('{"format": 99}')
     done = up(tmp_path)
