@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry
 from node.app.core import CoreNode, Surroundings, chain_lag, open_core
 from node.app.devnet import describe_consensus, read_info
 from node.app.failures import SetupError
-from node.app.following import follow_chain
+from node.app.following import follow_chain, follow_sync
 from node.app.signing import open_signing
 from node.chain.chain import ChainOptions
 from node.config import NodeConfig
@@ -117,6 +117,7 @@ async def _serve(
         await _bind(nursery, f"p2p.port {config.p2p.port}", network.run)
         await nursery.start(core.run)
         await nursery.start(follow_chain, core.chain, core.pool, rpc)
+        nursery.start_soon(follow_sync, core.sync_progress, rpc.sync_changed)
         await _bind(nursery, f"rpc.port {config.rpc.port}", rpc.serve)
         _log.info("node_started", head=core.chain.head.header.number)
         task_status.started()

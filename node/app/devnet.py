@@ -18,6 +18,7 @@ from node.consensus.quorums import weights_in_force
 from node.consensus.state import FAR_FUTURE_EPOCH, ConsensusState, Validator
 from node.eth.blocks import Block
 from node.eth.primitives import Epoch, Hash32, Slot
+from node.storage.chain_database import Conflict
 
 INFO_BYTES_MAX: Final = 1 << 20
 """A network's description is never longer."""
@@ -47,8 +48,8 @@ class ObservedChain(Protocol):
         """The highest finalized checkpoint."""
 
     @property
-    def safety_fault(self) -> str | None:
-        """Which conflicting checkpoints were seen."""
+    def conflict(self) -> Conflict | None:
+        """Which checkpoints exclude each other and were both made final or justified."""
 
     @property
     def participation(self) -> float:
@@ -94,7 +95,7 @@ def describe_consensus(
         "justified": _checkpoint(chain.justified_checkpoint),
         "finalized": _checkpoint(chain.finalized_checkpoint),
         "participation": round(chain.participation, 6),
-        "safetyFault": chain.safety_fault,
+        "safetyFault": _conflict(chain.conflict),
         "stallEpochs": state.stall,
         "validators": [
             _validator(index, validator, weights, own_keys)
@@ -105,6 +106,18 @@ def describe_consensus(
 
 def _checkpoint(checkpoint: Checkpoint) -> dict[str, object]:
     return {"epoch": checkpoint.epoch, "hash": _hex(checkpoint.block_hash)}
+
+
+def _conflict(conflict: Conflict | None) -> dict[str, object] | None:
+    """Both checkpoints; `devnet_finalityProof` gives the certificate of each that has one."""
+    if conflict is None:
+        return None
+    return {
+        "message": str(conflict),
+        "first": _checkpoint(conflict.first),
+        "second": _checkpoint(conflict.second),
+        "seenIn": _hex(conflict.block_hash),
+    }
 
 
 def _validator(

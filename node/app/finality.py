@@ -1,6 +1,7 @@
 """Certificates of finality, made the moment a checkpoint becomes final, while the states they need are still kept.
 
     Chain: Finalized -> the link that did it -> votes out of the payloads above -> FinalityCertificate -> devnet_finalityProof
+    Chain: SafetyFaultSeen -> the same for both checkpoints, each on its own chain: together they name who lied
 
 Certificates are kept in memory, the newest KEPT_MAX of them; a restart begins anew with the next checkpoint.
 Deliberately absent: links two epochs long, which a certificate cannot show (node.consensus.finality_proof).
@@ -14,7 +15,7 @@ from typing import Final, NoReturn, Protocol
 
 import trio
 
-from node.chain.events import Finalized, Subscription
+from node.chain.events import Finalized, SafetyFaultSeen, Subscription
 from node.consensus.containers import AggregateVote, Checkpoint, decode_payload
 from node.consensus.finality_proof import (
     FinalityCertificate,
@@ -26,6 +27,7 @@ from node.consensus.state import ConsensusState, Link
 from node.consensus.wire import decode_envelope
 from node.eth.blocks import Block
 from node.eth.primitives import Epoch, Hash32
+from node.storage.chain_database import Conflict
 
 KEPT_MAX: Final = 1_024
 """Certificates remembered; half an hour of a devnet at two slots an epoch."""
@@ -54,6 +56,10 @@ class ProvenChain(Protocol):
     def consensus_state(self, block_hash: Hash32) -> ConsensusState | None:
         """The consensus state after a block, if it is kept."""
 
+    @property
+    def conflict(self) -> Conflict | None:
+        """Checkpoints that exclude each other, if such were seen."""
+
     def subscribe(self) -> Subscription:
         """Every event from now on."""
 
@@ -81,24 +87,39 @@ class FinalityProofs:
         """Make a certificate for every checkpoint that becomes final, for ever."""
         while True:
             with self._chain.subscribe() as events:
+                if self._chain.conflict is not None:
+                    self.note_conflict(self._chain.conflict)
                 task_status.started()
                 task_status = trio.TASK_STATUS_IGNORED
                 async for event in events:
-                    if isinstance(event, Finalized):
-                        self.note(event.checkpoint)
+                    match event:
+                        case Finalized(checkpoint=checkpoint):
+                            self.note(checkpoint, self._chain.head.hash)
+                        case SafetyFaultSeen(conflict=conflict):
+                            self.note_conflict(conflict)
+                        case _:
+                            continue
 
-    def note(self, finalized: Checkpoint) -> None:
-        """Make the certificate of a checkpoint that has just become final, if one link shows it."""
-        certificate = make_certificate(self._chain, finalized)
+    def note(self, finalized: Checkpoint, tip_hash: Hash32) -> None:
+        """Make the certificate of a checkpoint that the chain of a block holds final, if one link shows it."""
+        certificate = make_certificate(self._chain, finalized, tip_hash)
         if certificate is not None:
             self._kept[finalized.block_hash] = certificate
             while len(self._kept) > KEPT_MAX:
                 self._kept.popitem(last=False)
 
+    def note_conflict(self, conflict: Conflict) -> None:
+        """Make what certificates there are for checkpoints that exclude each other: one lies on our chain, one beside it."""
+        for checkpoint in (conflict.first, conflict.second):
+            for tip_hash in (self._chain.head.hash, conflict.block_hash):
+                self.note(checkpoint, tip_hash)
 
-def make_certificate(chain: ProvenChain, finalized: Checkpoint) -> FinalityCertificate | None:
-    """A certificate from what the chain still keeps; None where a link two epochs long finalized."""
-    link = finalizing_link(chain, finalized)
+
+def make_certificate(
+    chain: ProvenChain, finalized: Checkpoint, tip_hash: Hash32
+) -> FinalityCertificate | None:
+    """A certificate from what is still kept of the chain of a block; None where a link two epochs long finalized."""
+    link = finalizing_link(chain, finalized, tip_hash)
     if link is None:
         return None
     source = chain.block_by_hash(link.source.block_hash)
@@ -108,7 +129,7 @@ def make_certificate(chain: ProvenChain, finalized: Checkpoint) -> FinalityCerti
     state = chain.consensus_state(target.header.parent_hash)
     if state is None:
         return None
-    votes = votes_for_link(payload_votes(chain, link.target.block_hash), link)
+    votes = votes_for_link(payload_votes(chain, link.target.block_hash, tip_hash), link)
     return build_certificate(
         source_header=source.header,
         target_header=target.header,
@@ -118,10 +139,11 @@ def make_certificate(chain: ProvenChain, finalized: Checkpoint) -> FinalityCerti
     )
 
 
-def finalizing_link(chain: ProvenChain, finalized: Checkpoint) -> Link | None:
-    """The link of one epoch whose quorum the head's chain has counted."""
-    state = chain.consensus_state(chain.head.hash)
-    assert state is not None, "the head's state is always kept"
+def finalizing_link(chain: ProvenChain, finalized: Checkpoint, tip_hash: Hash32) -> Link | None:
+    """The link of one epoch whose quorum the chain of a block has counted."""
+    state = chain.consensus_state(tip_hash)
+    if state is None:
+        return None
     found = (
         link
         for link in state.links
@@ -130,9 +152,11 @@ def finalizing_link(chain: ProvenChain, finalized: Checkpoint) -> Link | None:
     return next(found, None)
 
 
-def payload_votes(chain: ProvenChain, target_hash: Hash32) -> Iterator[Sequence[AggregateVote]]:
-    """Votes in the payloads of the head's chain above a block, newest first."""
-    block_hash = chain.head.hash
+def payload_votes(
+    chain: ProvenChain, target_hash: Hash32, tip_hash: Hash32
+) -> Iterator[Sequence[AggregateVote]]:
+    """Votes in the payloads from one block down to another, newest first."""
+    block_hash = tip_hash
     for _ in range(WALK_MAX):
         if block_hash == target_hash:
             return

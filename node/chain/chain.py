@@ -41,7 +41,7 @@ from node.eth.primitives import Hash32, Slot, ValidatorIndex
 from node.execution.engine import BlockResult
 from node.runtime.clock import SlotClock
 from node.runtime.worker import Worker
-from node.storage.chain_database import ChainDatabase
+from node.storage.chain_database import ChainDatabase, Conflict
 
 PRUNE_EVERY_BLOCKS: Final = 256
 """Old states of accounts are dropped once in so many final blocks."""
@@ -167,7 +167,13 @@ class Chain:
     @property
     def safety_fault(self) -> str | None:
         """Which conflicting checkpoints were seen; None while the chain is sound. Validators stop signing."""
-        return self._store.fault
+        conflict = self._store.conflict
+        return None if conflict is None else str(conflict)
+
+    @property
+    def conflict(self) -> Conflict | None:
+        """The same as checkpoints."""
+        return self._store.conflict
 
     @property
     def lowest_number(self) -> int:

@@ -17,6 +17,7 @@ import trio
 from node.consensus.containers import Checkpoint, Evidence
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32, Slot
+from node.storage.chain_database import Conflict
 
 EVENTS_MAX: Final = 256
 """Events that may wait for one subscriber: minutes of an idle chain, a long reorganisation of a busy one."""
@@ -79,7 +80,7 @@ class EvidenceFound:
 class SafetyFaultSeen:
     """Two checkpoints that exclude each other have both been made final or justified."""
 
-    message: str
+    conflict: Conflict
     """Which ones."""
 
 

@@ -71,7 +71,7 @@ class LiveChain:
         self.safe = store.justified_block()
         """The justified block of the head's state."""
         self._known_evidence = dict(store.fork_choice.evidence)
-        self._told_fault = store.fault
+        self._told_conflict = store.conflict
         self.show()
 
     # -- time
@@ -106,14 +106,14 @@ class LiveChain:
 
     async def note_fault(self) -> None:
         """Save and tell that finality was contradicted, once."""
-        fault = self.store.fault
-        if fault is None or self._told_fault is not None:
+        conflict = self.store.conflict
+        if conflict is None or self._told_conflict is not None:
             return
-        self._told_fault = fault
+        self._told_conflict = conflict
         self.metrics.safety_faults.inc()
-        _log.error("safety_fault_seen", fault=fault)
-        self.events.send(SafetyFaultSeen(message=fault))
-        await self.worker.run(partial(self.store.database.save_fault, fault))
+        _log.error("safety_fault_seen", conflict=str(conflict))
+        self.events.send(SafetyFaultSeen(conflict=conflict))
+        await self.worker.run(partial(self.store.database.save_conflict, conflict))
 
     def move_head(self, slot: Slot) -> None:
         """Ask the fork choice; if the head moves, tell everybody."""

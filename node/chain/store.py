@@ -23,7 +23,7 @@ from node.consensus.state_transition import Proposed
 from node.errors import Corruption
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32, Slot
-from node.storage.chain_database import CanonicalEntry, ChainDatabase, TreeEntry
+from node.storage.chain_database import CanonicalEntry, ChainDatabase, Conflict, TreeEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class ChainStore:
         """The fork choice's last answer."""
         self.finalized = finalized
         """The finalized block."""
-        self.fault = database.load_fault()
+        self.conflict = database.load_conflict()
         """The first contradiction of finality that was seen, by this process or one before it."""
         self._pruned: list[Hash32] = []
         self._blooms: dict[Hash32, bytes] = {}
@@ -89,7 +89,9 @@ class ChainStore:
         try:
             self._pruned += self.fork_choice.on_block(proposed, imported.state, now, timely=timely)
         except SafetyFault as fault:
-            self.fault = self.fault or str(fault)
+            self.conflict = self.conflict or Conflict(
+                first=fault.first, second=fault.second, block_hash=proposed.block_hash
+            )
 
     def move_head(self, slot: Slot) -> HeadMove | None:
         """Ask the fork choice; None if the head stays, as it does rather than leave the finalized chain.
@@ -108,7 +110,7 @@ class ChainStore:
     def settle(self) -> Settled | None:
         """What finality asks of the disk since `settled` was told the last time; None for nothing."""
         checkpoint = self.fork_choice.finalized
-        if self.fault is not None or checkpoint.block_hash == self.finalized.hash:
+        if self.conflict is not None or checkpoint.block_hash == self.finalized.hash:
             return None
         self.finalized = self.block(checkpoint.block_hash)
         last = self.finalized.header.number
@@ -207,7 +209,7 @@ class ChainStore:
         Not after a safety fault: what is final is in dispute then, and nothing may be removed for its sake.
         """
         pruned, self._pruned = self._pruned, []
-        if self.fault is None and pruned:
+        if self.conflict is None and pruned:
             trunk, forks = self.tree.prune(pruned, indexed_number=self._settled_number)
             self.unsettled_trunk += trunk
             self.unsettled_forks += forks

@@ -59,7 +59,7 @@ _EVIDENCE: Final = "evidence"
 _LAYOUT_KEY: Final = b"layout"
 _GENESIS_KEY: Final = b"genesis"
 _FINALIZED_KEY: Final = b"finalized"
-_FAULT_KEY: Final = b"safety_fault"
+_CONFLICT_KEY: Final = b"safety_fault"
 
 _BLOOM_BYTES: Final = 256
 
@@ -147,6 +147,25 @@ class NewFinality:
     """Final blocks that a restart no longer starts from: they leave the tree, and their states go."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Two checkpoints that exclude each other, both final or justified: a third of the stake lied."""
+
+    first: Checkpoint
+    """The lower one."""
+    second: Checkpoint
+    """The one that contradicts it."""
+    block_hash: Hash32
+    """The block whose import showed it; it stands on the other chain."""
+
+    def __str__(self) -> str:
+        """In one line, as logs and errors say it."""
+        return (
+            f"epoch {self.first.epoch} {self.first.block_hash.hex()} "
+            f"against epoch {self.second.epoch} {self.second.block_hash.hex()}"
+        )
+
+
 class ChainDatabase:
     """The chain's tables. Look-ups are short; writes are for a worker thread."""
 
@@ -220,25 +239,36 @@ class ChainDatabase:
         """Save a proof of an offence; one for each validator."""
         self._tables.write([(_EVIDENCE, validator.to_bytes(4), evidence)], [])
 
-    def save_fault(self, message: str) -> None:
+    def save_conflict(self, conflict: Conflict) -> None:
         """Save that finality was contradicted; it outlives restarts, until the folder is made anew."""
-        self._tables.write([(_META, _FAULT_KEY, message.encode())], [])
+        value = (
+            _checkpoint_value(conflict.first)
+            + _checkpoint_value(conflict.second)
+            + conflict.block_hash
+        )
+        self._tables.write([(_META, _CONFLICT_KEY, value)], [])
 
     # -- loading
 
-    def load_fault(self) -> str | None:
-        """How finality was contradicted, if it was."""
-        value = self._tables.get(_META, _FAULT_KEY)
-        return None if value is None else value.decode(errors="replace")
+    def load_conflict(self) -> Conflict | None:
+        """How finality was contradicted, if it was. Raises Corruption."""
+        value = self._tables.get(_META, _CONFLICT_KEY)
+        if value is None:
+            return None
+        if len(value) != 112:
+            raise Corruption(f"{self._folder}: the record of a safety fault is damaged")
+        return Conflict(
+            first=_read_checkpoint(value[:40]),
+            second=_read_checkpoint(value[40:80]),
+            block_hash=Hash32(bytes(value[80:])),
+        )
 
     def load_finalized(self) -> Checkpoint:
         """The finalized checkpoint. Raises Corruption when there is none."""
         value = self._tables.get(_META, _FINALIZED_KEY)
         if value is None or len(value) != 40:
             raise Corruption(f"{self._folder}: the finalized checkpoint is missing or damaged")
-        return Checkpoint(
-            epoch=Epoch(int.from_bytes(value[:8])), block_hash=Hash32(bytes(value[8:]))
-        )
+        return _read_checkpoint(value)
 
     def load_block(self, block_hash: Hash32) -> Block | None:
         """A block with its receipts. Raises Corruption when it is not what was saved."""
@@ -338,6 +368,10 @@ def _canonical_value(row: CanonicalEntry) -> bytes:
 
 def _checkpoint_value(checkpoint: Checkpoint) -> bytes:
     return checkpoint.epoch.to_bytes(8) + checkpoint.block_hash
+
+
+def _read_checkpoint(value: bytes) -> Checkpoint:
+    return Checkpoint(epoch=Epoch(int.from_bytes(value[:8])), block_hash=Hash32(bytes(value[8:])))
 
 
 def _block_puts(block: NewBlock) -> list[tuple[str, bytes, bytes]]:

@@ -24,6 +24,7 @@ from node.storage.chain_database import (
     SCAN_MAX,
     CanonicalEntry,
     ChainDatabase,
+    Conflict,
     NewBlock,
     NewFinality,
     TreeEntry,
@@ -207,11 +208,17 @@ def test_evidence_is_kept_by_validator() -> None:
 
 def test_a_contradiction_of_finality_is_remembered() -> None:
     database, _ = opened()
-    assert database.load_fault() is None
+    assert database.load_conflict() is None
 
-    database.save_fault("epoch 4 against epoch 5")
+    conflict = Conflict(
+        first=Checkpoint(epoch=Epoch(4), block_hash=Hash32(b"\x04" * 32)),
+        second=Checkpoint(epoch=Epoch(5), block_hash=Hash32(b"\x05" * 32)),
+        block_hash=Hash32(b"\x06" * 32),
+    )
+    database.save_conflict(conflict)
 
-    assert database.load_fault() == "epoch 4 against epoch 5"
+    assert database.load_conflict() == conflict
+    assert str(conflict) == f"epoch 4 {'04' * 32} against epoch 5 {'05' * 32}"
 
 
 @pytest.mark.parametrize("after", [False, True])

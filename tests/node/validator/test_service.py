@@ -10,6 +10,7 @@ from node.consensus.parameters import Parameters
 from node.consensus.wire import decode_envelope, decode_votes
 from node.eth.headers import header_of_block
 from node.p2p.network import Topic
+from node.storage.chain_database import Conflict
 from tests.kit.fake_engine import INVALID_PREFIX
 from tests.node.validator.network import Network, running
 
@@ -113,7 +114,10 @@ async def test_nothing_is_signed_after_a_safety_fault(autojump_clock: Mock) -> N
     async with running() as network:
         await network.until_slot(6)
         stopped = network.processes[1]
-        stopped.chain._store.fault = "two checkpoints"
+        justified = stopped.chain.justified_checkpoint
+        stopped.chain._store.conflict = Conflict(
+            first=justified, second=justified, block_hash=stopped.chain.head.hash
+        )
         before = len([1 for number, _, _ in network.sent if number == 1])
         await network.until_slot(16)
         assert len([1 for number, _, _ in network.sent if number == 1]) == before

@@ -1,0 +1,1 @@
+"""How a process is put together, what it answers, and how it ends."""
