@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import trio
@@ -52,6 +53,9 @@ REMEMBERED_BLOCKS: Final = 256
 
 PORTION_BLOCKS: Final = 32
 """Blocks that are loaded without giving way to others."""
+
+PORTION_BYTES: Final = 8 << 20
+"""Bytes of blocks that are held at once."""
 
 BlobFee = Callable[[Header], int]
 """Wei a unit of blob gas in a block with this header."""
@@ -142,24 +146,40 @@ class Fees:
             self._samples.popitem(last=False)
         return tips
 
-    async def blocks(self, newest: Block, count: int) -> list[Block]:
-        """Up to `count` blocks ending with the newest, ascending."""
-        found = [newest]
-        for position in range(1, min(count, HISTORY_BLOCKS_MAX)):
-            parent = self._chain.block_by_hash(found[-1].header.parent_hash)
-            if parent is None:
-                break
-            found.append(parent)
-            if position % PORTION_BLOCKS == 0:
-                await trio.lowlevel.checkpoint()
-        found.reverse()
-        return found
-
-    def history(
-        self, blocks: Sequence[Block], following: Header, percentiles: Sequence[float] | None
+    async def history(
+        self, newest: Block, count: int, percentiles: Sequence[float] | None, worker: Worker
     ) -> FeeHistory:
-        """Fees of these blocks and of the one that follows; may run in a thread."""
-        headers = [block.header for block in blocks]
+        """Fees of up to `count` blocks ending with the newest, and of the one after it.
+
+        Blocks are read and let go in portions: a thousand full ones would take gigabytes.
+        """
+        following = self.following(newest)
+        headers: list[Header] = []
+        rewards: list[list[int]] = []
+        block: Block | None = newest
+        while block is not None and len(headers) < min(count, HISTORY_BLOCKS_MAX):
+            room = min(count, HISTORY_BLOCKS_MAX) - len(headers)
+            portion, block = self._portion(block, min(room, PORTION_BLOCKS))
+            headers += [one.header for one in portion]
+            if percentiles:
+                rewards += await worker.run(partial(self._rewards_of, portion, percentiles))
+            await trio.lowlevel.checkpoint()
+        return self._told(headers[::-1], following, rewards[::-1] if percentiles else None)
+
+    def _portion(self, newest: Block, count: int) -> tuple[list[Block], Block | None]:
+        """Blocks from the newest down, as many as are read in one go, and the next one below."""
+        portion: list[Block] = []
+        held = 0
+        block: Block | None = newest
+        while block is not None and len(portion) < count and held < PORTION_BYTES:
+            portion.append(block)
+            held += len(block.rlp) + len(block.receipts)
+            block = self._chain.block_by_hash(block.header.parent_hash)
+        return portion, block
+
+    def _told(
+        self, headers: Sequence[Header], following: Header, rewards: list[list[int]] | None
+    ) -> FeeHistory:
         return FeeHistory(
             oldest_block=headers[0].number,
             base_fees=[one.base_fee_per_gas for one in (*headers, following)],
@@ -169,9 +189,7 @@ class Fees:
                 one.blob_gas_used / self._blob_gas_max if self._blob_gas_max else 0.0
                 for one in headers
             ],
-            rewards=[self._rewards(block, percentiles) for block in blocks]
-            if percentiles
-            else None,
+            rewards=rewards,
         )
 
     def following(self, block: Block) -> Header:
@@ -180,6 +198,9 @@ class Fees:
         if above is not None and above.header.parent_hash == block.hash:
             return above.header
         return self._chain.next_header()
+
+    def _rewards_of(self, blocks: Sequence[Block], percentiles: Sequence[float]) -> list[list[int]]:
+        return [self._rewards(block, percentiles) for block in blocks]
 
     def _rewards(self, block: Block, percentiles: Sequence[float]) -> list[int]:
         if not block.header.gas_used:

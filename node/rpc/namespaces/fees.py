@@ -71,9 +71,7 @@ class FeesNamespace:
     async def _history(
         self, newest: Block, count: int, percentiles: list[float] | None
     ) -> dict[str, object]:
-        blocks = await self._fees.blocks(newest, count)
-        following = self._fees.following(newest)
-        found = await self._worker.run(lambda: self._fees.history(blocks, following, percentiles))
+        found = await self._fees.history(newest, count, percentiles, self._worker)
         printed: dict[str, object] = {"oldestBlock": hex(found.oldest_block)}
         if found.rewards is not None:
             printed["reward"] = [[hex(reward) for reward in row] for row in found.rewards]

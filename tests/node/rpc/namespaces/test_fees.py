@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+from node.rpc import fees
 from tests.node.rpc.clients import running
-from tests.node.rpc.fakes import Backend, FakeChain, make_block
+from tests.node.rpc.fakes import Backend, FakeChain, InlineWorker, make_block
+
+Answer = TypeVar("Answer")
 
 GWEI = 10**9
 
@@ -91,3 +99,27 @@ async def test_histories_that_make_no_sense_are_refused() -> None:
             -32602,
             "invalid argument 2: json: cannot unmarshal non-number into Go value of type float64",
         )
+
+
+class CountingWorker(InlineWorker):
+    """Counts what it is given."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        self.runs += 1
+        return await super().run(work)
+
+
+async def test_a_long_history_holds_few_blocks_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given blocks that fill a portion each, then they are read one by one and the answer is the same."""
+    worker = CountingWorker()
+    async with running(Backend(chain=FakeChain(9), worker=worker)) as server:
+        client = await server.http()
+        asked = ("0x7", "latest", [10, 50])
+        together = await client.result("eth_feeHistory", *asked)
+        assert worker.runs == 1
+        monkeypatch.setattr(fees, "PORTION_BYTES", 1)
+        assert await client.result("eth_feeHistory", *asked) == together
+        assert worker.runs == 8
