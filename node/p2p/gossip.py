@@ -20,6 +20,7 @@ from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.tools.anyio_service import background_trio_service
 
+from node.errors import Corruption
 from node.p2p import pubsub
 from node.p2p.bodies import Bodies
 from node.p2p.faults import LinkFaults
@@ -274,12 +275,14 @@ class Gossip:
                     self._count(topic, Direction.IN, Outcome.FAILED)
 
     async def _judge(self, topic: Topic, received: _Received) -> Verdict | None:
-        """The handler's verdict; None if it failed, which is our bug and nobody's fault."""
+        """The handler's verdict; None if it failed, which is our bug and nobody's fault. Raises Corruption."""
         try:
             with trio.fail_after(HANDLER_TIMEOUT_S):
                 return await self._handlers[topic](received.forwarder, received.body)
         except trio.TooSlowError:
             log.warning("gossip_handler_timed_out", topic=topic)
+        except Corruption:
+            raise
         except Exception:
             self._metrics.handler_bugs.inc()
             log.exception("gossip_handler_raised", topic=topic, peer=received.forwarder)

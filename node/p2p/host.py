@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 import structlog
 import trio
@@ -33,7 +33,7 @@ from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr  # type: ignore[import-untyped]
 
-from node.errors import Rejected
+from node.errors import Corruption, Rejected
 from node.p2p import patches
 from node.p2p.metrics import Direction, Metrics
 from node.p2p.network import PeerId
@@ -240,6 +240,10 @@ class Host:
             log.debug("stream_ended", peer=stream.peer_id, protocol=protocol, error=repr(error))
         except Rejected as error:
             self.blame(stream.peer_id, Misbehaviour(error.reason), error.message)
+        except Corruption as error:
+            # Upstream runs this where nothing gets out: a damaged store must stop the process all the same.
+            assert self._nursery is not None
+            self._nursery.start_soon(_fail, error)
         except Exception:
             self._metrics.handler_bugs.inc()
             log.exception("stream_handler_raised", peer=stream.peer_id, protocol=protocol)
@@ -317,6 +321,10 @@ class _Notifee(INotifee):
         self, _: INetwork, __: Multiaddr
     ) -> None:
         """Nothing."""
+
+
+async def _fail(error: Corruption) -> NoReturn:
+    raise error
 
 
 def _peer_of(connection: INetConn) -> PeerId:

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 import structlog
 import trio
 
+from node.errors import Corruption
 from node.p2p.faults import LinkFaults
 from node.p2p.host import Connection, Host
 from node.p2p.metrics import Metrics
@@ -196,6 +197,8 @@ class Peers:
     async def _call(self, callback: Callable[[PeerId], Awaitable[None]], peer: PeerId) -> None:
         try:
             await callback(peer)
+        except Corruption:
+            raise
         except Exception:
             self._metrics.handler_bugs.inc()
             log.exception("on_connect_raised", peer=peer)

@@ -7,10 +7,19 @@ import os
 import pytest
 import trio
 
+from node.errors import Corruption
 from node.p2p.network import LinkFault, PeerId, Topic, Verdict
 from node.p2p.scores import Misbehaviour
 from node.p2p.service import Libp2pNetwork
-from tests.node.p2p.nodes import Node, settle, start_mesh, start_node, still_serves, until
+from tests.node.p2p.nodes import (
+    PATIENCE_S,
+    Node,
+    settle,
+    start_mesh,
+    start_node,
+    still_serves,
+    until,
+)
 
 
 async def test_everybody_else_hears_a_message_once(nursery: trio.Nursery) -> None:
@@ -185,6 +194,27 @@ async def test_a_raising_handler_is_logged_counted_and_survived(nursery: trio.Nu
 
     assert _outcome(node, Topic.L1_EVIDENCE, "failed") == 1
     assert [info.score for info in node.network.peers()] == [0.0]
+
+
+async def test_a_damaged_store_that_a_handler_meets_stops_the_node() -> None:
+    async def meet_damage(_: PeerId, __: bytes) -> Verdict:
+        raise Corruption("a block is missing")
+
+    def prepare(network: Libp2pNetwork) -> None:
+        network._gossip._handlers.pop(Topic.L1_EVIDENCE)
+        network.subscribe(Topic.L1_EVIDENCE, meet_damage)
+
+    async def publish_and_wait() -> None:
+        async with trio.open_nursery() as nursery:
+            node = await start_node(nursery, "damaged", prepare=prepare)
+            friend = await start_node(nursery, "friend", (node.as_peer(),))
+            await settle([node, friend])
+            friend.network.publish(Topic.L1_EVIDENCE, b"evidence")
+            await trio.sleep_forever()
+
+    with trio.fail_after(PATIENCE_S), pytest.raises(ExceptionGroup) as failure:
+        await publish_and_wait()
+    assert failure.group_contains(Corruption, match="a block is missing")
 
 
 def _outcome(node: Node, topic: Topic, outcome: str, direction: str = "in") -> float:

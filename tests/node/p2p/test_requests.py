@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from enum import StrEnum
 
 import pytest
 import trio
 
-from node.errors import Rejected
+from node.errors import Corruption, Rejected
 from node.p2p import requests
 from node.p2p.host import Host
 from node.p2p.network import LinkFault, PeerId, RequestFailed, RequestKind
@@ -19,6 +20,7 @@ from node.p2p.streams import StreamReset
 from node.p2p.wire import encode_prefix
 from tests.node.p2p.nodes import (
     GENESIS,
+    PATIENCE_S,
     Node,
     settle,
     start_mesh,
@@ -208,3 +210,19 @@ async def test_a_fault_delays_requests(nursery: trio.Nursery) -> None:
     await one.network.request(other.peer_id, RequestKind.STATUS, b"")
 
     assert trio.current_time() - started_s >= 0.4
+
+
+async def test_a_damaged_store_that_an_answer_meets_stops_the_node() -> None:
+    async def meet_damage(_: PeerId, __: bytes) -> bytes:
+        raise Corruption("a block is missing")
+
+    async def ask_and_wait() -> None:
+        async with trio.open_nursery() as nursery:
+            server, client = await pair(nursery, RequestKind.STATE, meet_damage)
+            with suppress(RequestFailed):
+                await client.network.request(server.peer_id, RequestKind.STATE, b"")
+            await trio.sleep_forever()
+
+    with trio.fail_after(PATIENCE_S), pytest.raises(ExceptionGroup) as failure:
+        await ask_and_wait()
+    assert failure.group_contains(Corruption, match="a block is missing")
