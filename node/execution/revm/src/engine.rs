@@ -363,6 +363,7 @@ fn account_out<'py>(py: Python<'py>, account: &crate::state::StoredAccount) -> P
 }
 
 /// What decoding gives.
+#[expect(clippy::large_enum_variant, reason = "Python owns it a moment after it was made")]
 #[derive(IntoPyObject)]
 enum DecodeOut {
     Accepted(NativeTransaction),

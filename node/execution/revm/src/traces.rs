@@ -181,8 +181,11 @@ fn trace_call(engine: &Engine, place: Place<'_>, call: &[u8], options: &[u8], ga
     Ok(json)
 }
 
+/// A header's RLP and the hashes below it, as they came or made anew.
+type Surroundings<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
 /// A call that is moved to the next block sees this one's hash, as geth lets it: contracts could tell it otherwise.
-fn moved_ahead<'a>(place: Place<'a>, block: Option<&BlockArguments>) -> Result<(Cow<'a, [u8]>, Cow<'a, [u8]>)> {
+fn moved_ahead<'a>(place: Place<'a>, block: Option<&BlockArguments>) -> Result<Surroundings<'a>> {
     let mut header = edge::header(place.header)?;
     let next = U256::from(header.number) + U256::ONE;
     if block.and_then(|block| block.number).is_none_or(|number| number.0 != next) {
