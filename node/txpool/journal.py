@@ -22,8 +22,8 @@ MAGIC: Final = b"faultline transactions 1\n"
 RECORD_BYTES_MAX: Final = 1 << 20
 """No transaction is longer."""
 
-FILE_BYTES_MAX: Final = 64 * 1024 * 1024
-"""No more is read at start, and no more written without rotation."""
+FILE_BYTES_MAX: Final = 256 * 1024 * 1024
+"""No more is read at start. Rotation keeps the file below twice what the pool holds, and a second's worth."""
 
 _HEAD_BYTES: Final = 8
 

@@ -1,6 +1,6 @@
 """The pool in a running node: one owner of the rules' state, fed by users, peers and the chain.
 
-    submit (user)    -> Intake -> Pool.admit -> journal -> answer -> outbox -> gossip every 50 ms
+    submit (user)    -> Intake -> Pool.admit -> journal -> answer -> outbox -> gossip every 50 ms, again while it waits
     on_gossip (peer) -> Intake -> Pool.admit -> verdict
     on_head (chain)  -> accounts of the new state -> Pool.update, dropped blocks' transactions come back
     select (builder) -> Selection
@@ -16,6 +16,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -59,6 +60,15 @@ JOURNAL_SYNC_S: Final = 1.0
 
 JOURNAL_ROTATE_BYTES: Final = 16 * 1024 * 1024
 """A longer journal is rewritten with what is still waiting, if that halves it."""
+
+OFFER_AGAIN_S: Final = 30.0
+"""Own transactions that wait for so long are gossiped again: when they came, no peer may have listened (a start, a partition)."""
+
+OFFERED_AGAIN_MAX: Final = 1_024
+"""So many at a time, the longest not offered first."""
+
+OWN_MAX: Final = 65_536
+"""Own transactions that are remembered, mined ones too: they may come back. More than twice what the pool holds is not needed."""
 
 RETURNING_MAX: Final = 20_000
 """Transactions of dropped blocks that are taken back at once; a deeper reorganisation loses the oldest."""
@@ -190,6 +200,7 @@ class PoolService:
                 nursery.start_soon(self._outbox.run)
                 nursery.start_soon(self._fetcher.run)
                 nursery.start_soon(self._keep_journal)
+                nursery.start_soon(self._offer_again)
                 task_status.started()
                 await trio.sleep_forever()
             finally:
@@ -223,7 +234,7 @@ class PoolService:
         one = answer.transaction
         if self._journal is not None:
             self._journal.append((one.raw,))
-            self._own[one.hash] = None
+        self._remember_own(one)
         self._outbox.add(one.raw, one.hash)
         self._tell(answer.executable)
         return Submission(one.hash)
@@ -430,7 +441,7 @@ class PoolService:
         for one in decoded:
             answer = self._admit(one)
             if isinstance(answer, Added):
-                self._own[answer.transaction.hash] = None
+                self._remember_own(answer.transaction)
                 self._outbox.add(answer.transaction.raw, answer.transaction.hash)
                 self._tell(answer.executable)
         _log.info("txpool_journal_read", transactions=len(raws), kept=len(self._own))
@@ -447,7 +458,29 @@ class PoolService:
             await self._worker.run(journal.sync)
 
     def _rotate(self, journal: Journal) -> None:
-        waiting = [one for own in self._own if (one := self._pool.by_hash(own)) is not None]
+        waiting = self._own_waiting()
         if 2 * sum(one.size for one in waiting) < journal.size:
             journal.rotate(one.raw for one in waiting)
         self._own = OrderedDict((one.hash, None) for one in waiting)
+
+    # -- own transactions
+
+    def _remember_own(self, one: PooledTransaction) -> None:
+        if len(self._own) >= OWN_MAX:
+            self._own = OrderedDict((own.hash, None) for own in self._own_waiting())
+        self._own[one.hash] = None
+
+    def _own_waiting(self) -> list[PooledTransaction]:
+        """Those that wait, in order of arrival: a sender's then follow each other."""
+        waiting = [one for own in self._own if (one := self._pool.by_hash(own)) is not None]
+        return sorted(waiting, key=lambda one: one.arrival)
+
+    async def _offer_again(self) -> None:
+        while True:
+            await trio.sleep(OFFER_AGAIN_S)
+            latest_ms = self._clock.now_ms() - round(OFFER_AGAIN_S * 1_000)
+            waiting = (one for own in self._own if (one := self._pool.by_hash(own)) is not None)
+            old = (one for one in waiting if one.added_ms <= latest_ms)
+            for one in list(islice(old, OFFERED_AGAIN_MAX)):
+                self._outbox.add(one.raw, one.hash)
+                self._own.move_to_end(one.hash)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from node.txpool.journal import MAGIC, open_journal
+from node.txpool.journal import FILE_BYTES_MAX, MAGIC, open_journal
+from node.txpool.limits import PoolLimits
 
 RAWS = [b"first", b"second transaction", b"x" * 70_000]
 
@@ -131,3 +132,15 @@ def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
         journal.close()
         assert raws == [b"transaction %d" % one for one in range(len(raws))]
         assert len(raws) > acknowledged
+
+
+def test_a_journal_of_a_full_pool_is_read_to_its_end(tmp_path: Path) -> None:
+    """Given large transactions that fill the pool, and as much again before rotation, none is cut off as damage."""
+    assert 2 * PoolLimits().bytes_max < FILE_BYTES_MAX
+    journal, _, _ = open_journal(tmp_path / "journal")
+    large = [bytes([number]) * PoolLimits().transaction_bytes_max for number in range(1, 140)]
+    journal.append(large)
+    journal.close()
+    reopened, found, cut = open_journal(tmp_path / "journal")
+    reopened.close()
+    assert (found == large, cut) == (True, 0)

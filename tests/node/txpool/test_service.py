@@ -17,8 +17,9 @@ from node.errors import Rejected
 from node.eth.blocks import Block
 from node.eth.headers import Header
 from node.eth.primitives import ZERO_ADDRESS, ZERO_HASH, Hash32
+from node.txpool import service as pool_service
 from node.txpool.limits import PoolLimits
-from node.txpool.service import GossipVerdict, PoolNetwork, PoolService
+from node.txpool.service import OFFER_AGAIN_S, GossipVerdict, PoolNetwork, PoolService
 from node.txpool.wire import (
     GOSSIP_BYTES_MAX,
     GossipedTransactions,
@@ -398,6 +399,50 @@ async def test_builders_are_offered_and_may_discard(
         assert [one.nonce for one in offered] == [0, 1]
         node.service.discard(offered[0].hash)
         assert node.service.counts() == (0, 1)
+
+
+async def test_own_transactions_are_gossiped_again_while_they_wait(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Nobody may have listened the first time; what peers sent is not ours to repeat."""
+    async with running() as node:
+        await node.send(SMALL)
+        await node.gossip(replace(SMALL, sender=OTHER))
+        await trio.sleep(OFFER_AGAIN_S - 1)
+        assert len(node.peers.sent) == 1
+        await trio.sleep(OFFER_AGAIN_S / 2)
+        assert node.peers.sent == [GossipedTransactions((SMALL.raw,), ())] * 2
+        # When it is mined, then it is not offered any more
+        mined = block(1, b"\x01" * 32)
+        node.engine.states[b"\x01" * 32] = {SENDER: FakeAccount(nonce=1)}
+        await node.service.on_head(mined)
+        await trio.sleep(10 * OFFER_AGAIN_S)
+        assert len(node.peers.sent) == 2
+        # But it is when the chain drops that block
+        node.engine.blocks[mined.rlp] = [SMALL.raw]
+        await node.service.on_head(block(1, b"\x02" * 32), [mined])
+        await trio.sleep(2 * OFFER_AGAIN_S)
+        assert node.peers.sent[2:] == [GossipedTransactions((SMALL.raw,), ())]
+
+
+async def test_a_bounded_number_of_own_transactions_is_remembered(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_service, "OWN_MAX", 4)
+    monkeypatch.setattr(pool_service, "OFFERED_AGAIN_MAX", 1)
+    async with running() as node:
+        await node.send(replace(SMALL, nonce=9))
+        node.engine.states[b"\x01" * 32] = {OTHER: FakeAccount(nonce=6)}
+        for nonce in range(6):
+            await node.send(replace(SMALL, sender=OTHER, nonce=nonce))
+        await node.service.on_head(block(1, b"\x01" * 32))
+        await node.send(replace(SMALL, nonce=8))
+        assert len(node.service._own) <= 4
+        await trio.sleep(1)
+        first = len(node.peers.sent)
+        await trio.sleep(2 * OFFER_AGAIN_S)
+        again = [one for sent in node.peers.sent[first:] for one in sent.transactions]
+        assert again == [replace(SMALL, nonce=9).raw, replace(SMALL, nonce=8).raw]
 
 
 # -- the journal
