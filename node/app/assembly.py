@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from node.app.core import CoreNode, Surroundings, chain_lag, open_core
 from node.app.devnet import describe_consensus, read_info
-from node.app.failures import SetupError
+from node.app.failures import SetupError, prepare_folder
 from node.app.following import follow_chain, follow_sync
 from node.app.signing import open_signing
 from node.chain.chain import ChainOptions
@@ -216,7 +216,7 @@ def _opened_engine(
     config: NodeConfig, document: bytes
 ) -> Iterator[tuple[RevmEngine, ChainDatabase]]:
     """Execution and tables in the data folder. Raises SetupError, Corruption."""
-    config.data_dir.mkdir(parents=True, exist_ok=True)
+    prepare_folder(config)
     try:
         engine = RevmEngine(
             document, folder=config.data_dir / "state", cache_megabytes=config.engine.cache_mb
@@ -240,8 +240,14 @@ class _Serving(Protocol):
 
 
 async def _bind(nursery: trio.Nursery, what: str, serve: _Serving) -> None:
-    """Start what binds a port. Raises SetupError naming the key and the port."""
+    """Start what binds a port. Raises SetupError naming the key and the port, in a group or not."""
     try:
         await nursery.start(serve)
-    except OSError as error:
+    except* OSError as group:  # The servers bind inside nurseries of their own.
+        error = _first_os_error(group)
         raise SetupError(f"{what}: cannot be bound: {error.strerror or error}") from error
+
+
+def _first_os_error(group: BaseExceptionGroup[OSError]) -> OSError:
+    first = group.exceptions[0]
+    return _first_os_error(first) if isinstance(first, BaseExceptionGroup) else first

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from node.app.failures import SetupError
+from node.app.failures import SetupError, prepare_folder
 from node.config import NodeConfig
 from node.consensus.genesis import Genesis
 from node.consensus.state import decode_state
@@ -108,7 +108,7 @@ def import_protection(
 
 
 def _protection(config: NodeConfig, genesis: Genesis, genesis_hash: Hash32) -> SlashingProtection:
-    config.data_dir.mkdir(parents=True, exist_ok=True)
+    prepare_folder(config)
     return SlashingProtection(
         config.data_dir / SIGNER_FILE,
         genesis_hash=genesis_hash,
