@@ -51,11 +51,17 @@ def main(arguments: Sequence[str]) -> int:
 
 def check(environment: Mapping[str, str]) -> int:
     """Judge the crate's format and run its linter."""
+    for program, component in (("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")):
+        if shutil.which(program, path=environment["PATH"]) is None:
+            _say(
+                f"Missing: {component}, a component of Rust's toolchain (rustup component add {component})."
+            )
+            return 1
     for command in CHECKS:
         _say(" ".join(command))
         done = subprocess.run(command, cwd=CRATE, env=environment, check=False)  # noqa: S603  # ours
         if done.returncode != 0:
-            _say(f"Failed: {' '.join(command[:2])} (the components rustfmt and clippy are needed).")
+            _say(f"Failed: {' '.join(command)}")
             return 1
     return 0
 
@@ -72,7 +78,7 @@ def build(environment: Mapping[str, str], rustc: str) -> int:
     built = subprocess.run(
         [sys.executable, "-m", "maturin", "develop", "--release", "--locked"],
         cwd=REPOSITORY,
-        env={**environment, "VIRTUAL_ENV": sys.prefix},
+        env={**environment, "VIRTUAL_ENV": sys.prefix, "PIP_QUIET": "1"},
         check=False,
     )
     if built.returncode != 0:
