@@ -69,8 +69,6 @@ pub struct Executed {
     pub gas_used: u64,
     pub blob_gas_used: u64,
     pub requests: Requests,
-    /// (nonce, balance) after the block of every account whose nonce or balance it changed.
-    pub changed: BTreeMap<Address, (u64, U256)>,
     /// Hashes of the ancestors down to the oldest that was asked for.
     pub hashes: Vec<B256>,
     /// How long the tries took.
@@ -269,7 +267,6 @@ impl<S: Source> Open<S> {
     fn write(&mut self) -> Result<()> {
         self.state.merge_transitions(BundleRetention::PlainState);
         let bundle = self.state.take_bundle();
-        note_changes(&bundle, &mut self.executed.changed);
         let clear_empty = self.spec.is_spurious_dragon_active_at_block(self.frame.header.number);
         self.state.database.apply(&bundle, clear_empty, &mut self.executed.update)?;
         Ok(())
@@ -282,18 +279,6 @@ impl<S: Source> Open<S> {
             (None, Some(step)) => step.explain(error),
             (None, None) => error,
         })
-    }
-}
-
-fn note_changes(bundle: &BundleState, changed: &mut BTreeMap<Address, (u64, U256)>) {
-    for (address, account) in &bundle.state {
-        let pair = |info: &Option<revm::state::AccountInfo>| {
-            info.as_ref().map_or((0, U256::ZERO), |it| (it.nonce, it.balance))
-        };
-        let now = pair(&account.info);
-        if now != pair(&account.original_info) {
-            changed.insert(*address, now);
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{block::Block, edge::Ancestors, l1::Executed, record, state::Update, 
 use alloy_primitives::{B256, Bytes, U256};
 use pyo3::{
     prelude::*,
-    types::{PyBytes, PyInt, PyList, PyTuple},
+    types::{PyBytes, PyInt},
 };
 
 /// Trie nodes, codes, hashes of ancestors.
@@ -102,16 +102,6 @@ impl BlockResult {
         bytes_list(py, &self.executed.senders)
     }
     #[getter]
-    fn touched_senders<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let list = PyList::empty(py);
-        for (address, (nonce, balance)) in &self.executed.changed {
-            let address = PyBytes::new(py, address.as_slice()).into_any();
-            let nonce = nonce.into_pyobject(py)?.into_any();
-            list.append(PyTuple::new(py, [address, nonce, int(py, *balance)?])?)?;
-        }
-        Ok(list)
-    }
-    #[getter]
     fn witness<'py>(&self, py: Python<'py>) -> Option<WitnessOut<'py>> {
         let witness = self.witness.as_ref()?;
         let hashes = bytes_list(py, &self.executed.hashes);
@@ -120,10 +110,5 @@ impl BlockResult {
     #[getter]
     fn seconds(&self) -> (f64, f64, f64) {
         self.seconds
-    }
-    /// Trie nodes that the block made.
-    #[getter]
-    fn new_nodes(&self) -> usize {
-        self.update().nodes.len()
     }
 }

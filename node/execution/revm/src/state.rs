@@ -14,12 +14,11 @@ use alloy_trie::EMPTY_ROOT_HASH;
 use revm::{
     Database, DatabaseRef,
     bytecode::Bytecode,
-    database::{BundleState, DBErrorMarker},
+    database::{BundleAccount, BundleState, DBErrorMarker},
     state::AccountInfo,
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     fmt::Debug,
     sync::{Arc, OnceLock},
 };
@@ -80,9 +79,9 @@ impl Default for StoredAccount {
 impl StoredAccount {
     /// The value of its leaf.
     pub fn value(&self, storage: Ref) -> Value {
-        let mut rlp = Vec::with_capacity(128);
+        let mut rlp = Vec::with_capacity(self.length());
         self.encode(&mut rlp);
-        Value { rlp, link: storage.link }
+        Value { rlp: rlp.into(), link: storage.link }
     }
 
     /// Decodes a leaf's value.
@@ -184,12 +183,16 @@ impl<S: Source> StateDb<S> {
 
     /// An account and the place of its storage.
     fn stored(&self, address: &Address) -> Result<Option<(StoredAccount, Ref)>, StateError> {
-        let raw = self.tries.borrow_mut().accounts.get(&keccak256(address), &self.source)?;
-        let decode = |raw: Value| {
-            let account = StoredAccount::exact(&raw.rlp)?;
-            Ok((account.clone(), Ref { hash: account.storage_root, link: raw.link }))
-        };
-        raw.map(decode).transpose()
+        self.stored_at(&keccak256(address))
+    }
+
+    /// As [`Self::stored`], by the hash of the address.
+    fn stored_at(&self, key: &B256) -> Result<Option<(StoredAccount, Ref)>, StateError> {
+        let mut tries = self.tries.borrow_mut();
+        let Some(value) = tries.accounts.get(key, &self.source)? else { return Ok(None) };
+        let account = StoredAccount::exact(&value.rlp)?;
+        let storage = Ref { hash: account.storage_root, link: value.link };
+        Ok(Some((account, storage)))
     }
 
     /// Runs `f` on an account's storage trie.
@@ -223,34 +226,17 @@ impl<S: Source> StateDb<S> {
     /// which a second call, on a bundle of what has changed since, may go on with.
     pub fn apply(&mut self, bundle: &BundleState, clear_empty: bool, update: &mut Update) -> Result<(), StateError> {
         let mut removed = Vec::new();
-        let sorted: BTreeMap<_, _> = bundle.state.iter().map(|(a, account)| (keccak256(a), (a, account))).collect();
-        for (key, (address, account)) in &sorted {
+        let mut sorted: Vec<_> = bundle.state.iter().map(|(a, account)| (keccak256(a), a, account)).collect();
+        sorted.sort_unstable_by_key(|(key, ..)| *key);
+        for (key, address, account) in sorted {
             let Some(info) = account.info.as_ref().filter(|info| !clear_empty || !info.is_empty()) else {
-                removed.push(*key);
+                removed.push(key);
                 continue;
             };
-            if account.was_destroyed() {
-                // Destroyed (and created again): nothing of the old storage is left.
-                self.tries.borrow_mut().storages.insert(**address, Trie::default());
-            }
-            let slots: BTreeMap<_, _> = account
-                .storage
-                .iter()
-                .filter(|(_, slot)| slot.is_changed() || account.was_destroyed())
-                .map(|(slot, value)| (keccak256(slot.to_be_bytes::<32>()), value.present_value))
-                .collect();
-            let storage = self.with_storage(address, |trie, source| {
-                for (slot, value) in slots.iter().filter(|(_, value)| !value.is_zero()) {
-                    trie.insert(slot, alloy_rlp::encode(value), source)?;
-                }
-                for slot in slots.iter().filter(|(_, value)| value.is_zero()).map(|(slot, _)| slot) {
-                    trie.remove(slot, source)?;
-                }
-                Ok(trie.commit(&mut update.nodes))
-            })?;
+            let storage = self.apply_storage(&key, address, account, &mut update.nodes)?;
             let (nonce, balance, code_hash) = (info.nonce, info.balance, info.code_hash);
             let value = StoredAccount { nonce, balance, storage_root: storage.hash, code_hash }.value(storage);
-            self.tries.get_mut().accounts.insert(key, value, &self.source)?;
+            self.tries.get_mut().accounts.insert(&key, value, &self.source)?;
         }
         for key in &removed {
             self.tries.get_mut().accounts.remove(key, &self.source)?;
@@ -259,6 +245,39 @@ impl<S: Source> StateDb<S> {
         update.built_on = Some(self.source.generation());
         update.codes.extend(bundle.contracts.iter().map(|(hash, code)| (*hash, code.original_bytes())));
         Ok(())
+    }
+
+    /// Writes what has changed in an account's storage; gives its root.
+    fn apply_storage(
+        &mut self,
+        key: &B256,
+        address: &Address,
+        account: &BundleAccount,
+        new: &mut Vec<NewNode>,
+    ) -> Result<Ref, StateError> {
+        let destroyed = account.was_destroyed();
+        let mut slots: Vec<_> = account
+            .storage
+            .iter()
+            .filter(|(_, slot)| slot.is_changed() || destroyed)
+            .map(|(slot, value)| (keccak256(slot.to_be_bytes::<32>()), value.present_value))
+            .collect();
+        if destroyed {
+            // Destroyed (and created again): nothing of the old storage is left.
+            self.tries.borrow_mut().storages.insert(*address, Trie::default());
+        } else if slots.is_empty() && !self.tries.get_mut().storages.contains_key(address) {
+            return Ok(self.stored_at(key)?.map_or(EMPTY_ROOT_HASH.into(), |(_, root)| root));
+        }
+        slots.sort_unstable_by_key(|(slot, _)| *slot);
+        self.with_storage(address, |trie, source| {
+            for (slot, value) in slots.iter().filter(|(_, value)| !value.is_zero()) {
+                trie.insert(slot, alloy_rlp::encode(value), source)?;
+            }
+            for slot in slots.iter().filter(|(_, value)| value.is_zero()).map(|(slot, _)| slot) {
+                trie.remove(slot, source)?;
+            }
+            Ok(trie.commit(new))
+        })
     }
 }
 
@@ -286,10 +305,9 @@ impl<S: Source> DatabaseRef for StateDb<S> {
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StateError> {
         let key = keccak256(slot.to_be_bytes::<32>());
-        let raw = self.with_storage(&address, |trie, source| trie.get(&key, source))?;
-        raw.map_or(Ok(U256::ZERO), |raw| {
-            U256::decode(&mut &raw.rlp[..]).map_err(|_| StateError::Trie(TrieError::Corrupt))
-        })
+        let raw =
+            self.with_storage(&address, |trie, source| Ok(trie.get(&key, source)?.map(|value| value.rlp.clone())))?;
+        raw.map_or(Ok(U256::ZERO), |raw| U256::decode(&mut &raw[..]).map_err(|_| StateError::Trie(TrieError::Corrupt)))
     }
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, StateError> {

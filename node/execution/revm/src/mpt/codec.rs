@@ -1,72 +1,103 @@
 //! Nodes to RLP and back. Decoding is total: what is not the canonical form of a node is [`TrieError::Corrupt`].
 
-use super::{Branch, LINK, LOCAL, Link, Loaded, NewNode, Node, Ref, Result, TrieError, Value, nibbles};
-use alloy_primitives::{B256, keccak256};
+use super::{Branch, LINK, LOCAL, Link, Loaded, NewNode, Node, Ref, Result, TrieError, Value, path::Path};
+use alloy_primitives::{B256, Bytes, keccak256};
 
-/// RLP and links of a loaded node. With `new`, what is new below it is added there.
-pub(super) fn encode(node: &mut Node, mut new: Option<&mut Vec<NewNode>>) -> (Vec<u8>, Vec<Link>) {
-    let mut body = Vec::with_capacity(544);
-    let mut links = Vec::new();
-    match node {
-        Node::Leaf(leaf) => {
-            put_string(&mut body, &compact(&leaf.path, true));
-            put_string(&mut body, &leaf.value.rlp);
-            if leaf.value.link != 0 {
-                links.push(leaf.value.link);
-            }
-        }
-        Node::Ext(ext) => {
-            put_string(&mut body, &compact(&ext.path, false));
-            put_reference(&mut ext.child, &mut body, &mut links, &mut new);
-        }
-        Node::Branch(branch) => {
-            links.reserve_exact(16);
-            for child in &mut branch.children {
-                put_reference(child, &mut body, &mut links, &mut new);
-            }
-            body.push(0x80);
-        }
-        Node::Empty | Node::Hash(_) => unreachable!("never encoded on its own"),
-    }
-    let mut out = Vec::with_capacity(body.len() + 3);
-    put_length(&mut out, body.len(), 0xc0);
-    out.extend_from_slice(&body);
-    (out, links)
+/// Room for the longest node.
+const NODE_BYTES: usize = 544;
+
+/// Encodes nodes, children first.
+#[derive(Debug)]
+pub(super) struct Encoder<'a> {
+    /// What is new is added here; without it nothing is named.
+    new: Option<&'a mut Vec<NewNode>>,
+    body: Vec<u8>,
 }
 
-fn put_reference(node: &mut Node, out: &mut Vec<u8>, links: &mut Vec<Link>, new: &mut Option<&mut Vec<NewNode>>) {
-    let known = match node {
+impl<'a> Encoder<'a> {
+    pub(super) fn new(new: Option<&'a mut Vec<NewNode>>) -> Self {
+        Self { new, body: Vec::with_capacity(NODE_BYTES) }
+    }
+
+    /// RLP and links of a loaded node.
+    pub(super) fn encode(&mut self, node: &mut Node) -> (Vec<u8>, Vec<Link>) {
+        // Before this node's own bytes, which share the buffer.
+        match node {
+            Node::Ext(ext) => self.settle(&mut ext.child),
+            Node::Branch(branch) => branch.children.iter_mut().for_each(|child| self.settle(child)),
+            _ => {}
+        }
+        self.body.clear();
+        let mut links = Vec::new();
+        match node {
+            Node::Leaf(leaf) => {
+                put_path(&mut self.body, &leaf.path, true);
+                put_string(&mut self.body, &leaf.value.rlp);
+                if leaf.value.link != 0 {
+                    links.push(leaf.value.link);
+                }
+            }
+            Node::Ext(ext) => {
+                put_path(&mut self.body, &ext.path, false);
+                put_reference(&mut ext.child, &mut self.body, &mut links);
+            }
+            Node::Branch(branch) => {
+                links.reserve_exact(16);
+                for child in &mut branch.children {
+                    put_reference(child, &mut self.body, &mut links);
+                }
+                self.body.push(0x80);
+            }
+            Node::Empty | Node::Hash(_) => unreachable!("never encoded on its own"),
+        }
+        let mut out = Vec::with_capacity(self.body.len() + 3);
+        put_length(&mut out, self.body.len(), 0xc0);
+        out.extend_from_slice(&self.body);
+        (out, links)
+    }
+
+    /// Names a node that is new, unless it is so short that it stands in its parent.
+    fn settle(&mut self, node: &mut Node) {
+        if self.new.is_some() && node.name().is_some_and(|name| name.is_none()) {
+            let (rlp, links) = self.encode(node);
+            if rlp.len() >= 32 {
+                self.add(node, rlp, links);
+            }
+        }
+    }
+
+    /// Adds a new node, if such are wanted, and names it.
+    pub(super) fn add(&mut self, node: &mut Node, rlp: Vec<u8>, links: Vec<Link>) -> Ref {
+        let Some(new) = &mut self.new else { return keccak256(&rlp).into() };
+        let name = Ref { hash: keccak256(&rlp), link: LOCAL | new.len() as u64 };
+        *node.name().expect("loaded") = Some(name);
+        new.push(NewNode { hash: name.hash, rlp: rlp.into(), links });
+        name
+    }
+}
+
+fn put_reference(node: &mut Node, out: &mut Vec<u8>, links: &mut Vec<Link>) {
+    let name = match node {
         Node::Empty => {
             out.push(0x80);
             return;
         }
-        Node::Hash(name) => Some(*name),
-        _ => *node.name().expect("loaded"),
+        Node::Hash(name) => *name,
+        _ => match *node.name().expect("loaded") {
+            Some(name) => name,
+            None => {
+                let (rlp, _) = Encoder::new(None).encode(node);
+                if rlp.len() < 32 {
+                    out.extend_from_slice(&rlp); // in place; too short to name anything
+                    return;
+                }
+                keccak256(&rlp).into()
+            }
+        },
     };
-    let name = known.or_else(|| {
-        let (rlp, inner) = encode(node, new.as_deref_mut());
-        if rlp.len() < 32 {
-            out.extend_from_slice(&rlp); // in place; too short to name anything
-            return None;
-        }
-        Some(match new {
-            Some(new) => add(node, rlp, inner, new),
-            None => keccak256(&rlp).into(),
-        })
-    });
-    if let Some(name) = name {
-        out.push(0xa0);
-        out.extend_from_slice(name.hash.as_slice());
-        links.push(name.link);
-    }
-}
-
-/// Adds a new node and names it.
-pub(super) fn add(node: &mut Node, rlp: Vec<u8>, links: Vec<Link>, new: &mut Vec<NewNode>) -> Ref {
-    let name = Ref { hash: keccak256(&rlp), link: LOCAL | new.len() as u64 };
-    *node.name().expect("loaded") = Some(name);
-    new.push(NewNode { hash: name.hash, rlp: rlp.into(), links });
-    name
+    out.push(0xa0);
+    out.extend_from_slice(name.hash.as_slice());
+    links.push(name.link);
 }
 
 fn put_string(out: &mut Vec<u8>, data: &[u8]) {
@@ -89,59 +120,60 @@ fn put_length(out: &mut Vec<u8>, len: usize, base: u8) {
     }
 }
 
-/// Hex-prefix encoding of a path.
-fn compact(path: &[u8], leaf: bool) -> Vec<u8> {
-    let odd = path.len() & 1;
-    let mut out = vec![((leaf as u8) * 2 + odd as u8) << 4];
-    let mut rest = path;
-    if odd == 1 {
-        out[0] |= path[0];
-        rest = &path[1..];
+/// Hex-prefix encoding of a path, as a string.
+fn put_path(out: &mut Vec<u8>, path: &[u8], leaf: bool) {
+    let (first, rest) = path.split_at(path.len() & 1);
+    if path.len() > 1 {
+        out.push(0x80 + 1 + (path.len() / 2) as u8);
     }
-    out.extend(rest.chunks(2).map(|pair| pair[0] << 4 | pair[1]));
-    out
+    let flag = u8::from(leaf) << 1 | first.len() as u8;
+    out.push(flag << 4 | first.first().unwrap_or(&0));
+    out.extend(rest.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]));
 }
 
 /// The nibbles of a hex-prefix path and whether it ends in a leaf. Only the canonical form.
-fn expand(data: &[u8]) -> Result<(Vec<u8>, bool)> {
+fn expand(data: &[u8]) -> Result<(Path, bool)> {
     let flag = *data.first().ok_or(TrieError::Corrupt)?;
     let odd = flag >> 4 & 1 == 1;
     if flag >> 4 > 3 || (!odd && flag & 15 != 0) {
         return Err(TrieError::Corrupt);
     }
-    Ok((nibbles(data)[if odd { 1 } else { 2 }..].to_vec(), flag >> 4 & 2 != 0))
+    Ok((Path::unpack(data, odd)?, flag >> 4 & 2 != 0))
 }
 
-pub(super) fn decode(data: &[u8], links: &mut &[u8]) -> Result<Node> {
+/// An RLP item: is a list, payload, with its head.
+type Item<'a> = (bool, &'a [u8], &'a [u8]);
+
+/// Decodes a node that lies in `owner`, which its values then share.
+pub(super) fn decode(data: &[u8], owner: &Bytes, links: &mut &[u8]) -> Result<Node> {
     let (is_list, body, rest) = item(data)?;
     if !is_list || !rest.is_empty() {
         return Err(TrieError::Corrupt);
     }
-    let mut items = Vec::with_capacity(17);
-    let mut rest = body;
+    let mut items: [Item<'_>; 17] = [(false, &[], &[]); 17];
+    let (mut rest, mut count) = (body, 0);
     while !rest.is_empty() {
         let start = rest;
         let (list, payload, tail) = item(rest)?;
-        items.push((list, payload, &start[..start.len() - tail.len()]));
+        *items.get_mut(count).ok_or(TrieError::Corrupt)? = (list, payload, &start[..start.len() - tail.len()]);
         rest = tail;
-        if items.len() > 17 {
-            return Err(TrieError::Corrupt);
-        }
+        count += 1;
     }
-    let mut child = |&(list, payload, whole): &(bool, &[u8], &[u8])| match (list, payload.len()) {
-        (true, _) if whole.len() < 32 => decode(whole, &mut &[][..]),
+    let mut child = |&(list, payload, whole): &Item<'_>| match (list, payload.len()) {
+        (true, _) if whole.len() < 32 => decode(whole, owner, &mut &[][..]),
         (false, 0) => Ok(Node::Empty),
         (false, 32) => Ok(Node::Hash(Ref { hash: B256::from_slice(payload), link: next_link(links) })),
         _ => Err(TrieError::Corrupt),
     };
-    match &items[..] {
+    match &items[..count] {
         [path, value] => {
             let (path, leaf) = expand(path.1)?;
-            Ok(if leaf {
-                Node::leaf(path, Value { rlp: value.1.to_vec(), link: next_link(links) })
-            } else {
-                Node::ext(path, child(value)?)
-            })
+            match (leaf, path.is_empty()) {
+                (true, _) => Ok(Node::leaf(path, Value { rlp: owner.slice_ref(value.1), link: next_link(links) })),
+                (false, false) => Ok(Node::ext(path, child(value)?)),
+                // A chain of them would nest without end.
+                (false, true) => Err(TrieError::Corrupt),
+            }
         }
         items if items.len() == 17 => {
             let mut branch = Box::<Branch>::default();
@@ -156,7 +188,7 @@ pub(super) fn decode(data: &[u8], links: &mut &[u8]) -> Result<Node> {
 
 /// The children of a node that are named by hash, in the order of its links, and a leaf's value.
 pub fn children(node: &Loaded) -> Result<(Vec<Ref>, Option<Value>)> {
-    match decode(&node.rlp, &mut &node.links[..])? {
+    match decode(&node.rlp, &node.rlp, &mut &node.links[..])? {
         Node::Leaf(leaf) => Ok((Vec::new(), Some(leaf.value))),
         Node::Ext(ext) => Ok((if let Node::Hash(child) = ext.child { vec![child] } else { Vec::new() }, None)),
         Node::Branch(branch) => {

@@ -23,7 +23,7 @@ mod syncing;
 mod tests;
 
 use crate::{
-    mpt::{LINK, LOCAL, Link, NewNode, Ref, TrieError},
+    mpt::{LINK, LOCAL, Link, Loaded, NewNode, Ref, TrieError},
     state::{StateError, Update},
 };
 use alloy_primitives::{B256, Bytes, map::B256Set};
@@ -261,7 +261,11 @@ impl Inner {
         }
         let codes: Vec<&Bytes> = update.codes.values().collect();
         let root = Ref { hash: update.root, link: update.link };
-        let (_, place) = self.push(&mut tail, Kind::Block, number, root, &update.nodes, &codes)?;
+        let (places, place) = self.push(&mut tail, Kind::Block, number, root, &update.nodes, &codes)?;
+        // The next block reads most of them; a genesis would only push itself out.
+        if update.built_on.is_some() {
+            self.remember(&update.nodes, &places);
+        }
         let mut recent = self.recent.write().unwrap();
         recent.add_root(update.root, place, number);
         recent.codes.extend(update.codes.iter().map(|(hash, code)| (*hash, code.clone())));
@@ -270,6 +274,17 @@ impl Inner {
             since.push((update.root, place, number));
         }
         Ok(())
+    }
+
+    /// Keeps new nodes in memory as if they had been read.
+    fn remember(&self, nodes: &[NewNode], places: &[u64]) {
+        for (node, place) in nodes.iter().zip(places) {
+            let real = |link: &Link| if link & LOCAL == 0 { *link } else { places[(link ^ LOCAL) as usize] };
+            let links: Vec<u8> =
+                node.links.iter().flat_map(|link| real(link).to_le_bytes().into_iter().take(LINK)).collect();
+            let at = Ref { hash: node.hash, link: *place };
+            self.cache.put(&at, &Loaded { rlp: node.rlp.clone(), links: links.into() });
+        }
     }
 
     /// Writes a batch at the end of the log. Gives the nodes' places and the root's.
