@@ -231,6 +231,11 @@ class Host:
             frozenset(key.public_key for key in self.keys) if admitted else frozenset()
         )
 
+    def lose_chain(self) -> None:
+        """Forget every block and every state."""
+        assert not self.is_up
+        self.disk, self.states = Disk(), StateDisk()
+
     async def inject(self, fault: str, parameters: Mapping[str, object] | None = None) -> None:
         """Break something on purpose, as `devnet_break` would."""
         assert self.core is not None

@@ -27,7 +27,7 @@ from node.consensus.genesis import Genesis, GenesisValidator, genesis_state
 from node.consensus.parameters import Parameters
 from node.consensus.signing import SignedMessage
 from node.consensus.state import ConsensusState
-from node.eth.primitives import ZERO_HASH, Address, Hash32, Slot, ValidatorIndex
+from node.eth.primitives import ZERO_HASH, Address, Hash32, Slot
 from node.runtime.clock import SlotClock
 from node.validator.keys import ValidatorKey
 from tests.kit.memory_network import MemoryHub
@@ -225,14 +225,19 @@ class Simulation:
 
     def head_state(self, index: int = 0) -> ConsensusState:
         """The consensus state of a validator's head."""
-        chain = self.host(index).chain
-        state = chain.consensus_state(chain.head.hash)
-        assert state is not None
-        return state
+        return _head_state(self.host(index))
 
     def slashed(self, index: int = 0) -> set[int]:
         """Who is slashed on a validator's chain."""
-        return {at for at, one in enumerate(self.head_state(index).validators) if one.slashed}
+        return self.slashed_on(self.host(index))
+
+    def slashed_on(self, host: Host) -> set[int]:
+        """Who is slashed on a host's chain."""
+        return {at for at, one in enumerate(_head_state(host).validators) if one.slashed}
+
+    def heads(self) -> dict[str, Hash32]:
+        """Hash of every running node's head."""
+        return {host.name: host.chain.head.hash for host in self.up}
 
     def head_slots(self) -> dict[str, int]:
         """Slot of every running node's head."""
@@ -258,6 +263,10 @@ class Simulation:
     async def run_to(self, fraction: float) -> None:
         """Let time pass to a fraction of the next slot."""
         await self.clock.sleep_until_slot(self.slot + 1, fraction)
+
+    async def run_on(self, slots: float) -> None:
+        """Let a part of a slot pass from here."""
+        await trio.sleep(slots * self.clock.slot_duration_ms / 1_000)
 
     async def until(self, holds: Callable[[], bool], *, within: int, what: str) -> int:
         """Let slots pass until something holds at the end of one; how many it took.
@@ -387,6 +396,7 @@ def _genesis_hash(genesis: Genesis, make_engine: EngineMaker | None) -> Hash32:
     return Hash32(simulated.genesis().block_hash)
 
 
-def validator_indexes(*indexes: int) -> set[ValidatorIndex]:
-    """Typed, for comparing with what a witness noted."""
-    return {ValidatorIndex(index) for index in indexes}
+def _head_state(host: Host) -> ConsensusState:
+    state = host.chain.consensus_state(host.chain.head.hash)
+    assert state is not None, "the head's state is always kept"
+    return state
