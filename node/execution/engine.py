@@ -152,10 +152,6 @@ class BlockResult(Protocol):
         """20 bytes each, in block order."""
 
     @property
-    def touched_senders(self) -> list[tuple[bytes, int, int]]:
-        """(address, nonce, balance in wei) after the block of every account whose nonce or balance it changed."""
-
-    @property
     def witness(self) -> tuple[list[bytes], list[bytes], list[bytes]] | None:
         """Trie nodes, codes and ancestors' header hashes that were read, if it was recorded."""
 

@@ -64,7 +64,6 @@ class FakeResult:
     receipts: bytes
     transaction_hashes: list[bytes]
     senders: list[bytes] = field(default_factory=list)
-    touched_senders: list[tuple[bytes, int, int]] = field(default_factory=list)
     witness: tuple[list[bytes], list[bytes], list[bytes]] | None = None
     seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
 

@@ -80,7 +80,6 @@ def test_a_block_of_every_kind_is_judged_as_it_was_built(chain: ExecutionChain) 
     assert (judged.receipts, judged.requests) == (built.receipts, built.requests)
     assert judged.transaction_hashes == built.transaction_hashes
     assert judged.senders == [address_of(SENDER)] * 4 + [address_of(DEPOSITOR)]
-    assert judged.touched_senders == built.touched_senders
     engine, root = other.engine, judged.state_root
     assert engine.storage(root, KEEPER, word(7)) == word(8)
     assert engine.storage(root, address_of(SPONSOR), word(1)) == word(2)
@@ -89,18 +88,6 @@ def test_a_block_of_every_kind_is_judged_as_it_was_built(chain: ExecutionChain) 
         (4, engine.accounts(root, [address_of(SENDER)])[0][1]),
         (0, 4),
     ]
-
-
-def test_touched_senders_are_the_accounts_after_the_block(chain: ExecutionChain) -> None:
-    """Given a transfer, when built, then everyone whose nonce or balance it changed is listed as the state has him."""
-    # When
-    block = chain.grow([sign(SENDER, nonce=0, value=9)])
-
-    # Then
-    touched = {address: (nonce, balance) for address, nonce, balance in block.touched_senders}
-    assert set(touched) == {address_of(SENDER), RECEIVER, PROPOSER}
-    accounts = chain.engine.accounts(block.state_root, list(touched))
-    assert dict(zip(touched, accounts, strict=True)) == touched
 
 
 def test_the_header_follows_its_parent(chain: ExecutionChain) -> None:

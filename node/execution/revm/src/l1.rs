@@ -22,13 +22,13 @@ use alloy_evm::{
     },
 };
 use alloy_hardforks::EthereumHardforks;
-use alloy_primitives::{Address, B256, Bloom, U256, b256};
+use alloy_primitives::{Address, B256, Bloom, b256};
 use alloy_rlp::Encodable;
 use revm::{
-    database::{BundleState, State, states::bundle_state::BundleRetention},
+    database::{State, states::bundle_state::BundleRetention},
     inspector::NoOpInspector,
 };
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Instant};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 /// Our EIP-7685 request type. Above 0, 1 and 2: requests are ordered by type.
 pub const PORTAL_REQUEST_TYPE: u8 = 0x7e;
