@@ -215,6 +215,23 @@ async def test_equivocating_voters_are_slashed(autojump_clock: Mock) -> None:
         assert is_agreed(network)
 
 
+async def test_a_process_of_many_keys_is_slashed_whole_and_finality_goes_on(
+    autojump_clock: Mock,
+) -> None:
+    async with running(keys_each=8) as network:
+        await network.until_slot(8)
+        await network.processes[1].faults.inject("vote-equivocate", {"count": 1})
+        await network.until_slot(30)
+        state = network.processes[0].chain.consensus_state(network.processes[0].chain.head.hash)
+        assert state is not None
+        ours = range(8, 16)
+        assert [i for i, one in enumerate(state.validators) if one.slashed] == list(ours)
+        assert state.sets[-1].weights == sum(1 << i for i in range(32) if i not in ours)
+        assert is_agreed(network)
+        chain = network.processes[0].chain
+        assert chain.finalized_checkpoint.epoch >= chain.rules.epoch_of(chain.head_slot) - 3
+
+
 async def test_withheld_votes_end_by_themselves(autojump_clock: Mock) -> None:
     async with running() as network:
         await network.until_slot(8)
