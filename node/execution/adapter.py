@@ -12,6 +12,7 @@ from pathlib import Path
 
 from node import _engine
 from node.eth.primitives import Address
+from node.eth.transactions import Transaction
 from node.execution.engine import (
     Account,
     AccountProof,
@@ -22,7 +23,6 @@ from node.execution.engine import (
     ChainTables,
     InvalidTransaction,
     PushOutcome,
-    Transaction,
 )
 
 StepCallable = Callable[[bytes, bytes, bool], bytes]

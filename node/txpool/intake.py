@@ -13,8 +13,8 @@ from typing import Final, Protocol
 
 import trio
 
+from node.eth.transactions import Transaction
 from node.runtime.worker import Worker
-from node.txpool.transaction import Transaction
 
 IN_PLACE_MAX: Final = 16
 """Signatures recovered on the loop in one go: half a millisecond."""

@@ -18,12 +18,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from node.eth.primitives import Address, Hash32
+from node.eth.transactions import Transaction
 from node.txpool import refusals
 from node.txpool.limits import PoolLimits
 from node.txpool.refusals import Refused
 from node.txpool.selection import Selection
 from node.txpool.sender import Sender
-from node.txpool.transaction import AccountFacts, PooledTransaction, Transaction
+from node.txpool.transaction import AccountFacts, PooledTransaction
 from node.txpool.validation import check_account, check_alone, check_delegation, pays_more
 
 

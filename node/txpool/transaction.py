@@ -8,65 +8,9 @@ A pooled transaction copies the fields that rules read often: a field of the nat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from node.eth.primitives import Address, Hash32
-
-
-class Transaction(Protocol):
-    """A decoded transaction with its recovered sender, as the engine gives it."""
-
-    @property
-    def hash(self) -> bytes:
-        """keccak-256 of its EIP-2718 bytes; 32 bytes."""
-
-    @property
-    def sender(self) -> bytes:
-        """Recovered from the signature; 20 bytes."""
-
-    @property
-    def to(self) -> bytes | None:
-        """Callee, 20 bytes; None creates a contract."""
-
-    @property
-    def kind(self) -> int:
-        """EIP-2718 type; 0 for legacy."""
-
-    @property
-    def nonce(self) -> int:
-        """The sender's transaction count it needs."""
-
-    @property
-    def gas_limit(self) -> int:
-        """Most gas it may use."""
-
-    @property
-    def value(self) -> int:
-        """Wei sent along."""
-
-    @property
-    def max_fee_per_gas(self) -> int:
-        """Wei a unit of gas, base fee included."""
-
-    @property
-    def max_priority_fee_per_gas(self) -> int:
-        """Wei a unit of gas for the proposer."""
-
-    @property
-    def authorities(self) -> list[bytes]:
-        """Recovered signers of its EIP-7702 authorisations, 20 bytes each."""
-
-    @property
-    def intrinsic_gas(self) -> int:
-        """Least gas limit it may have."""
-
-    @property
-    def size(self) -> int:
-        """Length of `raw` in bytes."""
-
-    @property
-    def raw(self) -> bytes:
-        """EIP-2718 bytes."""
+from node.eth.transactions import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,11 @@ from typing import Final
 
 from node.eth import rlp
 from node.eth.primitives import Address
+from node.eth.transactions import Transaction
 from node.txpool import refusals
 from node.txpool.limits import PoolLimits
 from node.txpool.refusals import Refused
 from node.txpool.sender import Sender
-from node.txpool.transaction import Transaction
 
 NONCE_MAX: Final = (1 << 64) - 1
 """EIP-2681: a transaction's nonce is below this."""
