@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import CoroutineType
 from typing import Final, Protocol
@@ -32,6 +33,13 @@ SLICE_S: Final = 0.002
 
 BATCH_WITHIN_S: Final = 50.0
 """A batch begins no call after this long: with the longest call, a trace, its answer still comes in time."""
+
+
+LARGE_BATCH_BYTES: Final = 1 << 20
+"""A batch whose answer has grown to this length goes on only in its turn."""
+
+LARGE_BATCHES_AT_ONCE: Final = 2
+"""So many go on beside each other: forty answers of 60 MB that were put together at once took 1.5 GB and the loop for seconds."""
 
 
 class Session(Protocol):
@@ -85,6 +93,7 @@ class Dispatcher:
         self._methods = methods
         self._metrics = metrics
         self._timer = timer
+        self._large_batches = trio.Semaphore(LARGE_BATCHES_AT_ONCE)
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
     def answer(self, body: bytes, caller: Caller) -> Answer:
@@ -156,7 +165,15 @@ class Dispatcher:
             text = jsonrpc.error_text(error.identity, error)
             return jsonrpc.batch_text([text]) if messages else text
         answers: list[bytes] = []
-        size = 0
+        with ExitStack() as ending:
+            await self._answer_each(messages, caller, answers, ending)
+            return jsonrpc.batch_text(answers) if answers else b""
+
+    async def _answer_each(
+        self, messages: list[object], caller: Caller, answers: list[bytes], ending: ExitStack
+    ) -> None:
+        """Fill in the answers; `ending` gives back the turn of a large batch."""
+        size, has_turn = 0, False
         now = self._timer()
         slice_end, batch_end = now + SLICE_S, now + BATCH_WITHIN_S
         for message in messages:
@@ -176,10 +193,13 @@ class Dispatcher:
             if answer:
                 answers.append(answer)
                 size += len(answer)
+            if size > LARGE_BATCH_BYTES and not has_turn:
+                has_turn = True
+                await self._large_batches.acquire()
+                ending.callback(self._large_batches.release)
             if self._timer() > slice_end:
                 await trio.lowlevel.checkpoint()
                 slice_end = self._timer() + SLICE_S
-        return jsonrpc.batch_text(answers) if answers else b""
 
 
 def _refuse(message: object, text: Callable[[object], bytes]) -> bytes:

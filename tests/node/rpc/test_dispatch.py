@@ -12,10 +12,11 @@ import structlog
 import trio
 from hypothesis import HealthCheck, given, settings, strategies as st
 from prometheus_client import CollectorRegistry
+from trio.testing import wait_all_tasks_blocked
 
 from node.errors import StorageError
-from node.rpc import jsonrpc
-from node.rpc.dispatch import Answer, Caller, Dispatcher, Method
+from node.rpc import dispatch, jsonrpc
+from node.rpc.dispatch import LARGE_BATCHES_AT_ONCE, Answer, Caller, Dispatcher, Method
 from node.rpc.metrics import RpcMetrics
 from node.rpc.service import RpcService, RpcSettings
 from tests.node.rpc.fakes import CONTRACT, RICH, TOPIC, Backend
@@ -228,6 +229,41 @@ async def test_a_batch_that_takes_too_long_begins_no_further_call() -> None:
     assert answers[3]["error"] == {"code": -32002, "message": "request timed out"}
     assert answers[4]["error"] == {"code": -32600, "message": "invalid request"}
     assert begun == 3
+
+
+async def test_large_batches_go_on_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given five batches of long answers, then two are put together and the others wait; small ones do not."""
+    monkeypatch.setattr(dispatch, "LARGE_BATCH_BYTES", 1_000)
+    gate = trio.Event()
+    begun: list[None] = []
+
+    async def long() -> str:
+        begun.append(None)
+        await gate.wait()
+        return ""
+
+    dispatcher, _ = make(
+        {
+            "large": Method(lambda _, __: "a" * 2_000, 0),
+            "long": Method(lambda _, __: long(), 0),
+            "short": Method(lambda _, __: 1, 0),
+        }
+    )
+    large = b"[%b,%b]" % (jsonrpc_call("large"), jsonrpc_call("long"))
+    answers: list[bytes] = []
+
+    async def ask() -> None:
+        answers.append(await settle(dispatcher.answer(large, CALLER)))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(ask)
+        await wait_all_tasks_blocked()
+        assert len(begun) == LARGE_BATCHES_AT_ONCE
+        small = await settle(dispatcher.answer(b"[%b]" % jsonrpc_call("short"), CALLER))
+        assert len(orjson.loads(small)) == 1
+        gate.set()
+    assert [len(orjson.loads(answer)) for answer in answers] == [2] * 5
 
 
 async def test_a_long_batch_gives_way_to_others() -> None:
