@@ -43,6 +43,13 @@ QUEUE_MAX: Final = 256
 PROPOSALS_MAX: Final = 2
 """Blocks of one proposer and slot that are imported: the second is evidence, a third proves nothing more."""
 
+FORWARDED_UNEXECUTED_MAX: Final = 2
+"""Copies of one block that may fail in execution and were forwarded before: a body can be tampered with, and only execution
+compares it with the header. Further copies are executed first."""
+
+FAILURES_MAX: Final = 256
+"""Blocks whose failed copies are remembered."""
+
 _log = structlog.get_logger()
 
 
@@ -60,6 +67,7 @@ class Importer:
         self._orphans = OrphanPool()
         self._futures = FutureQueue()
         self._proposals: dict[tuple[Slot, ValidatorIndex], set[Hash32]] = {}
+        self._failures: dict[Hash32, int] = {}
 
     # -- offering
 
@@ -125,12 +133,14 @@ class Importer:
                 if not self._is_wanted(ticket):
                     self._finish(ticket, ImportOutcome.EQUIVOCATION)
                     return
-                if self._store.fork_choice.extends(ticket.parent_hash, self._final_hash()):
-                    ticket.pass_check()
-                else:
+                if not self._store.fork_choice.extends(ticket.parent_hash, self._final_hash()):
                     ticket.hold_back()
+                elif self._failures.get(ticket.block_hash, 0) < FORWARDED_UNEXECUTED_MAX:
+                    ticket.pass_check()
                 imported = await self._execute(ticket, checked)
                 self._live.take_in(imported, ticket.proposed, timely=ticket.is_timely)
+                if not ticket.is_held_back:
+                    ticket.pass_check()
         except Rejected as error:
             self._refuse(ticket, error)
             return
@@ -270,6 +280,10 @@ class Importer:
         ticket.finish(outcome)
 
     def _refuse(self, ticket: Ticket, error: Rejected) -> None:
+        if error.reason is ImportReason.EXECUTION:
+            self._failures[ticket.block_hash] = self._failures.get(ticket.block_hash, 0) + 1
+            if len(self._failures) > FAILURES_MAX:
+                del self._failures[next(iter(self._failures))]
         self._live.metrics.imports.labels(outcome="refused").inc()
         self._live.metrics.rejected.labels(reason=str(error.reason)).inc()
         self._orphans.drop(ticket.block_hash)

@@ -125,6 +125,8 @@ class Ticket:
         """Set when it is refused."""
         self.passed_check = False
         """Whether every rule that needs no execution holds: it may be forwarded."""
+        self.is_held_back = False
+        """Whether it is nothing to forward, even if it holds."""
         self._checked = trio.Event()
         self._done = trio.Event()
 
@@ -145,6 +147,7 @@ class Ticket:
 
     def hold_back(self) -> None:
         """Tell that it breaks no rule so far, and is nothing to forward."""
+        self.is_held_back = True
         self._checked.set()
 
     def finish(self, outcome: ImportOutcome) -> None:

@@ -24,6 +24,9 @@ from node.eth.primitives import Slot, ValidatorIndex
 MAX_REMEMBERED_VOTES = 1_024
 """Votes remembered of each validator: half an hour of 2 s slots without finality."""
 
+MAX_REMEMBERED_PROPOSALS = 16_384
+"""Proposals remembered: nine hours of 2 s slots without finality."""
+
 MARGIN_SLOTS = 64
 """How far below finality messages are remembered, on top of four epochs."""
 
@@ -74,6 +77,8 @@ class OffenceWatch:
         """Compare a verified proposal with the proposer's other ones of the slot; R4."""
         key = (proposal.proposer_index, proposal.slot)
         earlier = self._proposals.setdefault(key, proposal)
+        if len(self._proposals) > MAX_REMEMBERED_PROPOSALS:
+            del self._proposals[next(iter(self._proposals))]
         if earlier.block_hash == proposal.block_hash:
             return None
         return self.take(ProposalEvidence(first=earlier, second=proposal))

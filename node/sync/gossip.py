@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from node.chain.chain import Chain
 from node.chain.events import EvidenceFound
+from node.chain.importing import ImportReason
 from node.chain.judging import Judgement
 from node.consensus import slashing
 from node.consensus.containers import Evidence
@@ -48,8 +49,10 @@ class GossipService:
         try:
             ticket = await self._chain.offer(message, origin=peer)
             may_be_forwarded = await ticket.checked()
-        except Rejected:
-            return Verdict.REJECT
+        except Rejected as error:
+            # Relays forward before they execute: nobody can tell which of them tampered with a body.
+            is_body = error.reason is ImportReason.EXECUTION
+            return Verdict.IGNORE if is_body else Verdict.REJECT
         return Verdict.ACCEPT if may_be_forwarded else Verdict.IGNORE
 
     async def on_votes(self, peer: PeerId, message: bytes) -> Verdict:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from node.consensus.containers import Proposal, ProposalEvidence, Vote, VoteEvidence
-from node.consensus.offences import MAX_REMEMBERED_VOTES, OffenceWatch
+from node.consensus.offences import (
+    MAX_REMEMBERED_PROPOSALS,
+    MAX_REMEMBERED_VOTES,
+    OffenceWatch,
+)
 from node.eth.primitives import Slot, ValidatorIndex
 from tests.node.consensus.test_slashing import HASHES, head_only, vote
 
@@ -68,3 +72,7 @@ def test_memory_is_bounded_for_each_validator() -> None:
     record = watch._records[VALIDATOR]
     assert len(record.by_slot) == len(record.links) == MAX_REMEMBERED_VOTES
     assert min(record.by_slot) == 10
+    for slot in range(MAX_REMEMBERED_PROPOSALS + 10):
+        assert watch.see_proposal(proposal(slot, 0)) is None
+    assert len(watch._proposals) == MAX_REMEMBERED_PROPOSALS
+    assert watch.see_proposal(proposal(MAX_REMEMBERED_PROPOSALS, 1)) is not None

@@ -14,6 +14,7 @@ from node.eth.primitives import ValidatorIndex
 from node.p2p.network import PeerId, Topic, Verdict
 from tests.kit.chain_builder import BuiltBlock, with_signature
 from tests.kit.chain_harness import Machine, TestNetwork, clock_at, make_network
+from tests.kit.fake_engine import INVALID_PREFIX
 from tests.kit.memory_network import MemoryHub
 from tests.node.sync.nodes import RunningNode, running_node
 
@@ -48,6 +49,27 @@ async def test_a_block_is_forwarded_before_it_is_executed(
         await trio.testing.wait_all_tasks_blocked()
         assert machine.engine.executed == [block.hash]
         assert node.chain.head.header.number == 0
+
+
+async def test_copies_with_other_bodies_are_forwarded_twice_at_most_and_nobody_is_blamed(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    builder = network.builder
+    honest = builder.build(builder.genesis_hash, 4, transactions=[b"pay the merchant"])
+    copies = [
+        honest.envelope.replace(b"pay the merchant", INVALID_PREFIX + b"the merchan%d" % number)
+        for number in range(5)
+    ]
+    clock = clock_at(network.genesis, 4.1)
+    async with running_node(hub, "node", Machine(network=network), clock) as node:
+        verdicts = []
+        for copy in copies:
+            verdicts.append(await node.gossip.on_block(PEER, copy))
+            await trio.testing.wait_all_tasks_blocked()
+
+        assert verdicts == [Verdict.ACCEPT] * 2 + [Verdict.IGNORE] * 3
+        assert await node.gossip.on_block(PEER, honest.envelope) is Verdict.ACCEPT
+        assert node.chain.head.hash == honest.hash, "it was executed before it was forwarded"
 
 
 async def test_what_is_known_early_or_without_parent_stays_and_what_is_false_is_blamed(
