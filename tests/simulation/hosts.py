@@ -167,6 +167,7 @@ class Host:
     """Of the running process."""
     kill_at_write: tuple[int, bool] | None = None
     """Which write of the disk ends the process, and whether it is still done."""
+    _tables: MemoryTables | None = None
     _changed: trio.Event = field(default_factory=trio.Event)
     _fresh_keys: frozenset[bytes] = frozenset()
 
@@ -223,6 +224,12 @@ class Host:
         if tables is not None:
             tables._dies_at = self.kill_at_write
 
+    def spare(self) -> None:
+        """Take back every death that was announced."""
+        self.worker.pieces_left, self.kill_at_write = None, None
+        if self._tables is not None:
+            self._tables._dies_at = None
+
     def lose_signer_history(self, *, admitted: bool) -> None:
         """Forget the signer database; `admitted` means that the process will know that its keys have no history."""
         assert not self.is_up
@@ -247,8 +254,6 @@ class Host:
             await self.core.faults.heal(fault)
 
     # -- its process
-
-    _tables: MemoryTables | None = None
 
     async def _live(self) -> None:
         structlog.contextvars.bind_contextvars(process=self.name)
