@@ -100,6 +100,7 @@ impl Engine {
 
     /// Stores a result's state; executes it again if its places are gone.
     fn commit(&self, result: &BlockResult) -> Result<()> {
+        self.senders.settle(&result.raws);
         let backing = self.backing()?;
         let mut outcome = backing.add(result.update(), result.number);
         for _ in 0..STALE_MAX {
@@ -363,7 +364,6 @@ fn account_out<'py>(py: Python<'py>, account: &crate::state::StoredAccount) -> P
 }
 
 /// What decoding gives.
-#[expect(clippy::large_enum_variant, reason = "Python owns it a moment after it was made")]
 #[derive(IntoPyObject)]
 enum DecodeOut {
     Accepted(NativeTransaction),

@@ -159,6 +159,7 @@ impl<S: Source> Open<S> {
         }
         let blob_gas_max =
             self.spec.blob_params(self.frame.header.timestamp).map_or(0, |params| params.max_blob_gas_per_block());
+        self.make_room(transactions.len());
         let mut executor = self.executor();
         let outcome = transactions.iter().try_for_each(|tx| {
             // alloy-evm adds blob gas up but has no limit on it.
@@ -166,7 +167,7 @@ impl<S: Source> Open<S> {
             if blob_gas > blob_gas_max {
                 return Err(Error::invalid("blob_gas_used", format!("at most {blob_gas_max}"), blob_gas));
             }
-            let result = executor.execute_transaction_without_commit(tx)?;
+            let result = executor.execute_transaction_without_commit(&**tx)?;
             executor.commit_transaction(result)?;
             Ok(())
         });
@@ -176,12 +177,21 @@ impl<S: Source> Open<S> {
         self.explain(outcome)
     }
 
+    /// Room for what transfers touch: tables that grow copy themselves again and again.
+    fn make_room(&mut self, transactions: usize) {
+        self.receipts.reserve(transactions);
+        self.state.cache.accounts.reserve(2 * transactions);
+        if let Some(state) = &mut self.state.transition_state {
+            state.transitions.reserve(2 * transactions);
+        }
+    }
+
     /// Before Byzantium every receipt holds the state's root after its transaction.
     fn import_with_roots(&mut self, transactions: &[Prepared]) -> Result<()> {
         for tx in transactions {
             let mut executor = self.executor();
             let outcome = executor
-                .execute_transaction_without_commit(tx)
+                .execute_transaction_without_commit(&**tx)
                 .and_then(|result| executor.commit_transaction(result))
                 .map_err(Error::from);
             let EthBlockExecutor { receipts, cumulative_tx_gas_used, blob_gas_used, .. } = executor;
@@ -208,7 +218,7 @@ impl<S: Source> Open<S> {
         let gas_limit = self.frame.header.gas_limit;
         let mut executor = self.executor();
         let mut execute = |tx: &Prepared| {
-            let result = executor.execute_transaction_without_commit(tx)?;
+            let result = executor.execute_transaction_without_commit(&**tx)?;
             executor.commit_transaction(result)?;
             Ok(gas_limit - executor.cumulative_tx_gas_used)
         };

@@ -16,7 +16,10 @@ pub struct BlockResult {
     pub rlp: Bytes,
     pub hash: B256,
     pub number: u64,
+    /// Hashes of its transactions.
     pub transactions: Vec<B256>,
+    /// Their bytes; they share the block's, or the pool's.
+    pub raws: Vec<Bytes>,
     pub executed: Executed,
     pub record: Vec<u8>,
     pub witness: Option<Witness>,
@@ -34,6 +37,7 @@ impl BlockResult {
             hash: block.hash,
             number: block.header.number,
             transactions,
+            raws: block.transactions.clone(),
             record: record::encode(&executed.receipts, &executed.senders),
             executed,
             witness: None,

@@ -69,7 +69,7 @@ impl Replay {
 
     /// Runs a transaction and keeps its changes.
     fn advance(&mut self, index: usize) -> Result<()> {
-        let transaction: TxEnv = (&self.transactions[index]).into_tx_env();
+        let transaction: TxEnv = (&*self.transactions[index]).into_tx_env();
         let result = self.scene.run(transaction)?;
         self.logs += result.result.logs().len();
         self.scene.evm.db_mut().commit(result.state);
@@ -79,7 +79,7 @@ impl Replay {
     /// Runs a transaction, keeps its changes and gives its trace.
     fn trace(&mut self, index: usize) -> Result<Vec<u8>> {
         let tx = &self.transactions[index];
-        let transaction: TxEnv = tx.into_tx_env();
+        let transaction: TxEnv = (&**tx).into_tx_env();
         let position = Position {
             block_hash: Some(self.hash),
             block_number: Some(self.scene.header.number),

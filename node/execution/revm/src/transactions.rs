@@ -1,4 +1,4 @@
-//! Raw transactions: decoding, recovery of senders on all cores, and the memory of recovered senders.
+//! Raw transactions: decoding, recovery of senders on all cores, and the memory of both.
 
 use alloy_consensus::{
     EthereumTxEnvelope, Transaction, TxEip4844,
@@ -9,19 +9,28 @@ use alloy_primitives::{Address, B256, Bytes};
 use lru::LruCache;
 use rayon::prelude::*;
 use revm::{context_interface::cfg::gas::calculate_initial_tx_gas, primitives::hardfork::SpecId};
-use std::{num::NonZeroUsize, sync::Mutex};
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex},
+};
 
 /// A transaction as a block holds it: blobs without their sidecar (the pool's form does not decode).
 pub type L1Tx = EthereumTxEnvelope<TxEip4844>;
 
 /// With its sender and its bytes: the executor then neither encodes nor hashes it again.
-pub type Prepared = WithEncoded<Recovered<L1Tx>>;
+pub type Prepared = Arc<WithEncoded<Recovered<L1Tx>>>;
 
 /// EIP-4844's type.
 const BLOB: u8 = 3;
 
 /// Senders kept: a pool and several blocks' worth, about 8 MiB.
 const SENDERS_MAX: usize = 1 << 16;
+
+/// Pooled transactions kept decoded: two full blocks of transfers, about 12 MiB.
+const DECODED_MAX: usize = 1 << 14;
+
+/// Longer transactions are not kept decoded: they are few, and what they do costs more than reading them.
+const DECODED_BYTES_MAX: usize = 1 << 10;
 
 /// Least work for a second core.
 const PARALLEL_MIN: usize = 16;
@@ -39,22 +48,47 @@ impl Refusal {
     }
 }
 
-/// Transaction hash → sender, for those recovered lately.
+/// What was seen lately: transaction hash → sender, and pooled transactions by their bytes.
 #[derive(Debug)]
-pub struct Senders(Mutex<LruCache<B256, Address>>);
+pub struct Senders {
+    recovered: Mutex<LruCache<B256, Address>>,
+    decoded: Mutex<LruCache<Bytes, Prepared>>,
+}
 
 impl Default for Senders {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(NonZeroUsize::new(SENDERS_MAX).expect("not zero"))))
+        let size = |entries| NonZeroUsize::new(entries).expect("not zero");
+        Self {
+            recovered: Mutex::new(LruCache::new(size(SENDERS_MAX))),
+            decoded: Mutex::new(LruCache::new(size(DECODED_MAX))),
+        }
     }
 }
 
 impl Senders {
     fn get(&self, hash: &B256) -> Option<Address> {
-        self.0.lock().unwrap().get(hash).copied()
+        self.recovered.lock().unwrap().get(hash).copied()
     }
     fn put(&self, hash: B256, sender: Address) {
-        self.0.lock().unwrap().put(hash, sender);
+        self.recovered.lock().unwrap().put(hash, sender);
+    }
+    /// Those of some transactions that are kept decoded.
+    fn known(&self, raws: &[Bytes]) -> Vec<Option<Prepared>> {
+        let mut decoded = self.decoded.lock().unwrap();
+        raws.iter().map(|raw| decoded.get(raw).cloned()).collect()
+    }
+    /// Keeps a pooled transaction. One from a block shares the whole block's bytes, and is not kept.
+    fn keep(&self, transactions: &[Result<Prepared, Refusal>]) {
+        let mut decoded = self.decoded.lock().unwrap();
+        let short = |tx: &&Prepared| tx.encoded_bytes().len() <= DECODED_BYTES_MAX;
+        for tx in transactions.iter().flatten().filter(short) {
+            decoded.put(tx.encoded_bytes().clone(), tx.clone());
+        }
+    }
+    /// Lets go of what a block has settled.
+    pub fn settle(&self, raws: &[Bytes]) {
+        let mut decoded = self.decoded.lock().unwrap();
+        raws.iter().for_each(|raw| drop(decoded.pop(raw)));
     }
 }
 
@@ -79,25 +113,41 @@ pub fn prepare(raw: Bytes, chain_id: u64, senders: Option<&Senders>) -> Result<P
             sender
         }
     };
-    Ok(WithEncoded::new(raw, Recovered::new_unchecked(tx, sender)))
+    Ok(Arc::new(WithEncoded::new(raw, Recovered::new_unchecked(tx, sender))))
 }
 
-/// Decodes many, in order, on all cores.
+/// Decodes many, in order: what is not known, on all cores.
 pub fn prepare_all(raws: &[Bytes], chain_id: u64, senders: &Senders) -> Vec<Result<Prepared, Refusal>> {
-    let one = |raw: &Bytes| prepare(raw.clone(), chain_id, Some(senders));
-    raws.par_iter().with_min_len(PARALLEL_MIN).map(one).collect()
+    unless_known(raws, senders, |raw| prepare(raw.clone(), chain_id, Some(senders)))
 }
 
 /// As [`prepare_all`], for what is to get into a block here: blobs have no network on this chain.
 pub fn prepare_pooled(raws: &[Bytes], chain_id: u64, senders: &Senders) -> Vec<Result<Prepared, Refusal>> {
-    let one = |raw: &Bytes| match raw.first() {
+    let prepared = unless_known(raws, senders, |raw| match raw.first() {
         Some(&BLOB) => {
             let message = "transaction type not supported: tx type 3 not supported by this pool";
             Err(Refusal::new("blob", message))
         }
         _ => prepare(raw.clone(), chain_id, Some(senders)),
-    };
-    raws.par_iter().with_min_len(PARALLEL_MIN).map(one).collect()
+    });
+    senders.keep(&prepared);
+    prepared
+}
+
+fn unless_known(
+    raws: &[Bytes],
+    senders: &Senders,
+    one: impl Fn(&Bytes) -> Result<Prepared, Refusal> + Sync,
+) -> Vec<Result<Prepared, Refusal>> {
+    let mut known = senders.known(raws);
+    let missing: Vec<usize> = (0..raws.len()).filter(|place| known[*place].is_none()).collect();
+    if missing.is_empty() {
+        return known.into_iter().flatten().map(Ok).collect();
+    }
+    let fresh: Vec<_> = missing.par_iter().with_min_len(PARALLEL_MIN).map(|place| one(&raws[*place])).collect();
+    let mut fresh = fresh.into_iter();
+    let next = |tx: Option<Prepared>| tx.map_or_else(|| fresh.next().expect("one for each that is missing"), Ok);
+    known.drain(..).map(next).collect()
 }
 
 /// Decodes one strictly, without its sender.

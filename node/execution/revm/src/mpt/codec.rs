@@ -166,13 +166,15 @@ pub(super) fn decode(data: &[u8], owner: &Bytes, links: &mut &[u8]) -> Result<No
         _ => Err(TrieError::Corrupt),
     };
     match &items[..count] {
-        [path, value] => {
+        [path, value] if !path.0 => {
             let (path, leaf) = expand(path.1)?;
-            match (leaf, path.is_empty()) {
-                (true, _) => Ok(Node::leaf(path, Value { rlp: owner.slice_ref(value.1), link: next_link(links) })),
-                (false, false) => Ok(Node::ext(path, child(value)?)),
-                // A chain of them would nest without end.
-                (false, true) => Err(TrieError::Corrupt),
+            if leaf && !value.0 {
+                return Ok(Node::leaf(path, Value { rlp: owner.slice_ref(value.1), link: next_link(links) }));
+            }
+            // Extensions without a path would nest without end.
+            match child(value)? {
+                child @ (Node::Hash(_) | Node::Branch(_)) if !leaf && !path.is_empty() => Ok(Node::ext(path, child)),
+                _ => Err(TrieError::Corrupt),
             }
         }
         items if items.len() == 17 => {
@@ -180,7 +182,7 @@ pub(super) fn decode(data: &[u8], owner: &Bytes, links: &mut &[u8]) -> Result<No
             for (slot, item) in branch.children.iter_mut().zip(items) {
                 *slot = child(item)?;
             }
-            if items[16].1.is_empty() { Ok(Node::Branch(branch)) } else { Err(TrieError::Corrupt) }
+            if items[16].2 == [0x80] { Ok(Node::Branch(branch)) } else { Err(TrieError::Corrupt) }
         }
         _ => Err(TrieError::Corrupt),
     }
@@ -206,12 +208,13 @@ pub fn next_link(links: &mut &[u8]) -> Link {
     first.iter().rev().fold(0, |n, byte| n << 8 | *byte as u64)
 }
 
-/// Splits one RLP item off: (is a list, payload, rest).
+/// Splits one RLP item off: (is a list, payload, rest). Only the shortest form of a length.
 fn item(data: &[u8]) -> Result<(bool, &[u8], &[u8])> {
     let first = *data.first().ok_or(TrieError::Corrupt)?;
     let long = |k: usize| -> Result<usize> {
-        let bytes = data.get(1..1 + k).filter(|_| k <= 4).ok_or(TrieError::Corrupt)?;
-        Ok(bytes.iter().fold(0, |n, byte| n << 8 | *byte as usize))
+        let bytes = data.get(1..1 + k).filter(|bytes| k <= 4 && bytes[0] != 0).ok_or(TrieError::Corrupt)?;
+        let length = bytes.iter().fold(0, |n, byte| n << 8 | *byte as usize);
+        if length < 56 { Err(TrieError::Corrupt) } else { Ok(length) }
     };
     let (list, head, len) = match first {
         0..=0x7f => (false, 0, 1),
@@ -220,9 +223,9 @@ fn item(data: &[u8]) -> Result<(bool, &[u8], &[u8])> {
         0xc0..=0xf7 => (true, 1, first as usize - 0xc0),
         _ => (true, 1 + first as usize - 0xf7, long(first as usize - 0xf7)?),
     };
-    let end = head + len;
-    if end > data.len() {
+    let payload = data.get(head..head + len).ok_or(TrieError::Corrupt)?;
+    if first == 0x81 && payload[0] < 0x80 {
         return Err(TrieError::Corrupt);
     }
-    Ok((list, &data[head..end], &data[end..]))
+    Ok((list, payload, &data[head + len..]))
 }

@@ -80,6 +80,9 @@ impl From<io::Error> for StoreError {
 
 type Result<T> = std::result::Result<T, StoreError>;
 
+/// The largest buffer that is kept: a full block's batch fits.
+const BUFFER_BYTES: usize = 4 << 20;
+
 /// How a store works.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -125,6 +128,8 @@ struct Tail {
     /// Whether the thread shall stop, and whether it shall sync and checkpoint now.
     stop: bool,
     flush: bool,
+    /// Kept from batch to batch.
+    buffer: Vec<u8>,
     /// Roots appended since compaction began: root, place, number.
     since: Option<Vec<(B256, u64, u64)>>,
 }
@@ -182,7 +187,7 @@ impl Store {
                 segment.end.store(end, SeqCst);
             }
         }
-        let tail = Tail { end, count: 0, stop: false, flush: false, since: None };
+        let tail = Tail { end, count: 0, stop: false, flush: false, buffer: Vec::new(), since: None };
         let inner = Arc::new(Inner {
             dir: dir.into(),
             options,
@@ -310,7 +315,9 @@ impl Inner {
             link => places.get((link ^ LOCAL) as usize).copied().ok_or(StoreError::Foreign),
         };
         let root_place = if root.hash == EMPTY_ROOT_HASH { 0 } else { place(root.link)? };
-        let mut data = Vec::with_capacity((at - tail.end) as usize);
+        let mut data = std::mem::take(&mut tail.buffer);
+        data.clear();
+        data.reserve((at - tail.end) as usize);
         data.resize(HEAD, 0);
         data.extend(number.to_le_bytes());
         data.extend(root.hash);
@@ -335,6 +342,9 @@ impl Inner {
         let segment = segments.last().expect("never empty");
         let written = segment.file.write_all_at(&data, tail.end - segment.first);
         written.map_err(|error| StoreError::Io(format!("{}: {error}", segment.path.display())))?;
+        if data.capacity() <= BUFFER_BYTES {
+            tail.buffer = data;
+        }
         tail.end = at;
         tail.count += 1;
         self.wake.notify_one();
