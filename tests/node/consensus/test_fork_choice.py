@@ -428,8 +428,8 @@ def test_the_head_costs_less_than_a_millisecond_with_a_thousand_open_blocks() ->
         for index in range(256):
             chain.view.on_vote(head_vote(chain, index, slot, chain.tip), Slot(slot))
         chain.view.freeze()
-        started = time.perf_counter()
+        started = time.process_time()
         assert chain.view.head(Slot(slot)) == chain.tip
-        best.append(time.perf_counter() - started)
+        best.append(time.process_time() - started)
     assert sorted(best)[5] < 0.001
     assert chain.view.finalized.epoch == 4

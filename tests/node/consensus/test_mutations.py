@@ -122,13 +122,13 @@ def a_sleep_costs_weight() -> bool:
 
 
 def a_gap_is_paid_by_its_length() -> bool:
-    """The first block after 30 hours takes at most 50 ms."""
+    """The first block after 30 hours takes at most 50 ms of the processor, however busy the machine is."""
     grown = Chain(network=network(4))
     grown.run(4, 20)
     proposed = grown.propose(54_020)
-    started = time.perf_counter()
+    started = time.process_time()
     grown.judge(proposed)
-    return time.perf_counter() - started > 0.05
+    return time.process_time() - started > 0.05
 
 
 def half_offline_stops_finality_for_good() -> bool:
