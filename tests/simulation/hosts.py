@@ -242,6 +242,7 @@ class Host:
         """Forget every block and every state."""
         assert not self.is_up
         self.disk, self.states = Disk(), StateDisk()
+        self.site.witness.forget(self.name)
 
     async def inject(self, fault: str, parameters: Mapping[str, object] | None = None) -> None:
         """Break something on purpose, as `devnet_break` would."""

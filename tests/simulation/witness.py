@@ -1,7 +1,8 @@
 """Sees everything that happens in a simulated network and complains the moment an invariant breaks.
 
     every message that is published -> sent      -> S4 honest validators never contradict themselves
-    every node's chain events       -> imported  -> S5 a block gives one state; finalized -> S1, S2 one chain, never back
+    every node's chain events       -> imported  -> S5 a block gives one state, its links have quorums, its sets change slowly
+                                    -> finalized -> S1, S2 one chain, never back
     every node, several times a slot -> look     -> S6 head, justified, finalized lie on one line; S2 across restarts
 
 Invariants: L1-CONSENSUS section 10. S3 (a conflict proves a third of the stake) is judged by the scenarios that cause one:
@@ -11,18 +12,20 @@ for them `tolerant` notes conflicts instead of raising.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 import trio
 
 from node.chain.chain import Chain
 from node.chain.events import BlockImported, Finalized
-from node.consensus.containers import Checkpoint, Proposal, Vote
+from node.consensus.containers import AggregateVote, Checkpoint, Proposal, Vote
 from node.consensus.parameters import Rules
+from node.consensus.quorums import weights_of_target
 from node.consensus.slashing import is_slashable_proposal_pair, is_slashable_vote_pair
-from node.consensus.state import ConsensusState
+from node.consensus.state import ConsensusState, Link
 from node.consensus.state_transition import open_envelope
 from node.consensus.wire import decode_envelope, decode_votes
 from node.eth.blocks import Block
@@ -99,6 +102,8 @@ class Witness:
         self._highest: dict[str, Checkpoint] = {}
         self._signed: dict[ValidatorIndex, _Signed] = {}
         self._proposers: dict[Hash32, ValidatorIndex] = {}
+        self._voters: dict[Link, int] = {}
+        self._proven_links: set[Link] = set()
         self._trace = hashlib.sha256()
 
     @property
@@ -120,7 +125,10 @@ class Witness:
                 for vote in decode_votes(message):
                     self.signed_vote(vote)
             case Topic.L1_BLOCK:
-                self.signed_proposal(open_envelope(decode_envelope(message)).proposal)
+                proposed = open_envelope(decode_envelope(message))
+                self.signed_proposal(proposed.proposal)
+                for vote in _votes_of(proposed.payload.votes):
+                    self.signed_vote(vote)
             case _:
                 return
 
@@ -134,10 +142,12 @@ class Witness:
             if is_slashable_vote_pair(earlier, vote):
                 self._accuse(vote.validator_index, f"{_told(earlier)} and {_told(vote)}")
         same_slot.append(vote)
-        link = (vote.data.source, vote.data.target)
-        if vote.data.target is not None and all(
-            (earlier.data.source, earlier.data.target) != link for earlier in signed.links
-        ):
+        if vote.data.source is None or vote.data.target is None:
+            return
+        link = Link(source=vote.data.source, target=vote.data.target)
+        voters, member = self._voters.get(link, 0), 1 << vote.validator_index
+        if not voters & member:
+            self._voters[link] = voters | member
             signed.links.append(vote)
 
     def signed_proposal(self, proposal: Proposal) -> None:
@@ -157,7 +167,7 @@ class Witness:
                 yield from proposals
 
     def votes(self) -> Iterator[Vote]:
-        """Every vote that was published."""
+        """Every vote that was published, by itself or in a block."""
         for signed in self._signed.values():
             for votes in signed.by_slot.values():
                 yield from votes
@@ -173,8 +183,11 @@ class Witness:
         """A node imported a block, and this is its state there."""
         block = event.block
         self.note("imported", node, block.hash)
-        known = self._states.setdefault(block.hash, state)
-        if known != state:
+        if block.hash not in self._states:
+            self._states[block.hash] = state
+            self._check_links(state)
+            self._check_sets(state)
+        elif self._states[block.hash] != state:
             raise InvariantBroken(f"S5: block {_short(block.hash)} gave {node} another state")
         keys = [one.public_key for one in state.validators]
         shorter = min(len(keys), len(self.registry))
@@ -183,6 +196,29 @@ class Witness:
         if len(keys) > len(self.registry):
             self.registry = keys
         self._remember(block)
+
+    def _check_links(self, state: ConsensusState) -> None:
+        """Two thirds of each set that a target needs must have signed its link, by the votes on the wire."""
+        for link in state.links - self._proven_links:
+            if link.target.epoch <= state.finalized.epoch:
+                continue
+            voters = self._voters.get(link, 0)
+            for mask in weights_of_target(state.quorum_spans, link.target.epoch):
+                if 3 * (voters & mask).bit_count() < 2 * mask.bit_count():
+                    raise InvariantBroken(
+                        f"S1: {_short(link.target.block_hash)} of epoch {link.target.epoch} is "
+                        f"justified by {voters & mask:b} of {mask:b}"
+                    )
+            self._proven_links.add(link)
+
+    def _check_sets(self, state: ConsensusState) -> None:
+        """From version to version an eighth may come, an eighth may go, and whoever is slashed."""
+        slashed = sum(1 << at for at, one in enumerate(state.validators) if one.slashed)
+        for old, new in pairwise(version.weights for version in state.sets):
+            cap = max(1, old.bit_count() // self.rules.parameters.churn_divisor)
+            came, gone = (new & ~old).bit_count(), (old & ~new & ~slashed).bit_count()
+            if came > cap or gone > cap or not new:
+                raise InvariantBroken(f"S3: the set goes from {old:b} to {new:b} at once")
 
     def block(self, chain: Chain, block_hash: Hash32) -> SeenBlock:
         """A block of a node's chain; its event may still be under way."""
@@ -216,6 +252,10 @@ class Witness:
         """A node finalized a checkpoint."""
         self.note("finalized", node, event.checkpoint.epoch, event.checkpoint.block_hash)
         self._settle(node, event.checkpoint, chain)
+
+    def forget(self, node: str) -> None:
+        """A node lost its disk: it starts from genesis."""
+        self._highest.pop(node, None)
 
     def _settle(self, node: str, checkpoint: Checkpoint, chain: Chain) -> None:
         highest = self._highest.get(node)
@@ -303,6 +343,12 @@ class Witness:
         )
         self.sights.append(sight)
         self.note(sight, chain.head.hash)
+
+
+def _votes_of(aggregates: Iterable[AggregateVote]) -> Iterator[Vote]:
+    for one in aggregates:
+        for voter, signature in zip(one.voters, one.signatures, strict=True):
+            yield Vote(validator_index=voter, data=one.data, signature=signature)
 
 
 def _told(vote: Vote) -> str:
