@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
@@ -11,6 +12,7 @@ from node.app.following import SYNC_LOOK_S, follow_chain, follow_sync
 from node.chain.chain import Chain
 from node.eth.blocks import Block
 from node.eth.primitives import Address
+from node.rpc.backend import SyncProgress
 from node.sync.service import Progress
 from tests.kit.chain_harness import Machine, make_network
 
@@ -96,11 +98,15 @@ async def test_who_lapsed_is_told_what_it_missed_once_and_in_order(
 async def test_catching_up_is_told_when_it_begins_and_when_it_ends(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    begun = Progress(starting_block=1, current_block=2, highest_block=90)
-    now: list[Progress | None] = [None]
-    told: list[Progress | None] = []
+    begun: SyncProgress = Progress(starting_block=1, current_block=2, highest_block=90)
+    now: list[SyncProgress | None] = [None]
+    told: list[SyncProgress | None] = []
+
+    def tell(progress: SyncProgress | None) -> None:
+        told.append(progress)
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(follow_sync, lambda: now[0], told.append)
+        nursery.start_soon(partial(follow_sync, lambda: now[0], tell))
         for progress in (None, begun, begun, None, None):
             now[0] = progress
             await trio.sleep(1.5 * SYNC_LOOK_S)

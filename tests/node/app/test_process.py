@@ -31,17 +31,14 @@ def run(folder: Folder) -> int:
 
 def run_until_started(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> int:
     """Start, stop with SIGTERM as soon as everything is bound, give the exit code."""
-    follow = assembly.follow_sync
 
     async def stop(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     assert threading.current_thread() is threading.main_thread()
-    monkeypatch.setattr(assembly, "follow_sync", stop)
-    try:
+    with monkeypatch.context() as patched:
+        patched.setattr(assembly, "follow_sync", stop)
         return run(folder)
-    finally:
-        monkeypatch.setattr(assembly, "follow_sync", follow)
 
 
 def test_a_signal_stops_it_cleanly_and_it_starts_again(

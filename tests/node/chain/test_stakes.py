@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -105,7 +106,7 @@ def _weight(state: ConsensusState, index: int) -> bool:
     return bool(started[-1].weights >> index & 1)
 
 
-CONDITIONS = {
+CONDITIONS: Final[dict[str, Callable[[ConsensusState], bool]]] = {
     "candidate": lambda state: len(state.validators) == 5,
     "tried": lambda state: state.validators[4].present_epochs >= PARAMETERS.tryout_epochs,
     "weight": lambda state: _weight(state, 4),
