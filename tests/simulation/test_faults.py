@@ -52,7 +52,7 @@ def test_one_of_four_offline() -> None:
     seen: list[int] = []
 
     async def script(simulation: Simulation) -> None:
-        await simulation.run(80)
+        await simulation.run(60)
         seen.extend(lags(simulation, 14))
 
     for seed in (1, 2, 3):
