@@ -15,7 +15,7 @@ from node.runtime.clock import SlotClock
 from node.sync.gossip import GossipService
 from node.sync.service import SyncService
 from tests.kit.chain_builder import BuiltBlock
-from tests.kit.chain_harness import Machine
+from tests.kit.chain_harness import Machine, TestNetwork
 from tests.kit.memory_network import MemoryHub, MemoryNetwork
 
 
@@ -47,6 +47,14 @@ class RunningNode:
     def scores(self) -> dict[PeerId, float]:
         """What it thinks of its peers."""
         return {info.peer_id: info.score for info in self.network.peers()}
+
+
+def chain_of(
+    network: TestNetwork, slots: range, parent: BuiltBlock | None = None
+) -> list[BuiltBlock]:
+    """A block in each of these slots, on genesis or on a parent."""
+    builder = network.builder
+    return builder.extend(builder.genesis_hash if parent is None else parent.hash, slots)
 
 
 @asynccontextmanager

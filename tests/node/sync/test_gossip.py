@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from random import Random
 
-import pytest
 import trio
 
 from node.consensus.containers import VoteEvidence
 from node.consensus.wire import encode_evidence_message, encode_votes
 from node.eth.primitives import ValidatorIndex
 from node.p2p.network import PeerId, Topic, Verdict
-from tests.kit.chain_builder import BuiltBlock, with_signature
-from tests.kit.chain_harness import Machine, TestNetwork, clock_at, make_network
+from tests.kit.chain_builder import with_signature
+from tests.kit.chain_harness import Machine, TestNetwork, clock_at
 from tests.kit.fake_engine import INVALID_PREFIX
 from tests.kit.memory_network import MemoryHub
-from tests.node.sync.nodes import RunningNode, running_node
+from tests.node.sync.nodes import RunningNode, chain_of, running_node
 
 PEER = PeerId("peer")
-
-
-@pytest.fixture
-def network() -> TestNetwork:
-    return make_network()
-
-
-@pytest.fixture
-def hub() -> MemoryHub:
-    return MemoryHub(dice=Random(3))
-
-
-def chain_of(network: TestNetwork, slots: range) -> list[BuiltBlock]:
-    return network.builder.extend(network.builder.genesis_hash, slots)
 
 
 async def test_a_block_is_forwarded_before_it_is_executed(
