@@ -91,7 +91,7 @@ def test_a_depositor_gets_weight(drop_ratio: float) -> None:
         )
         await simulation.finality_returns(within=10)
         await simulation.until(
-            lambda: any(one.proposer == 4 for one in simulation.witness.blocks.values()),
+            lambda: any(one.proposer_index == 4 for one in simulation.witness.proposals()),
             within=60,
             what="the depositor proposes",
         )
