@@ -2,7 +2,7 @@
 
     Chain -> Events.send -> one bounded channel for each subscriber -> rpc, txpool, validator, sync
 
-A subscriber that does not keep up is dropped: its iteration ends, and it must subscribe again and look at the chain itself.
+A subscriber that does not keep up is dropped with `lapsed` set: it must subscribe again and look at the chain itself.
 Events are facts that are already true when they are sent; nobody can answer one.
 """
 
@@ -90,9 +90,11 @@ ChainEvent = (
 
 
 class Subscription:
-    """One subscriber's queue: iterate over it; the iteration ends when the subscriber did not keep up."""
+    """One subscriber's queue: iterate over it, and look at `lapsed` when the iteration ends."""
 
     def __init__(self, events: Events, capacity: int) -> None:
+        self.lapsed = False
+        """Whether it was dropped because it did not keep up."""
         self._events = events
         self._send, self._receive = trio.open_memory_channel[ChainEvent](capacity)
 
@@ -101,6 +103,7 @@ class Subscription:
         try:
             self._send.send_nowait(event)
         except trio.WouldBlock:
+            self.lapsed = True
             self._send.close()
             return False
         except trio.BrokenResourceError:
