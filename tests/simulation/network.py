@@ -164,9 +164,7 @@ class Simulation:
         )
         """Everybody's wall clock."""
         genesis_hash = _genesis_hash(genesis, None if make_engine is None else make_engine(""))
-        block = SeenBlock(
-            hash=genesis_hash, number=0, slot=Slot(0), parent_hash=ZERO_HASH, proposer=None
-        )
+        block = SeenBlock(hash=genesis_hash, number=0, slot=Slot(0), parent_hash=ZERO_HASH)
         self.witness: Final = Witness(
             genesis.rules(genesis_hash), block, genesis_state(genesis, genesis_hash)
         )

@@ -45,7 +45,7 @@ def test_random_history(seed: int) -> None:
         simulate(script, plan_of(seed))
     except BaseException as error:
         error.add_note(
-            f"replay: {VARIABLE}={seed} make test ARGS=tests/simulation/test_schedules.py"
+            f"replay: {VARIABLE}={seed} make test-fast ARGS=tests/simulation/test_schedules.py"
         )
         if VARIABLE in os.environ and seed not in kept_seeds():
             with KEPT.open("a") as kept:

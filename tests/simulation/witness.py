@@ -39,13 +39,12 @@ class InvariantBroken(AssertionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenBlock:
-    """A block that some node imported; `proposer` is None for genesis."""
+    """A block that some node imported."""
 
     hash: Hash32
     number: int
     slot: Slot
     parent_hash: Hash32
-    proposer: ValidatorIndex | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +100,6 @@ class Witness:
         self._top = 0
         self._highest: dict[str, Checkpoint] = {}
         self._signed: dict[ValidatorIndex, _Signed] = {}
-        self._proposers: dict[Hash32, ValidatorIndex] = {}
         self._voters: dict[Link, int] = {}
         self._proven_links: set[Link] = set()
         self._trace = hashlib.sha256()
@@ -158,7 +156,6 @@ class Witness:
             if is_slashable_proposal_pair(earlier, proposal):
                 self._accuse(proposal.proposer_index, f"two blocks at slot {proposal.slot}")
         same_slot.append(proposal)
-        self._proposers[proposal.block_hash] = proposal.proposer_index
 
     def proposals(self) -> Iterator[Proposal]:
         """Every proposal that was published."""
@@ -238,7 +235,6 @@ class Witness:
             number=block.header.number,
             slot=slot,
             parent_hash=block.header.parent_hash,
-            proposer=self._proposers.get(block.hash),
         )
 
     def reorganized(self, node: str, depth: int) -> None:
