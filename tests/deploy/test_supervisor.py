@@ -91,6 +91,12 @@ def pid_of(supervisor: Supervisor, name: str) -> int:
     return status.pid
 
 
+def waits(supervisor: Supervisor, process: ProcessSpec, times: int = 1) -> bool:
+    """Whether a process has come to wait for so many times, and the supervisor knows that it runs."""
+    told = state_of(supervisor, process.name) is State.RUNNING
+    return told and text_of(process.log).count("waiting") == times
+
+
 def state_of(supervisor: Supervisor, name: str) -> State:
     [status] = [status for status in supervisor.statuses if status.name == name]
     return status.state
@@ -103,7 +109,7 @@ async def test_processes_run_in_sessions_of_their_own_and_stop_in_time(
     # Given two processes, one of which ignores SIGTERM
     polite, stubborn = spec(tmp_path, "polite", "wait"), spec(tmp_path, "stubborn", "stubborn")
     async with supervised(tmp_path, polite, stubborn, never_fork=never_fork) as supervisor:
-        await until(lambda: all("waiting" in text_of(one.log) for one in (polite, stubborn)))
+        await until(lambda: waits(supervisor, polite) and waits(supervisor, stubborn))
         pids = [pid_of(supervisor, "polite"), pid_of(supervisor, "stubborn")]
         assert supervisor.forks is (sys.platform == "linux" and not never_fork)
         assert f"running as {pids[0]} in session {pids[0]}" in text_of(polite.log)
@@ -124,10 +130,10 @@ async def test_a_crashed_process_starts_again(tmp_path: Path) -> None:
     recorder = Recorder()
     only = spec(tmp_path, "only", "wait")
     async with supervised(tmp_path, only, recorder=recorder) as supervisor:
-        await until(lambda: "waiting" in text_of(only.log))
+        await until(lambda: waits(supervisor, only))
         first = pid_of(supervisor, "only")
         os.kill(first, signal.SIGKILL)
-        await until(lambda: text_of(only.log).count("waiting") == 2)
+        await until(lambda: waits(supervisor, only, 2))
         assert pid_of(supervisor, "only") != first
         [status] = supervisor.statuses
         assert (status.state, status.restarts) == (State.RUNNING, 1)
@@ -155,16 +161,16 @@ async def test_an_exception_is_a_crash_with_a_trace_in_the_log(tmp_path: Path) -
 async def test_one_process_is_stopped_killed_and_started(tmp_path: Path) -> None:
     one, other = spec(tmp_path, "one", "wait"), spec(tmp_path, "other", "wait")
     async with supervised(tmp_path, one, other) as supervisor:
-        await until(lambda: "waiting" in text_of(one.log) and "waiting" in text_of(other.log))
+        await until(lambda: waits(supervisor, one) and waits(supervisor, other))
         kept = pid_of(supervisor, "other")
         await supervisor.stop("one")
         assert state_of(supervisor, "one") is State.STOPPED
         await supervisor.start("one")
-        await until(lambda: text_of(one.log).count("waiting") == 2)
+        await until(lambda: waits(supervisor, one, 2))
         await supervisor.kill("one")
         assert state_of(supervisor, "one") is State.STOPPED
         await supervisor.restart("one")
-        await until(lambda: text_of(one.log).count("waiting") == 3)
+        await until(lambda: waits(supervisor, one, 3))
         assert pid_of(supervisor, "other") == kept
         with pytest.raises(UnknownProcess, match="no process is named third; there are one, other"):
             await supervisor.stop("third")
@@ -186,7 +192,7 @@ async def test_a_dead_launcher_takes_its_processes_along_and_is_told(tmp_path: P
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
         await supervisor.start_all()
-        await until(lambda: "waiting" in text_of(only.log))
+        await until(lambda: waits(supervisor, only))
         pid = pid_of(supervisor, "only")
         launcher.process.kill()
     assert len(died) == 1
