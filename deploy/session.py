@@ -19,6 +19,7 @@ import orjson
 import trio
 from pydantic import JsonValue
 
+from deploy import pace
 from deploy.control import Refused, Request, serve_control
 from deploy.layout import Layout
 from deploy.live import LiveTable
@@ -107,8 +108,25 @@ class Session:
         if not self._quiet:
             click.echo(announcement(self._network))
         self._on_ready()
+        nursery.start_soon(self._watch_pace)
         if self._live is not None:
             await self._live.run(self._supervisor)
+
+    async def _watch_pace(self) -> None:
+        """Propose longer slots, once, where votes come too late."""
+        slot_seconds = self._network.manifest.network.slot_seconds
+        url = self._network.rpc_url(self._network.processes()[0])
+        late_looks = 0
+        while True:
+            await trio.sleep(pace.LOOK_EVERY_SLOTS * slot_seconds)
+            seen = await trio.to_thread.run_sync(pace.look, url, abandon_on_cancel=True)
+            all_run = all(status.state is State.RUNNING for status in self._supervisor.statuses)
+            late_looks = pace.judge(late_looks, seen, all_run=all_run)
+            if seen is not None and late_looks == pace.LATE_LOOKS_MAX:
+                message = pace.proposal(slot_seconds, seen.participation)
+                self._journal.note("slots_too_short", message)
+                self._say(message)
+                return
 
     async def _supervise(self) -> None:
         try:
@@ -130,10 +148,14 @@ class Session:
         self._journal.write(event)
         if event.event == "started":
             self._write_info()
+        if self._live is not None or event.event not in QUIET_EVENTS:
+            self._say(event.message)
+
+    def _say(self, message: str) -> None:
         if self._live is not None:
-            self._live.say(event.message)
-        elif event.event not in QUIET_EVENTS and not (self._detached and self._ready):
-            click.echo(event.message, err=True)
+            self._live.say(message)
+        elif not (self._detached and self._ready):
+            click.echo(message, err=True)
 
     def _write_info(self) -> None:
         statuses = self._supervisor.statuses
