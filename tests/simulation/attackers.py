@@ -135,8 +135,8 @@ class Hoarder(Attacker):
 class Team:
     """What the members of an ex-ante attack share."""
 
-    members: list[ExAnte] = field(default_factory=list)
-    """All of them."""
+    members: dict[tuple[bytes, ...], ExAnte] = field(default_factory=dict)
+    """The last process of each of them, by its keys."""
     hidden: dict[int, bytes] = field(default_factory=dict)
     """Envelopes that nobody else has, by slot."""
     votes: dict[int, list[Vote]] = field(default_factory=dict)
@@ -151,7 +151,7 @@ class ExAnte(Attacker):
     def __init__(self, parts: ValidatorParts, team: Team) -> None:
         super().__init__(parts)
         self._team = team
-        team.members.append(self)
+        team.members[parts.signer.public_keys] = self
 
     async def _publish_block(
         self, slot: Slot, due: Moments, built: BuiltBlock, signature: bytes
@@ -160,9 +160,9 @@ class ExAnte(Attacker):
         self._team.hidden[slot] = envelope
         self._team.attacks += 1
         await self._chain.import_own(envelope, built.result)
-        for member in self._team.members:
+        for member in self._team.members.values():
             if member is not self:
-                await member._whole_chain.import_envelope(envelope, origin="")
+                await member._whole_chain.offer(envelope, origin="")
         await self._clock.sleep_until_slot(slot + 1, RELEASED_AT)
         self._parts.publish(Topic.L1_BLOCK, envelope)
         votes = self._team.votes.pop(slot, [])
@@ -174,7 +174,7 @@ class ExAnte(Attacker):
             await super()._send_votes(slot, votes)
             return
         self._team.votes.setdefault(slot, []).extend(votes)
-        for member in self._team.members:
+        for member in self._team.members.values():
             await member._whole_chain.on_votes(votes, origin="")
 
 
