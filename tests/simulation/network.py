@@ -100,7 +100,9 @@ class Plan:
     seed: int = 1
     """Decides keys, delays, scheduling and whatever a script rolls."""
     validators: int = 4
-    """One to a host, named validator-0 and so on."""
+    """Keys in the genesis."""
+    hosts: int | None = None
+    """Hosts among which the keys are dealt, named validator-0 and so on; None: one for each key."""
     parameters: Parameters = field(default_factory=Parameters)
     """Of the genesis."""
     twins: tuple[int, ...] = ()
@@ -187,8 +189,9 @@ class Simulation:
         self.clock: Final[SlotClock] = self.site.clock()
         """True time."""
         keys = plan.keys()
-        for index, key in enumerate(keys):
-            self._add(f"validator-{index}", [key], make_engine)
+        hosts = len(keys) if plan.hosts is None else plan.hosts
+        for index in range(hosts):
+            self._add(f"validator-{index}", keys[index::hosts], make_engine)
         for index in plan.twins:
             self._add(f"twin-{index}", [keys[index]], make_engine)
             self.witness.byzantine.add(keys[index].public_key)
@@ -324,9 +327,8 @@ class Simulation:
             assert await self.host(index).start()
 
     def distrust(self, index: int) -> None:
-        """A validator is about to break rules: the witness must not complain."""
-        key = self.host(index).keys[0]
-        self.witness.byzantine.add(key.public_key)
+        """A host's validators are about to break rules: the witness must not complain."""
+        self.witness.byzantine.update(key.public_key for key in self.host(index).keys)
 
     # -- running
 

@@ -47,6 +47,34 @@ def test_healthy_network_finalizes_four_slots_behind() -> None:
     simulate(script)
 
 
+def test_sixty_four_validators_over_four_hosts() -> None:
+    """Given sixteen keys to a process, then finality lags as with one to a process."""
+
+    async def script(simulation: Simulation) -> None:
+        await simulation.run(20)
+        assert max(lags(simulation, 14)) <= 4
+        assert simulation.witness.reorganizations == []
+
+    simulate(script, Plan(validators=64, hosts=4))
+
+
+def test_a_host_of_many_keys_restarts_inside_a_slot() -> None:
+    """Given a process with a third of all keys, when it dies and is back within slots, then nobody is slashable."""
+
+    async def script(simulation: Simulation) -> None:
+        await simulation.run(6)
+        for _ in range(4):
+            await simulation.run_to(simulation.dice.uniform(0, 0.9))
+            await simulation.crash(1)
+            await simulation.run_on(simulation.dice.uniform(0, 0.6))
+            await simulation.restart(1)
+        await simulation.run_to(0.99)
+        await simulation.finality_returns(within=8)
+        assert simulation.witness.guilty == {}
+
+    simulate(script, Plan(validators=12, hosts=3))
+
+
 def test_one_of_four_offline() -> None:
     """Given one validator off, then finality lags by at most nine slots, by less than five on average."""
     seen: list[int] = []
