@@ -1,8 +1,9 @@
 """What JSON-RPC needs of the rest of the node, as narrow protocols.
 
-    namespaces -> Chain (blocks) | Engine (states, simulation, rendering) | Pool | FaultControl
+    namespaces -> Chain (blocks) | Engine (states, simulation, rendering) | Pool | FaultControl | RollupView
 
-`node.chain`, `node.execution`, `node.txpool`, `node.sync` and the app satisfy them; tests satisfy them with fakes.
+`node.chain`, `node.execution`, `node.txpool`, `node.sync` and the app satisfy them; on the L2 the sequencer's chain, pool and
+deriver do. Tests satisfy them with fakes.
 Look-ups of the chain and of single accounts are short and run in place; whatever may take longer runs in a `Worker` of node.runtime.
 """
 
@@ -361,9 +362,75 @@ class DevnetView:
 
     info: Callable[[], object]
     """`devnet_info`, JSON."""
-    consensus: Callable[[], object]
-    """`devnet_consensus`, JSON."""
-    finality_proof: Callable[[Hash32], Awaitable[object]]
-    """`devnet_finalityProof`, JSON; None for a block that is not final."""
+    consensus: Callable[[], object] | None = None
+    """`devnet_consensus`, JSON; None on the L2, which has no consensus of its own."""
+    finality_proof: Callable[[Hash32], Awaitable[object]] | None = None
+    """`devnet_finalityProof`, JSON; its answer is None for a block that is not final. None on the L2."""
     faults: FaultControl | None = None
     """None where the manifest allows none."""
+
+
+class BlockPlace(Protocol):
+    """Which L1 block: an origin."""
+
+    @property
+    def number(self) -> int:
+        """Its number."""
+
+    @property
+    def hash(self) -> Hash32:
+        """Its hash."""
+
+
+class BatchPlace(Protocol):
+    """Where L1 holds the data of an L2 block."""
+
+    @property
+    def record_index(self) -> int:
+        """Index of the Inbox record, from 0."""
+
+    @property
+    def transaction_hash(self) -> Hash32:
+        """The L1 transaction that appended it."""
+
+    @property
+    def l1_number(self) -> int:
+        """Number of the L1 block that holds it."""
+
+    @property
+    def l1_hash(self) -> Hash32:
+        """Hash of the L1 block that holds it."""
+
+
+class L1Heads(Protocol):
+    """How this node sees L1 now."""
+
+    @property
+    def current(self) -> Header:
+        """The L1 block up to which records have been derived."""
+
+    @property
+    def head(self) -> Header:
+        """L1's head."""
+
+    @property
+    def safe(self) -> Header:
+        """L1's justified block."""
+
+    @property
+    def finalized(self) -> Header:
+        """L1's last final block."""
+
+
+class RollupView(Protocol):
+    """What only an L2 node knows; look-ups are short and run in place."""
+
+    @property
+    def l1(self) -> L1Heads:
+        """How this node sees L1 now, all four from one moment."""
+
+    def origin_of(self, block_hash: Hash32) -> BlockPlace | None:
+        """The L1 origin of a kept L2 block; genesis has L1's genesis."""
+
+    def batch_of(self, number: int) -> BatchPlace | None:
+        """Where L1 holds an L2 block of the head's chain; None while it is unsafe, and for genesis."""

@@ -3,7 +3,8 @@
     devnet_info, devnet_consensus, devnet_finalityProof, devnet_break, devnet_heal, devnet_breaks
 
 Breaking is refused to every web page but the watch page, and on a port that more than this machine can reach.
-Without faults in the manifest the three methods do not exist.
+Without faults in the manifest the three methods do not exist, without a consensus of the chain's own (L2) neither do the two
+that tell of it.
 """
 
 from __future__ import annotations
@@ -29,30 +30,25 @@ class DevnetNamespace:
 
     def methods(self) -> dict[str, Method]:
         """The methods of this module."""
-        always = {
-            "devnet_info": Method(self.info, 0),
-            "devnet_consensus": Method(self.consensus, 0),
-            "devnet_finalityProof": Method(self.finality_proof, 1),
-        }
-        if self._view.faults is None:
-            return always
-        return always | {
-            "devnet_break": Method(self.inject, 2),
-            "devnet_heal": Method(self.heal, 1),
-            "devnet_breaks": Method(self.breaks, 0),
-        }
+        table = {"devnet_info": Method(self.info, 0)}
+        consensus, finality_proof = self._view.consensus, self._view.finality_proof
+        if consensus is not None:
+            table["devnet_consensus"] = Method(lambda _, __: consensus(), 0)
+        if finality_proof is not None:
+            table["devnet_finalityProof"] = Method(
+                lambda params, _: finality_proof(parameters.hash32(params, 0)), 1
+            )
+        if self._view.faults is not None:
+            table |= {
+                "devnet_break": Method(self.inject, 2),
+                "devnet_heal": Method(self.heal, 1),
+                "devnet_breaks": Method(self.breaks, 0),
+            }
+        return table
 
     def info(self, _: Params, __: Caller) -> object:
         """Chains, addresses, processes and timings."""
         return self._view.info()
-
-    def consensus(self, _: Params, __: Caller) -> object:
-        """Head, justified, finalized, validators, participation."""
-        return self._view.consensus()
-
-    def finality_proof(self, params: Params, _: Caller) -> object:
-        """Signatures that make a block final; null if it is not."""
-        return self._view.finality_proof(parameters.hash32(params, 0))
 
     def inject(self, params: Params, caller: Caller) -> object:
         """Start a fault of the catalogue."""
