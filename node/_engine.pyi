@@ -3,6 +3,10 @@ from os import PathLike
 from typing import TypeAlias
 
 def keccak256(data: bytes) -> bytes: ...
+def decode_batch(
+    data: bytes, decompressed_limit: int, block_count: int
+) -> list[tuple[int, bool, list[bytes]]] | None: ...
+def encode_batch(blocks: Sequence[tuple[int, bool, Sequence[bytes]]], quality: int) -> bytes: ...
 def verify_ed25519(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]: ...
 
 AccountOut: TypeAlias = tuple[int, int, bytes, bytes]
@@ -65,6 +69,16 @@ class NativeBuilder:
     def bytes_left(self) -> int: ...
     def seal(self, extra_data: bytes) -> BlockResult: ...
 
+class NativeL2Builder:
+    def push(self, transactions: Sequence[bytes]) -> list[tuple[str, str]]: ...
+    @property
+    def gas_left(self) -> int: ...
+    @property
+    def bytes_left(self) -> int: ...
+    @property
+    def witness_left(self) -> int: ...
+    def seal(self) -> BlockResult: ...
+
 class NativeEngine:
     def __init__(
         self,
@@ -95,6 +109,38 @@ class NativeEngine:
         withdrawals: Sequence[tuple[int, int, bytes, int]],
         ancestors: bytes,
     ) -> NativeBuilder: ...
+    def derive(
+        self,
+        parent_header: bytes,
+        timestamp: int,
+        mix_hash: bytes,
+        parent_beacon_block_root: bytes,
+        deposits: Sequence[bytes],
+        transactions: Sequence[bytes],
+        ancestors: bytes,
+        *,
+        record_witness: bool = False,
+    ) -> tuple[BlockResult, bool]: ...
+    def derive_stateless(
+        self,
+        parent_header: bytes,
+        timestamp: int,
+        mix_hash: bytes,
+        parent_beacon_block_root: bytes,
+        deposits: Sequence[bytes],
+        transactions: Sequence[bytes],
+        nodes: Sequence[bytes],
+        codes: Sequence[bytes],
+    ) -> tuple[BlockResult, bool]: ...
+    def sequence(
+        self,
+        parent_header: bytes,
+        timestamp: int,
+        mix_hash: bytes,
+        parent_beacon_block_root: bytes,
+        deposits: Sequence[bytes],
+        ancestors: bytes,
+    ) -> NativeL2Builder: ...
     def commit(self, result: BlockResult) -> None: ...
     def prune(self, live: Sequence[bytes], from_number: int) -> int: ...
     def walk(self, root: bytes) -> int: ...
@@ -197,6 +243,9 @@ class NativeEngine:
     ) -> list[bytes]: ...
     def raw_receipts(self, receipts: bytes) -> list[bytes]: ...
     def raw_transactions(self, block: bytes) -> list[bytes]: ...
+    def logs(
+        self, receipts: bytes, address: bytes, topic: bytes
+    ) -> list[tuple[int, list[bytes], bytes]]: ...
     def fee_percentiles(
         self, block: bytes, receipts: bytes, percentiles: Sequence[float]
     ) -> list[int]: ...

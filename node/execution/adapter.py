@@ -21,8 +21,13 @@ from node.execution.engine import (
     BlockResult,
     CallResult,
     ChainTables,
+    DerivedBlock,
     InvalidTransaction,
+    L2Attributes,
+    L2BlockBuilder,
+    PackedBlock,
     PushOutcome,
+    RawLog,
 )
 
 StepCallable = Callable[[bytes, bytes, bool], bytes]
@@ -35,6 +40,29 @@ def verify_signatures(items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]
     Malformed keys and signatures are invalid, never an error.
     """
     return _engine.verify_ed25519(items)
+
+
+def decode_batch(
+    data: bytes, decompressed_limit: int, block_count: int
+) -> tuple[PackedBlock, ...] | None:
+    """The blocks of a batch, or None if its shape is wrong in any way: total, whatever the bytes are.
+
+    A batch is brotli(rlp[0, [[timestamp, advances origin (0 or 1), [raw transaction, ...]], ...]]), strictly: nothing
+    left over, `block_count` blocks, at most `decompressed_limit` bytes (which no bomb makes it write past).
+    """
+    blocks = _engine.decode_batch(data, decompressed_limit, block_count)
+    if blocks is None:
+        return None
+    return tuple(
+        PackedBlock(timestamp, advances_origin, tuple(transactions))
+        for timestamp, advances_origin, transactions in blocks
+    )
+
+
+def encode_batch(blocks: Sequence[PackedBlock], quality: int) -> bytes:
+    """A batch of these blocks; brotli quality 0 to 11. What it gives depends on nothing else."""
+    packed = [(block.timestamp, block.advances_origin, block.transactions) for block in blocks]
+    return _engine.encode_batch(packed, quality)
 
 
 def open_tables(path: Path) -> ChainTables:
@@ -75,8 +103,43 @@ class RevmBuilder:
         return self._native.seal(extra_data)
 
 
+class RevmL2Builder:
+    """A rollup block under construction; see `L2BlockBuilder`."""
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _engine.NativeL2Builder) -> None:
+        self._native = native
+
+    def push(self, transactions: Sequence[bytes]) -> list[PushOutcome]:
+        """Offers raw transactions in order."""
+        return [
+            PushOutcome(included=not reason, reason=reason, message=message)
+            for reason, message in self._native.push(transactions)
+        ]
+
+    @property
+    def gas_left(self) -> int:
+        """Gas that further transactions may use."""
+        return self._native.gas_left
+
+    @property
+    def bytes_left(self) -> int:
+        """Bytes that further raw transactions may take."""
+        return self._native.bytes_left
+
+    @property
+    def witness_left(self) -> int:
+        """Bytes that further transactions may add to the block's witness."""
+        return self._native.witness_left
+
+    def seal(self) -> BlockResult:
+        """Closes the block; the builder is spent."""
+        return self._native.seal()
+
+
 class RevmEngine:
-    """One chain, executed by revm; see `Engine`."""
+    """One chain, executed by revm; see `Engine`, and `L2Engine` for a rollup."""
 
     __slots__ = ("_native",)
 
@@ -92,7 +155,8 @@ class RevmEngine:
     ) -> None:
         """Opens the states of the chain of a genesis file (geth's JSON): in a folder, or in memory without one.
 
-        `portal` is the contract whose deposits become requests of type 0x7e; `step` answers precompile 0x0101.
+        A file whose `rollup.chain_id` is its own chain id describes a rollup. On any other chain `rollup.portal` is the
+        contract whose deposits become requests of type 0x7e (`portal` overrides it); `step` answers precompile 0x0101.
         `slack_megabytes` is the garbage that pruning leaves in the files, besides as much as there are live nodes.
         Raises ValueError (the genesis file), StorageError (the folder is damaged or in use).
         """
@@ -158,6 +222,73 @@ class RevmEngine:
             ancestors,
         )
         return RevmBuilder(native)
+
+    # -- blocks of a rollup
+
+    def derive(
+        self,
+        parent_header: bytes,
+        attributes: L2Attributes,
+        deposits: Sequence[bytes],
+        transactions: Sequence[bytes],
+        ancestors: bytes,
+        *,
+        record_witness: bool = False,
+    ) -> DerivedBlock:
+        """The rollup block that these inputs give."""
+        result, is_full = self._native.derive(
+            parent_header,
+            attributes.timestamp,
+            attributes.mix_hash,
+            attributes.parent_beacon_block_root,
+            deposits,
+            transactions,
+            ancestors,
+            record_witness=record_witness,
+        )
+        return DerivedBlock(result, is_full)
+
+    def derive_stateless(
+        self,
+        parent_header: bytes,
+        attributes: L2Attributes,
+        deposits: Sequence[bytes],
+        transactions: Sequence[bytes],
+        nodes: Sequence[bytes],
+        codes: Sequence[bytes],
+    ) -> DerivedBlock:
+        """As `derive`, from a witness alone."""
+        result, is_full = self._native.derive_stateless(
+            parent_header,
+            attributes.timestamp,
+            attributes.mix_hash,
+            attributes.parent_beacon_block_root,
+            deposits,
+            transactions,
+            nodes,
+            codes,
+        )
+        return DerivedBlock(result, is_full)
+
+    def sequence(
+        self,
+        parent_header: bytes,
+        attributes: L2Attributes,
+        deposits: Sequence[bytes],
+        ancestors: bytes,
+    ) -> L2BlockBuilder:
+        """Opens a rollup block; its deposits are in it."""
+        native = self._native.sequence(
+            parent_header,
+            attributes.timestamp,
+            attributes.mix_hash,
+            attributes.parent_beacon_block_root,
+            deposits,
+            ancestors,
+        )
+        return RevmL2Builder(native)
+
+    # -- states
 
     def commit(self, result: BlockResult) -> None:
         """Stores the state of a result of this engine."""
@@ -375,6 +506,13 @@ class RevmEngine:
     def raw_transactions(self, block: bytes) -> list[bytes]:
         """EIP-2718 transactions."""
         return self._native.raw_transactions(block)
+
+    def logs(self, receipts: bytes, address: bytes, topic: bytes) -> list[RawLog]:
+        """The logs of one contract in a block."""
+        return [
+            RawLog(index, tuple(topics), data)
+            for index, topics, data in self._native.logs(receipts, address, topic)
+        ]
 
     def fee_percentiles(
         self, block: bytes, receipts: bytes, percentiles: Sequence[float]

@@ -38,6 +38,18 @@ class BlockAttributes:
     """EIP-4895 list."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class L2Attributes:
+    """What a rollup block is told; number, gas limit, base fee, fee recipient and extra data follow from the chain."""
+
+    timestamp: int
+    """Seconds since the epoch of Unix; at least the parent's."""
+    mix_hash: Hash32
+    """The L1 origin's `mix_hash` (PREVRANDAO)."""
+    parent_beacon_block_root: Hash32
+    """The L1 origin's parent beacon block root (EIP-4788)."""
+
+
 @dataclass(frozen=True, slots=True)
 class InvalidTransaction:
     """Why raw bytes are no transaction of this chain."""
@@ -56,7 +68,8 @@ class PushOutcome:
     """Whether it is in the block now."""
     reason: str
     """Stable name of why not: nonce_too_low, nonce_too_high, balance, block_full, gas_limit, fee, invalid, fault (the precompile's
-    callable failed, which is a bug); empty if included."""
+    callable failed, which is a bug); on an L2 also witness_limit (a later block may hold it) and never_fits (none can);
+    empty if included."""
     message: str
     """Detail for logs."""
 
@@ -121,6 +134,62 @@ class BlockBuilder(Protocol):
 
     def seal(self, extra_data: bytes) -> BlockResult:
         """Closes the block with these `extra_data` (at most 32 bytes); the builder is spent."""
+
+
+class L2BlockBuilder(Protocol):
+    """A rollup block under construction; its deposits are in it. Not to be used from two threads at once."""
+
+    def push(self, transactions: Sequence[bytes]) -> list[PushOutcome]:
+        """Offers raw transactions in order; one that does not execute or crosses a limit is left out and the rest go on."""
+
+    @property
+    def gas_left(self) -> int:
+        """Gas that further transactions may use."""
+
+    @property
+    def bytes_left(self) -> int:
+        """Bytes that further raw transactions may take."""
+
+    @property
+    def witness_left(self) -> int:
+        """Bytes that further transactions may add to the block's witness."""
+
+    def seal(self) -> BlockResult:
+        """Closes the block; the builder is spent."""
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedBlock:
+    """What deriving a rollup block gives."""
+
+    result: BlockResult
+    """The block."""
+    is_full: bool
+    """Whether it holds the transactions; if they were not executable in full it holds its deposits only."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawLog:
+    """A log of one contract, without its JSON."""
+
+    index: int
+    """Counts the block's logs."""
+    topics: tuple[bytes, ...]
+    """32 bytes each, at most four."""
+    data: bytes
+    """What was logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBlock:
+    """One block of a batch, as bytes hold it."""
+
+    timestamp: int
+    """What its sequencer claims, seconds since the epoch of Unix; any unsigned 64-bit number."""
+    advances_origin: bool
+    """Whether it moves to the next L1 origin."""
+    transactions: tuple[bytes, ...]
+    """Raw transactions; any bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -364,10 +433,60 @@ class Engine(Protocol):
     def raw_transactions(self, block: bytes) -> list[bytes]:
         """EIP-2718 transactions."""
 
+    def logs(self, receipts: bytes, address: bytes, topic: bytes) -> list[RawLog]:
+        """The logs of one contract (20 bytes) in a block whose first topic (32 bytes) is this one."""
+
     def fee_percentiles(
         self, block: bytes, receipts: bytes, percentiles: Sequence[float]
     ) -> list[int]:
         """Effective priority fees at these percentiles of gas used, wei (`eth_feeHistory`)."""
+
+
+class L2Engine(Engine, Protocol):
+    """Execution of a rollup (Isthmus rules); what is said of `Engine` holds, `builder` apart, which is for an L1.
+
+    `deposits` are type 0x7E transactions, the attributes deposit first if there is one; they come from rules, never
+    from a stranger, and one that cannot be decoded raises ValueError.
+    Hashes of ancestors are read from the state (EIP-2935): `ancestors` may be empty everywhere.
+    """
+
+    def derive(
+        self,
+        parent_header: bytes,
+        attributes: L2Attributes,
+        deposits: Sequence[bytes],
+        transactions: Sequence[bytes],
+        ancestors: bytes,
+        *,
+        record_witness: bool = False,
+    ) -> DerivedBlock:
+        """The block that these inputs give, whatever bytes the transactions are.
+
+        If they are not executable in full, or cross a limit of the block, it holds its deposits only.
+        """
+
+    def derive_stateless(
+        self,
+        parent_header: bytes,
+        attributes: L2Attributes,
+        deposits: Sequence[bytes],
+        transactions: Sequence[bytes],
+        nodes: Sequence[bytes],
+        codes: Sequence[bytes],
+    ) -> DerivedBlock:
+        """As `derive`, from a witness alone: no disk, no threads, nothing remembered; re-entrant.
+
+        Raises MissingState where the witness does not hold what is needed.
+        """
+
+    def sequence(
+        self,
+        parent_header: bytes,
+        attributes: L2Attributes,
+        deposits: Sequence[bytes],
+        ancestors: bytes,
+    ) -> L2BlockBuilder:
+        """Opens a block on the parent's state; runs the system calls and the deposits."""
 
 
 class ChainTables(Protocol):
