@@ -327,6 +327,21 @@ class Pool(Protocol):
         """How many are executable and how many are queued."""
 
 
+class Intake(Protocol):
+    """Takes transactions without a task for each: a task, its wake-up and its switch cost more than the rest of a send.
+
+    On the L2 the builder is one beside being a `Pool`; `submit` may well be an `offer` that is awaited.
+    """
+
+    def offer(self, raw: bytes, told: Callable[[Submission], None]) -> None:
+        """As `Pool.submit`: transactions are taken in the order of the calls.
+
+        `told` is called once, on the loop: at once for a refusal, else when `submit` would return, best for all
+        transactions of a sealed block one after the other. It takes microseconds and raises nothing. More than the
+        intake has room for are refused.
+        """
+
+
 class SyncProgress(Protocol):
     """How far a node that catches up has come."""
 
