@@ -26,7 +26,8 @@ from deploy.commands.options import (
 from deploy.commands.running import loaded
 from deploy.json_rpc import RpcRefused, RpcUnavailable, call
 from deploy.network import Network, ProcessPlan
-from node.runtime.fault_catalogue import L1_FAULTS, CatalogueEntry, Kind, read_parameters
+from node.runtime.fault_catalogue import FAULTS
+from node.runtime.fault_entries import CatalogueEntry, Kind, read_parameters
 
 EXAMPLES: Final = "\b\n" + "\n".join(
     (
@@ -34,6 +35,7 @@ EXAMPLES: Final = "\b\n" + "\n".join(
         "  faultline break list",
         "  faultline break partition groups=validator-0,validator-1/validator-2,validator-3",
         "  faultline break delay ms=900 --on validator-3",
+        "  faultline break garbage-batch",
         "  faultline break active",
         "  faultline break heal",
     )
@@ -77,7 +79,7 @@ def break_(
         assert name is not None
         entry = _entry(name)
         given = _parameters(entry, parameters)
-        concerned = _concerned(network, given, targets)
+        concerned = _concerned(network, entry, given, targets)
         answers = _ask(concerned, network, "devnet_break", [name, given])
     _print_answers(answers, as_json=as_json)
     if any(isinstance(answer, Exception) for answer in answers.values()):
@@ -85,10 +87,10 @@ def break_(
 
 
 def _entry(name: str) -> CatalogueEntry:
-    for entry in L1_FAULTS:
+    for entry in FAULTS:
         if entry.name == name:
             return entry
-    known = ", ".join(entry.name for entry in L1_FAULTS)
+    known = ", ".join(entry.name for entry in FAULTS)
     raise WrongUse(f"nothing is called {name!r} in the catalogue; there are {known}")
 
 
@@ -122,20 +124,30 @@ def _value(kind: Kind | None, text: str) -> JsonValue:
 
 
 def _concerned(
-    network: Network, given: Mapping[str, JsonValue], targets: Sequence[str]
+    network: Network,
+    entry: CatalogueEntry,
+    given: Mapping[str, JsonValue],
+    targets: Sequence[str],
 ) -> list[ProcessPlan]:
-    """Whom to ask: those that are named, or those in the groups of a partition. Raises WrongUse."""
+    """Whom to ask: those that are named, those in a partition's groups, or the only one that can. Raises WrongUse."""
     plans = {plan.name: plan for plan in network.processes()}
+    able = [name for name, plan in plans.items() if plan.role in entry.roles]
     groups = given.get("groups")
     if targets:
-        wanted = list(plans) if EVERYBODY in targets else list(targets)
+        wanted = able if EVERYBODY in targets else list(targets)
     elif isinstance(groups, list):
         wanted = [str(name) for group in groups if isinstance(group, list) for name in group]
-    else:
+    elif len(able) == 1:
+        wanted = able
+    elif able:
         raise WrongUse("whom? Say --on PROCESS (several times, if need be) or --on all")
+    else:
+        raise WrongUse(f"{entry.name}: this devnet has no {' or '.join(entry.roles)}")
     for name in wanted:
         if name not in plans:
             raise WrongUse(f"no process is named {name}; there are {', '.join(plans)}")
+        if name not in able:
+            raise WrongUse(f"{entry.name}: found {name}, wanted {' or '.join(entry.roles)}")
     return [plans[name] for name in wanted]
 
 
@@ -171,10 +183,10 @@ def _print_answers(answers: Mapping[str, JsonValue | Exception], *, as_json: boo
 
 def _print_catalogue(*, as_json: bool) -> None:
     if as_json:
-        print_json([entry.described() for entry in L1_FAULTS])
+        print_json([entry.described() for entry in FAULTS])
         return
-    for entry in L1_FAULTS:
-        click.echo(f"{entry.name}: {entry.summary}")
+    for entry in FAULTS:
+        click.echo(f"{entry.name} ({', '.join(entry.roles)}): {entry.summary}")
         for parameter in entry.parameters:
             unit = f" [{parameter.unit}]" if parameter.unit else ""
             need = " (required)" if parameter.is_required else f" (default {parameter.default})"

@@ -1,6 +1,6 @@
 """The faults that can be made on purpose: what each is called, what it takes, what to expect of it, how it heals.
 
-    catalogue entry -> read_parameters (a user's JSON, checked) -> FaultBoard
+    faults_of(role) -> the FaultBoard of a process; FAULTS -> `faultline break list`
 
 An entry is data: whoever shows the catalogue (`faultline break --list`, the watch page) prints it, nobody adds prose.
 Deliberately absent: what a fault does. The part that misbehaves asks the board.
@@ -8,102 +8,9 @@ Deliberately absent: what a fault does. The part that misbehaves asks the board.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final, assert_never
+from typing import Final
 
-Value = int | float | tuple[int, ...] | tuple[tuple[str, ...], ...]
-"""What a parameter may be once it is read."""
-
-GROUPS_MAX: Final = 16
-"""Groups in a partition, and processes in a group: a devnet has no more."""
-
-SLOTS_MAX: Final = 1_024
-"""Slots in a list."""
-
-COUNT_MAX: Final = 1_000_000
-"""Upper bound of counts and slots."""
-
-_PROCESS: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
-
-
-class Kind(StrEnum):
-    """Types of parameters."""
-
-    INTEGER = "integer"
-    RATIO = "ratio"
-    SLOTS = "slots"
-    """A list of slot numbers."""
-    GROUPS = "groups"
-    """A list of lists of process names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
-    """One parameter of a fault."""
-
-    name: str
-    """As users write it."""
-    kind: Kind
-    """Its type."""
-    unit: str
-    """What a number counts; empty for lists of names."""
-    help: str
-    """One line for users."""
-    minimum: float = 0
-    """Least value, for numbers."""
-    maximum: float = COUNT_MAX
-    """Greatest value, for numbers."""
-    default: Value | None = None
-    """Taken when it is not given."""
-    is_required: bool = False
-    """Whether it must be given."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogueEntry:
-    """One fault."""
-
-    name: str
-    """As users write it."""
-    layer: str
-    """Which chain it belongs to: l1 or l2."""
-    summary: str
-    """What the process that is asked does."""
-    parameters: tuple[Parameter, ...]
-    """What it takes, the common `duration` apart."""
-    expect: str
-    """What should be seen, so that a user can tell whether the network holds."""
-    heals: str
-    """How it ends."""
-
-    def parameter_names(self) -> tuple[str, ...]:
-        """Everything it takes."""
-        return (*(one.name for one in self.parameters), DURATION.name)
-
-    def described(self) -> dict[str, object]:
-        """The entry as JSON."""
-        return {
-            "name": self.name,
-            "layer": self.layer,
-            "summary": self.summary,
-            "parameters": [_described(one) for one in (*self.parameters, DURATION)],
-            "expect": self.expect,
-            "heals": self.heals,
-        }
-
-
-DURATION: Final = Parameter(
-    name="duration",
-    kind=Kind.INTEGER,
-    unit="seconds",
-    help="Heal by itself after so long; without it the fault lasts until it is used up or healed.",
-    minimum=1,
-    maximum=86_400,
-)
-"""Every fault takes it."""
+from node.runtime.fault_entries import ROLES, CatalogueEntry, Kind, Parameter
 
 COUNT: Final = Parameter(
     name="count",
@@ -114,11 +21,13 @@ COUNT: Final = Parameter(
     maximum=10_000,
     default=1,
 )
+"""For what happens a number of times."""
 
 L1_FAULTS: Final = (
     CatalogueEntry(
         name="partition",
         layer="l1",
+        roles=ROLES,
         summary="Cuts every link of this process to processes of other groups.",
         parameters=(
             Parameter(
@@ -137,6 +46,7 @@ L1_FAULTS: Final = (
     CatalogueEntry(
         name="delay",
         layer="l1",
+        roles=ROLES,
         summary="Delays everything this process sends.",
         parameters=(
             Parameter(
@@ -163,6 +73,7 @@ L1_FAULTS: Final = (
     CatalogueEntry(
         name="drop",
         layer="l1",
+        roles=ROLES,
         summary="Loses a share of the gossip messages that this process sends and receives.",
         parameters=(
             Parameter(
@@ -180,6 +91,7 @@ L1_FAULTS: Final = (
     CatalogueEntry(
         name="miss-slots",
         layer="l1",
+        roles=("validator",),
         summary="Proposes no block where it should.",
         parameters=(
             COUNT,
@@ -197,6 +109,7 @@ L1_FAULTS: Final = (
     CatalogueEntry(
         name="equivocate",
         layer="l1",
+        roles=("validator",),
         summary="Signs and gossips two different blocks for one slot.",
         parameters=(COUNT,),
         expect="Every other node sees both, makes evidence, and a later block slashes the "
@@ -207,6 +120,7 @@ L1_FAULTS: Final = (
     CatalogueEntry(
         name="vote-equivocate",
         layer="l1",
+        roles=("validator",),
         summary="Casts two different votes in one slot with every validator of this process.",
         parameters=(COUNT,),
         expect="Both votes are forwarded, because the second is the evidence; the validators are "
@@ -217,6 +131,7 @@ L1_FAULTS: Final = (
     CatalogueEntry(
         name="late-block",
         layer="l1",
+        roles=("validator",),
         summary="Holds its own blocks back before it publishes them.",
         parameters=(
             Parameter(
@@ -238,6 +153,7 @@ L1_FAULTS: Final = (
     CatalogueEntry(
         name="withhold-votes",
         layer="l1",
+        roles=("validator",),
         summary="Casts no votes with any validator of this process.",
         parameters=(
             Parameter(
@@ -257,6 +173,7 @@ L1_FAULTS: Final = (
     CatalogueEntry(
         name="clock-skew",
         layer="l1",
+        roles=ROLES,
         summary="Sets the clock of this process ahead (or back, with a negative number).",
         parameters=(
             Parameter(
@@ -275,108 +192,146 @@ L1_FAULTS: Final = (
         heals="On heal, at once.",
     ),
 )
-"""What an L1 process can do wrong, in the order in which it is listed."""
+"""What an L1 process can do wrong, in the order in which it is listed; the first ones cut or slow anybody's links."""
+
+_BATCHES: Final = Parameter(
+    name="count",
+    kind=Kind.INTEGER,
+    unit="batches",
+    help="How many batches.",
+    minimum=1,
+    maximum=10_000,
+    default=1,
+)
+
+_SEQUENCER: Final = ("sequencer",)
+
+_REPLACED: Final = (
+    "Every L2 node derives blocks without user transactions in its place; the unsafe blocks it "
+    "should have carried are dropped on all of them (`resets` counts it), and the sequencer "
+    "includes their transactions again. "
+)
+
+L2_FAULTS: Final = (
+    CatalogueEntry(
+        name="sequencer-stop",
+        layer="l2",
+        roles=_SEQUENCER,
+        summary="Seals no blocks, posts no batches and refuses transactions.",
+        parameters=(),
+        expect="`latest` stands still on the L2, then `safe` and `finalized` catch up with it. "
+        "A deposit on L1 still arrives: after the sequencing window anybody's `forceEmpty` makes "
+        "the L2 blocks that carry it, and every replica derives them from L1 alone.",
+        heals="On heal: it derives what was forced, and seals on top of that.",
+    ),
+    CatalogueEntry(
+        name="censor-sender",
+        layer="l2",
+        roles=_SEQUENCER,
+        summary="Leaves out every transaction of one account, and says nothing about it.",
+        parameters=(
+            Parameter(
+                name="address",
+                kind=Kind.ADDRESS,
+                unit="",
+                help="Whose transactions.",
+                is_required=True,
+            ),
+        ),
+        expect="The account's transactions wait in the pool; all others go on. A deposit sent by the "
+        "account on L1 (`depositTransaction` of the portal) is included all the same, in the first L2 block of its L1 "
+        "origin: an L2 block that skips it would not be the one that every node derives.",
+        heals="On heal: what waits is included.",
+    ),
+    CatalogueEntry(
+        name="garbage-batch",
+        layer="l2",
+        roles=_SEQUENCER,
+        summary="Posts random bytes in place of a batch.",
+        parameters=(_BATCHES,),
+        expect=_REPLACED + "No node stops or falls behind.",
+        heals="By itself after so many batches.",
+    ),
+    CatalogueEntry(
+        name="bomb-batch",
+        layer="l2",
+        roles=_SEQUENCER,
+        summary="Posts a few hundred bytes that decompress to 200 megabytes.",
+        parameters=(_BATCHES,),
+        expect=_REPLACED + "Decompression ends at 256 KiB: memory and CPU stay flat.",
+        heals="By itself after so many batches.",
+    ),
+    CatalogueEntry(
+        name="truncated-batch",
+        layer="l2",
+        roles=_SEQUENCER,
+        summary="Posts a batch without its last bytes.",
+        parameters=(_BATCHES,),
+        expect=_REPLACED + "Nothing of a batch that does not decode whole is used.",
+        heals="By itself after so many batches.",
+    ),
+    CatalogueEntry(
+        name="overlapping-batch",
+        layer="l2",
+        roles=_SEQUENCER,
+        summary="Posts a batch over blocks that another one has carried already.",
+        parameters=(_BATCHES,),
+        expect="The Inbox takes a block number once: the L1 transaction reverts, costs its gas and "
+        "leaves no record. The batches after it go through.",
+        heals="By itself after so many batches.",
+    ),
+    CatalogueEntry(
+        name="equivocate-unsafe",
+        layer="l2",
+        roles=_SEQUENCER,
+        summary="Signs two different L2 blocks of one number and gossips both.",
+        parameters=(COUNT,),
+        expect="A replica keeps the block that it saw first and counts the other. Replicas may "
+        "differ in `latest` for a while; L1 decides: once the batch is there all of them hold the "
+        "same `safe` block.",
+        heals="By itself after so many blocks.",
+    ),
+    CatalogueEntry(
+        name="lie-timestamps",
+        layer="l2",
+        roles=_SEQUENCER,
+        summary="Claims other timestamps in its batches than its unsafe blocks have.",
+        parameters=(
+            Parameter(
+                name="seconds",
+                kind=Kind.INTEGER,
+                unit="seconds",
+                help="Added to each; negative goes back.",
+                minimum=-86_400,
+                maximum=86_400,
+                is_required=True,
+            ),
+            _BATCHES,
+        ),
+        expect="Derivation moves each into its range: not before the parent or the L1 origin, not "
+        "over `max_drift_s` after the origin. Blocks that come out different replace the unsafe "
+        "ones on every node; their transactions are included again.",
+        heals="By itself after so many batches.",
+    ),
+    CatalogueEntry(
+        name="batcher-stall",
+        layer="l2",
+        roles=_SEQUENCER,
+        summary="Goes on sealing blocks and posts no batches.",
+        parameters=(),
+        expect="`latest` goes on, `safe` stands. Once the sequencing window has passed on L1, "
+        "replicas force empty blocks, and those of the sequencer that were never posted are "
+        "dropped: their transactions are included again.",
+        heals="On heal: what waits is posted, in several batches at once.",
+    ),
+)
+"""What an L2 process can do wrong, in the order in which it is listed."""
+
+FAULTS: Final = L1_FAULTS + L2_FAULTS
+"""Everything that can be broken."""
 
 
-def read_parameters(entry: CatalogueEntry, given: Mapping[str, object]) -> dict[str, Value]:
-    """Check what a user wrote and fill in defaults.
-
-    Raises:
-        ValueError: naming the parameter, what it is and what is wanted.
-    """
-    known = {one.name: one for one in (*entry.parameters, DURATION)}
-    for name in given:
-        if name not in known:
-            raise ValueError(
-                f"{entry.name}: no parameter is called {str(name)[:64]!r}; "
-                f"there are: {', '.join(entry.parameter_names())}"
-            )
-    values: dict[str, Value] = {}
-    for name, parameter in known.items():
-        found = given.get(name)
-        if found is not None:
-            values[name] = _read(entry.name, parameter, found)
-        elif parameter.is_required:
-            raise ValueError(f"{entry.name}: parameter {name!r} is missing: {_wanted(parameter)}")
-        elif parameter.default is not None:
-            values[name] = parameter.default
-    return values
-
-
-def _read(fault: str, parameter: Parameter, found: object) -> Value:
-    value: Value | None
-    match parameter.kind:
-        case Kind.INTEGER:
-            value = _number(parameter, found) if type(found) is int else None
-        case Kind.RATIO:
-            value = _number(parameter, found) if type(found) in (int, float) else None
-        case Kind.SLOTS:
-            value = _slots(found)
-        case Kind.GROUPS:
-            value = _groups(found)
-        case unknown:
-            assert_never(unknown)
-    if value is None:
-        raise ValueError(
-            f"{fault}: parameter {parameter.name!r}: want {_wanted(parameter)}, "
-            f"found {str(found)[:64]!r}"
-        )
-    return value
-
-
-def _number(parameter: Parameter, found: object) -> int | float | None:
-    assert isinstance(found, int | float)
-    return found if parameter.minimum <= found <= parameter.maximum else None
-
-
-def _slots(found: object) -> tuple[int, ...] | None:
-    if not isinstance(found, Sequence) or not 0 < len(found) <= SLOTS_MAX:
-        return None
-    slots = tuple(one for one in found if type(one) is int and 0 <= one <= 1 << 40)
-    return slots if len(slots) == len(found) else None
-
-
-def _groups(found: object) -> tuple[tuple[str, ...], ...] | None:
-    """Two groups or more of process names, no name twice."""
-    if not isinstance(found, Sequence) or not 2 <= len(found) <= GROUPS_MAX:
-        return None
-    groups: list[tuple[str, ...]] = []
-    for group in found:
-        if isinstance(group, str) or not isinstance(group, Sequence):
-            return None
-        if not 0 < len(group) <= GROUPS_MAX:
-            return None
-        names = tuple(name for name in group if isinstance(name, str) and _PROCESS.fullmatch(name))
-        if len(names) != len(group):
-            return None
-        groups.append(names)
-    everybody = [name for group in groups for name in group]
-    return tuple(groups) if len(set(everybody)) == len(everybody) else None
-
-
-def _wanted(parameter: Parameter) -> str:
-    match parameter.kind:
-        case Kind.INTEGER:
-            return f"an integer from {parameter.minimum:g} to {parameter.maximum:.0f} ({parameter.unit})"
-        case Kind.RATIO:
-            return f"a number from {parameter.minimum:g} to {parameter.maximum:g}"
-        case Kind.SLOTS:
-            return f"a list of 1 to {SLOTS_MAX} slot numbers"
-        case Kind.GROUPS:
-            return f"2 to {GROUPS_MAX} lists of process names, none of them twice"
-        case unknown:
-            assert_never(unknown)
-
-
-def _described(parameter: Parameter) -> dict[str, object]:
-    described: dict[str, object] = {
-        "name": parameter.name,
-        "type": str(parameter.kind),
-        "unit": parameter.unit,
-        "help": parameter.help,
-        "required": parameter.is_required,
-        "default": parameter.default,
-    }
-    if parameter.kind in (Kind.INTEGER, Kind.RATIO):
-        described |= {"minimum": parameter.minimum, "maximum": parameter.maximum}
-    return described
+def faults_of(role: str) -> tuple[CatalogueEntry, ...]:
+    """What a process of this role can do wrong: the entries of its board."""
+    assert role in ROLES, role
+    return tuple(entry for entry in FAULTS if role in entry.roles)

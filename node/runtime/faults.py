@@ -17,13 +17,9 @@ from typing import Final
 import structlog
 import trio
 
-from node.runtime.fault_catalogue import (
-    DURATION,
-    L1_FAULTS,
-    CatalogueEntry,
-    Value,
-    read_parameters,
-)
+from node.eth.primitives import Address
+from node.runtime.fault_catalogue import L1_FAULTS
+from node.runtime.fault_entries import DURATION, CatalogueEntry, Value, read_parameters
 
 _log = structlog.get_logger()
 
@@ -68,6 +64,12 @@ class ActiveFault:
         value = self.parameters[parameter]
         assert isinstance(value, tuple)
         return tuple(group for group in value if isinstance(group, tuple))
+
+    def address(self, parameter: str) -> Address:
+        """A parameter that is an account."""
+        value = self.parameters[parameter]
+        assert isinstance(value, str)
+        return Address(bytes.fromhex(value.removeprefix("0x")))
 
     def described(self) -> dict[str, object]:
         """The fault as JSON."""

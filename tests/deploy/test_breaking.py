@@ -14,7 +14,7 @@ from deploy.creation import claim, create
 from deploy.json_rpc import RpcRefused, RpcUnavailable
 from deploy.layout import Layout
 from deploy.manifest import Manifest
-from node.runtime.fault_catalogue import L1_FAULTS
+from node.runtime.fault_catalogue import FAULTS
 
 Asked = list[tuple[str, str, tuple[JsonValue, ...]]]
 
@@ -133,8 +133,8 @@ def test_the_catalogue_is_listed(
 ) -> None:
     assert run(monkeypatch, *arguments) == 0
     shown = capsys.readouterr().out
-    assert all(f"{entry.name}: {entry.summary}" in shown for entry in L1_FAULTS)
+    assert all(entry.summary in shown for entry in FAULTS)
     assert run(monkeypatch, *arguments, "--json") == 0
     assert orjson.loads(capsys.readouterr().out) == [
-        orjson.loads(orjson.dumps(entry.described())) for entry in L1_FAULTS
+        orjson.loads(orjson.dumps(entry.described())) for entry in FAULTS
     ]

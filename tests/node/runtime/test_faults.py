@@ -8,10 +8,12 @@ import trio
 import trio.testing
 from hypothesis import given, strategies as st
 
-from node.runtime.fault_catalogue import L1_FAULTS, read_parameters
+from node.runtime.fault_catalogue import FAULTS, L1_FAULTS, L2_FAULTS, faults_of
+from node.runtime.fault_entries import ROLES, CatalogueEntry, read_parameters
 from node.runtime.faults import FaultBoard
 
-NAMES = [entry.name for entry in L1_FAULTS]
+NAMES = [entry.name for entry in FAULTS]
+ADDRESS = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 EVERY: dict[str, dict[str, object]] = {
     "partition": {"groups": [["validator-0"], ["validator-1", "sequencer"]]},
     "delay": {"ms": 100, "jitter_ms": 50},
@@ -22,26 +24,61 @@ EVERY: dict[str, dict[str, object]] = {
     "late-block": {"delay_ms": 900},
     "withhold-votes": {"slots": 3},
     "clock-skew": {"ms": -400},
+    "sequencer-stop": {},
+    "censor-sender": {"address": ADDRESS},
+    "garbage-batch": {"count": 3},
+    "bomb-batch": {},
+    "truncated-batch": {},
+    "overlapping-batch": {},
+    "equivocate-unsafe": {"count": 2},
+    "lie-timestamps": {"seconds": -30},
+    "batcher-stall": {"duration": 60},
 }
 
 
 def test_the_catalogue_tells_everything_a_user_needs() -> None:
-    catalogue = [entry.described() for entry in L1_FAULTS]
+    catalogue = [entry.described() for entry in FAULTS]
     assert [entry["name"] for entry in catalogue] == list(EVERY)
     assert orjson.loads(orjson.dumps(catalogue))
-    for entry in L1_FAULTS:
-        assert entry.layer == "l1"
+    for entry in FAULTS:
+        assert entry.layer == ("l1" if entry in L1_FAULTS else "l2")
+        assert entry.roles
+        assert set(entry.roles) <= set(ROLES)
         assert entry.summary.endswith(".")
         assert entry.expect.endswith(".")
         assert entry.heals.endswith(".")
         for parameter in entry.parameters:
             assert parameter.help.endswith(".")
-            assert parameter.unit or parameter.name == "groups"
+            assert parameter.unit or parameter.name in ("groups", "address")
+
+
+def test_a_process_does_wrong_only_what_its_role_does() -> None:
+    names = {role: {entry.name for entry in faults_of(role)} for role in ROLES}
+    links = {"partition", "delay", "drop", "clock-skew"}
+    assert names["replica"] == links
+    assert names["sequencer"] == links | {entry.name for entry in L2_FAULTS}
+    assert names["validator"] == {entry.name for entry in L1_FAULTS}
+
+
+async def test_a_board_refuses_what_another_role_does() -> None:
+    with pytest.raises(ValueError, match="no fault is called 'equivocate'"):
+        await FaultBoard(faults_of("sequencer")).inject("equivocate", {})
+    with pytest.raises(ValueError, match="no fault is called 'garbage-batch'"):
+        await FaultBoard(faults_of("validator")).inject("garbage-batch", {})
+
+
+async def test_an_address_is_read_in_any_case() -> None:
+    board = FaultBoard(L2_FAULTS)
+    await board.inject("censor-sender", {"address": ADDRESS})
+    censored = board.find("censor-sender")
+    assert censored is not None
+    assert censored.address("address") == bytes.fromhex(ADDRESS[2:])
+    assert board.active() == [{"name": "censor-sender", "parameters": {"address": ADDRESS.lower()}}]
 
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_every_fault_starts_shows_and_heals(name: str) -> None:
-    board = FaultBoard()
+    board = FaultBoard(FAULTS)
     told: list[list[object]] = []
     board.on_change(lambda: told.append([one["name"] for one in board.active()]))
     started = await board.inject(name, EVERY[name])
@@ -79,20 +116,26 @@ async def test_every_fault_starts_shows_and_heals(name: str) -> None:
         ("miss-slots", {"slots": [1, "2"]},
          "miss-slots: parameter 'slots': want a list of 1 to 1024 slot numbers, found \"[1, '2']\""),
         ("partition", {"groups": [["a"], ["a"]]},
-         "partition: parameter 'groups': want 2 to 16 lists of process names, none of them twice, "
+         "partition: parameter 'groups': want 2 to 32 lists of process names, none of them twice, "
          "found \"[['a'], ['a']]\""),
         ("partition", {"groups": ["ab", "cd"]},
-         "partition: parameter 'groups': want 2 to 16 lists of process names, none of them twice, "
+         "partition: parameter 'groups': want 2 to 32 lists of process names, none of them twice, "
          "found \"['ab', 'cd']\""),
         ("partition", {"groups": [["a"]]},
-         "partition: parameter 'groups': want 2 to 16 lists of process names, none of them twice, "
+         "partition: parameter 'groups': want 2 to 32 lists of process names, none of them twice, "
          "found \"[['a']]\""),
+        ("censor-sender", {"address": "0x70"},
+         "censor-sender: parameter 'address': want an address as 0x and 40 hex digits, found '0x70'"),
+        ("censor-sender", {"address": 7},
+         "censor-sender: parameter 'address': want an address as 0x and 40 hex digits, found '7'"),
+        ("censor-sender", {},
+         "censor-sender: parameter 'address' is missing: an address as 0x and 40 hex digits"),
     ],
 )  # fmt: skip
 async def test_a_wrong_parameter_is_named(
     name: str, given_parameters: dict[str, object], message: str
 ) -> None:
-    board = FaultBoard()
+    board = FaultBoard(L1_FAULTS if name != "censor-sender" else L2_FAULTS)
     with pytest.raises(ValueError, match=r".") as caught:
         await board.inject(name, given_parameters)
     assert str(caught.value) == message
@@ -111,9 +154,10 @@ json_values = st.recursive(
 )
 
 
-@given(st.sampled_from(L1_FAULTS), st.data())
-def test_whatever_is_given_is_read_or_refused_by_name(entry: object, data: st.DataObject) -> None:
-    fault = next(one for one in L1_FAULTS if one is entry)
+@given(st.sampled_from(FAULTS), st.data())
+def test_whatever_is_given_is_read_or_refused_by_name(
+    fault: CatalogueEntry, data: st.DataObject
+) -> None:
     names = st.sampled_from([*fault.parameter_names(), "other"])
     parameters = data.draw(st.dictionaries(names, json_values, max_size=3))
     message = ""
