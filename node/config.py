@@ -9,7 +9,7 @@ Secrets are never in it, only the paths of the files that hold them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -22,11 +22,13 @@ class ConfigError(Exception):
     """A configuration that cannot be used; the message names key, file, what was found and what is wanted."""
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of a configuration: no unknown keys, no converted types."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class RpcConfig(_Section):
+class RpcConfig(Section):
     """Where JSON-RPC is served, and to whom."""
 
     host: str = "127.0.0.1"
@@ -45,7 +47,7 @@ class RpcConfig(_Section):
     """Most gas a call may use."""
 
 
-class MetricsConfig(_Section):
+class MetricsConfig(Section):
     """Where metrics and health are served."""
 
     host: str = "127.0.0.1"
@@ -54,7 +56,7 @@ class MetricsConfig(_Section):
     """TCP port; 0 lets the system choose."""
 
 
-class PeerConfig(_Section):
+class PeerConfig(Section):
     """A peer that is dialled until it answers."""
 
     name: str
@@ -65,7 +67,7 @@ class PeerConfig(_Section):
     """Where it listens: a multiaddr, /ip4/127.0.0.1/tcp/9000."""
 
 
-class P2pConfig(_Section):
+class P2pConfig(Section):
     """The libp2p host."""
 
     host: str = "127.0.0.1"
@@ -78,7 +80,7 @@ class P2pConfig(_Section):
     """Static peers; at most 64."""
 
 
-class LogConfig(_Section):
+class LogConfig(Section):
     """How logs are written."""
 
     format: Literal["json", "text"] = "json"
@@ -87,7 +89,7 @@ class LogConfig(_Section):
     """Least level that is written."""
 
 
-class EngineConfig(_Section):
+class EngineConfig(Section):
     """Execution and its store."""
 
     cache_mb: int = Field(default=32, ge=1, le=65_536)
@@ -98,7 +100,7 @@ class EngineConfig(_Section):
     """Threads for execution and recovery."""
 
 
-class NodeConfig(_Section):
+class NodeConfig(Section):
     """One L1 node."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
@@ -126,7 +128,15 @@ class NodeConfig(_Section):
 
 
 def load_config(file: Path) -> NodeConfig:
-    """Read and check a configuration file.
+    """Read and check the configuration file of an L1 node. Raises ConfigError."""
+    return _resolve(read_config(file, NodeConfig), file.parent)
+
+
+Config = TypeVar("Config", bound=Section)
+
+
+def read_config(file: Path, model: type[Config]) -> Config:
+    """Read and check a configuration file; paths in it are as they were written.
 
     Raises:
         ConfigError: with the key, the file, what was found and what is wanted.
@@ -142,16 +152,18 @@ def load_config(file: Path) -> NodeConfig:
     except orjson.JSONDecodeError as error:
         raise ConfigError(f"{file}: no JSON: {error}") from error
     try:
-        config = NodeConfig.model_validate_json(raw)
+        return model.model_validate_json(raw)
     except ValidationError as error:
         raise ConfigError(_explain(file, error)) from error
-    return _resolve(config, file.parent)
 
 
 def _explain(file: Path, error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"]) or "(whole file)"
+        key = ".".join(str(part) for part in problem["loc"])
+        if not key:  # What concerns several keys names them itself.
+            lines.append(f"{file}: {problem['msg'].removeprefix('Value error, ')}")
+            continue
         found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
         lines.append(f"{file}: {key}: {problem['msg']}{found}")
     return "\n".join(lines)
