@@ -1,0 +1,1 @@
+"""L1 turned into safe and finalized L2 heads."""

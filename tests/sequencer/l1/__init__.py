@@ -1,0 +1,1 @@
+"""L1 as an L2 node reads it."""
