@@ -28,5 +28,11 @@ MAX_DEPOSITS_REQUEST_BYTES: Final = 65_536
 ATTRIBUTES_GAS: Final = 1_000_000
 """Gas limit of an attributes deposit (OP Stack, Regolith)."""
 
+MAX_UNSAFE_BLOCKS: Final = 512
+"""Blocks of one message of unsafe blocks: as many as a record may have."""
+
+MAX_UNSAFE_BYTES: Final = 1 << 20
+"""Bytes of one message of unsafe blocks, signature included."""
+
 MAX_UINT64: Final = (1 << 64) - 1
 """Largest number and timestamp of a block."""

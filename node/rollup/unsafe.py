@@ -30,15 +30,9 @@ from node.eth.hashing import keccak256
 from node.eth.primitives import BlockNumber, Hash32
 from node.eth.reasons import EncodingReason
 from node.rollup.derivation import BlockInput
-from node.rollup.limits import MAX_UINT64
+from node.rollup.limits import MAX_UINT64, MAX_UNSAFE_BLOCKS, MAX_UNSAFE_BYTES
 from node.rollup.parameters import RollupParameters
 from node.rollup.reasons import RollupReason
-
-MAX_MESSAGE_BLOCKS: Final = 512
-"""Blocks in one message: as many as a record may have."""
-
-MAX_MESSAGE_BYTES: Final = 1 << 20
-"""Bytes of one message, signature included."""
 
 SIGNATURE_BYTES: Final = 64
 """Length of an Ed25519 signature."""
@@ -101,8 +95,8 @@ def signing_message(unsafe_domain_hash: Hash32, body: bytes) -> Hash32:
 
 def encode_body(unsafe: UnsafeBlocks) -> bytes:
     """Encode all that is signed. Raises ValueError beyond the bounds of a message; `split` keeps within them."""
-    if not 1 <= len(unsafe.blocks) <= MAX_MESSAGE_BLOCKS:
-        raise ValueError(f"{len(unsafe.blocks)} blocks, want 1 to {MAX_MESSAGE_BLOCKS}")
+    if not 1 <= len(unsafe.blocks) <= MAX_UNSAFE_BLOCKS:
+        raise ValueError(f"{len(unsafe.blocks)} blocks, want 1 to {MAX_UNSAFE_BLOCKS}")
     parts = [
         cbor.unsigned(unsafe.generation),
         cbor.unsigned(unsafe.first_number),
@@ -119,8 +113,8 @@ def encode_body(unsafe: UnsafeBlocks) -> bytes:
             cbor.byte_string(block.block_hash),
         )
     body = b"".join(parts)
-    if len(body) + 1 + _SIGNATURE_FIELD_BYTES > MAX_MESSAGE_BYTES:
-        raise ValueError(f"{len(body)} bytes do not fit a message of {MAX_MESSAGE_BYTES}")
+    if len(body) + 1 + _SIGNATURE_FIELD_BYTES > MAX_UNSAFE_BYTES:
+        raise ValueError(f"{len(body)} bytes do not fit a message of {MAX_UNSAFE_BYTES}")
     return body
 
 
@@ -136,7 +130,7 @@ def split(unsafe: UnsafeBlocks) -> Iterator[UnsafeBlocks]:
     size = _MESSAGE_OVERHEAD_BYTES
     for block in unsafe.blocks:
         bytes_of_block = _BLOCK_OVERHEAD_BYTES + sum(5 + len(raw) for raw in block.transactions)
-        if run and (len(run) == MAX_MESSAGE_BLOCKS or size + bytes_of_block > MAX_MESSAGE_BYTES):
+        if run and (len(run) == MAX_UNSAFE_BLOCKS or size + bytes_of_block > MAX_UNSAFE_BYTES):
             yield _run(unsafe, number, parent_hash, run)
             parent_hash, number = run[-1].block_hash, BlockNumber(number + len(run))
             run, size = [], _MESSAGE_OVERHEAD_BYTES
@@ -168,9 +162,9 @@ def open_message(
 
 def decode_body(body: bytes, parameters: RollupParameters) -> UnsafeBlocks:
     """Decode what is signed. Raises Rejected."""
-    reader = cbor.Reader(body, bytes_max=MAX_MESSAGE_BYTES)
+    reader = cbor.Reader(body, bytes_max=MAX_UNSAFE_BYTES)
     generation, first_number, parent_hash = reader.unsigned(), reader.unsigned(), reader.hash()
-    count = reader.array_upto(MAX_MESSAGE_BLOCKS)
+    count = reader.array_upto(MAX_UNSAFE_BLOCKS)
     if count == 0:
         raise Rejected(RollupReason.UNSAFE_EMPTY, "no block")
     if not 1 <= first_number <= MAX_UINT64 - count:
@@ -241,11 +235,11 @@ def _run(
 
 def _split_signature(encoded: bytes) -> tuple[bytes, bytes]:
     """Cut a message between its head, its body and the signature, both ends in their one encoding."""
-    if len(encoded) > MAX_MESSAGE_BYTES:
+    if len(encoded) > MAX_UNSAFE_BYTES:
         raise Rejected(
-            EncodingReason.TOO_LARGE, f"{len(encoded)} bytes, at most {MAX_MESSAGE_BYTES}"
+            EncodingReason.TOO_LARGE, f"{len(encoded)} bytes, at most {MAX_UNSAFE_BYTES}"
         )
-    cbor.Reader(encoded, bytes_max=MAX_MESSAGE_BYTES).array(5)
+    cbor.Reader(encoded, bytes_max=MAX_UNSAFE_BYTES).array(5)
     end = max(1, len(encoded) - _SIGNATURE_FIELD_BYTES)
     tail = cbor.Reader(encoded[end:], bytes_max=_SIGNATURE_FIELD_BYTES)
     signature = tail.bytes_of(SIGNATURE_BYTES)
