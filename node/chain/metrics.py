@@ -6,6 +6,7 @@ Labels are bounded: layers, outcomes and rejection reasons, never a hash or a pe
 from __future__ import annotations
 
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -16,43 +17,72 @@ _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 """Histogram bounds: an empty block takes milliseconds, a slot is one to twelve seconds."""
 
 
-class ChainMetrics:
-    """One process's chain."""
+class LayerMetrics:
+    """Heads of one chain; an L2 process follows an L1 and an L2, and both tell of theirs under one name."""
+
+    def __init__(self, families: _Families, layer: str) -> None:
+        self.head_number = families.head.labels(layer=layer)
+        self.safe_number = families.safe.labels(layer=layer)
+        self.finalized_number = families.finalized.labels(layer=layer)
+        self.reorgs = families.reorgs.labels(layer=layer)
+        self.reorg_depth_blocks = families.depth.labels(layer=layer)
+
+
+class _Families:
+    """What a registry takes once, however many layers there are."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        head = Gauge(
+        self.head = Gauge(
             "faultline_chain_head_number", "Number of the head.", ["layer"], registry=registry
         )
-        safe = Gauge(
+        self.safe = Gauge(
             "faultline_chain_safe_number",
-            "Number of the head's justified block.",
+            "Number of the safe block: on L1 the head's justified one, on L2 the last that L1 holds.",
             ["layer"],
             registry=registry,
         )
-        finalized = Gauge(
+        self.finalized = Gauge(
             "faultline_chain_finalized_number",
             "Number of the finalized block.",
             ["layer"],
             registry=registry,
         )
-        reorgs = Counter(
+        self.reorgs = Counter(
             "faultline_chain_reorgs_total",
             "Times the head moved to another branch.",
             ["layer"],
             registry=registry,
         )
-        depth = Histogram(
+        self.depth = Histogram(
             "faultline_chain_reorg_depth_blocks",
             "Blocks that a reorganisation dropped.",
             ["layer"],
             registry=registry,
             buckets=(1, 2, 3, 4, 6, 8, 16, 32, 64, 128),
         )
-        self.head_number = head.labels(layer=LAYER)
-        self.safe_number = safe.labels(layer=LAYER)
-        self.finalized_number = finalized.labels(layer=LAYER)
-        self.reorgs = reorgs.labels(layer=LAYER)
-        self.reorg_depth_blocks = depth.labels(layer=LAYER)
+
+
+_families: Final[WeakKeyDictionary[CollectorRegistry, _Families]] = WeakKeyDictionary()
+
+
+def layer_metrics(registry: CollectorRegistry, layer: str) -> LayerMetrics:
+    """The heads of one layer, `l1` or `l2`, in a registry that may tell of both."""
+    families = _families.get(registry)
+    if families is None:
+        families = _families[registry] = _Families(registry)
+    return LayerMetrics(families, layer)
+
+
+class ChainMetrics:
+    """One process's chain."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        heads = layer_metrics(registry, LAYER)
+        self.head_number = heads.head_number
+        self.safe_number = heads.safe_number
+        self.finalized_number = heads.finalized_number
+        self.reorgs = heads.reorgs
+        self.reorg_depth_blocks = heads.reorg_depth_blocks
         self.slot = Gauge(
             "faultline_consensus_slot", "The slot that the clock says.", registry=registry
         )

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.eth.primitives import Hash32
-from sequencer.batching.fees import Fee
 from node.rollup.records import InboxTip
+from sequencer.batching.fees import Fee
 
 REMEMBERED_MAX: Final = 256
 """Posts kept at most, 8 MiB: those of ten busy slots. Of more, the oldest are forgotten and would be made again."""

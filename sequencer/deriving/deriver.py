@@ -1,0 +1,394 @@
+"""The shell that turns L1 into safe and finalized heads of the L2; the sequencer and every replica run the same.
+
+    L1View.moved -> L1 left the path that was read?  -> records that it dropped are forgotten, the safe head goes back
+                 -> L1 blocks not read yet           -> records -> blocks -> matched or executed -> safe head
+                 -> L1's final block                 -> finalized head
+                 -> read up to L1's head             -> `derived` tells the batcher what the Inbox stands at
+
+One task owns this; long work (decoding, executing) runs in a Worker, a bounded chunk at a time, and what it found is
+applied on the loop only if L1 and the L2's chain are still what it began from, else it is done again.
+The finalized head never moves back: L1 that asks for it is another L1, and the process stops.
+Deliberately absent: what the rules are (node.rollup), gossip, and sealing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, NoReturn, Protocol
+
+import structlog
+import trio
+
+from node.errors import Corruption
+from node.eth.blocks import Block
+from node.eth.primitives import Hash32
+from node.execution.engine import BlockResult
+from node.rollup.batches import BatchDecoder, content_of
+from node.rollup.derivation import BlockInput, Origin, blocks_of
+from node.rollup.parameters import RollupParameters
+from node.rollup.records import InboxTip, follows, origins_hash, tip_after
+from node.runtime.worker import Worker
+from sequencer.deriving.book import Placed, RecordBook
+from sequencer.deriving.executing import DerivationEngine, Outcome, Task, derive_all
+from sequencer.deriving.metrics import DerivingMetrics
+from sequencer.l1.latest import Latest
+from sequencer.l1.places import Found, InboxAt, L1Ref
+from sequencer.l1.view import L1View
+
+SCAN_BLOCKS: Final = 1_024
+"""L1 blocks whose bloom filters are read at once; about a millisecond."""
+
+CHUNK_BLOCKS: Final = 64
+"""L2 blocks that are derived before the loop hears of them: at most half a second of full ones."""
+
+ORIGINS_AT_ONCE: Final = 16
+"""Origins that are read from disk without letting others run."""
+
+_log = structlog.get_logger()
+
+
+class OriginName(Protocol):
+    """An L1 origin by name."""
+
+    @property
+    def number(self) -> int:
+        """Its number."""
+
+    @property
+    def hash(self) -> Hash32:
+        """Its hash."""
+
+
+class DerivedChain(Protocol):
+    """What deriving reads and changes of the L2's chain (`sequencer.heads.L2Chain`); all of it on the loop."""
+
+    @property
+    def head(self) -> Block:
+        """The unsafe head."""
+
+    @property
+    def safe(self) -> Block:
+        """The safe head."""
+
+    @property
+    def finalized(self) -> Block:
+        """The finalized head."""
+
+    def block_by_number(self, number: int) -> Block | None:
+        """A block of the head's chain."""
+
+    def origin_of(self, block_hash: Hash32) -> OriginName | None:
+        """The L1 origin of a kept block."""
+
+    def append(self, result: BlockResult, origin: L1Ref) -> Block:
+        """Put a block on the head."""
+
+    def reset_to(self, number: int) -> Sequence[Block]:
+        """Drop every block above a number; gives them from the old head down."""
+
+    def set_safe(self, number: int, record_index: int | None) -> None:
+        """Move the safe head; the blocks that it passes lie in this record."""
+
+    def set_finalized(self, number: int) -> None:
+        """Move the finalized head forward."""
+
+
+class Deriver:
+    """Derives one L2 from one L1."""
+
+    def __init__(
+        self,
+        *,
+        parameters: RollupParameters,
+        l1: L1View,
+        l2: DerivedChain,
+        engine: DerivationEngine,
+        decode: BatchDecoder,
+        book: RecordBook,
+        worker: Worker,
+        metrics: DerivingMetrics,
+    ) -> None:
+        self.derived: Final[Latest[InboxAt | None]] = Latest(None)
+        """Where the Inbox stands on L1's head, once everything up to there is derived; None before the first time."""
+        self.book: Final = book
+        """Records that were derived."""
+        self._parameters = parameters
+        self._l1 = l1
+        self._l2 = l2
+        self._engine = engine
+        self._decode = decode
+        self._worker = worker
+        self._metrics = metrics
+        self._scanned = L1Ref(number=0, hash=_genesis_hash(l1))
+
+    @property
+    def current(self) -> L1Ref:
+        """The L1 block up to which records have been derived."""
+        return self._scanned
+
+    # -- running
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> NoReturn:
+        """Follow L1, for ever. Raises Corruption where L1 contradicts what was final."""
+        await self._resume()
+        task_status.started()
+        version = -1
+        while True:
+            version = await self._l1.moved.past(version)
+            while not await self._advance():
+                await trio.lowlevel.checkpoint()
+            await self._settle()
+
+    async def _resume(self) -> None:
+        """Go back to the last record that L1 and the L2's chain on disk both still have."""
+        while self.book.final_count:
+            final = self.book.placed(self.book.final_count - 1)
+            if self._l1.head.number >= final.block.number:
+                break
+            _log.info("deriving_waits_for_l1", l1_number=final.block.number)
+            await self._l1.moved.past(self._l1.moved.version)
+        usable = self._usable_count()
+        if usable < self.book.count:
+            await self._worker.run(partial(self.book.truncate, usable))
+        await self._retreat(usable)
+        _log.info(
+            "deriving_resumed",
+            record_count=self.book.count,
+            l1_number=self._scanned.number,
+            safe_number=self._l2.safe.header.number,
+        )
+
+    def _usable_count(self) -> int:
+        """Records from the first on that L1 still holds and whose blocks are here.
+
+        Raises Corruption where L1 does not hold a record that was final; blocks that a crash has lost are derived again.
+        """
+        count = self.book.count
+        while count:
+            placed = self.book.placed(count - 1)
+            block = self._l2.block_by_number(placed.last_block)
+            is_on_l1 = self._l1.is_canonical(placed.block)
+            if not is_on_l1 and count <= self.book.final_count:
+                raise Corruption(f"record {placed.index} was final and is not on L1")
+            if is_on_l1 and block is not None and block.hash == placed.last_hash:
+                break
+            count -= 1
+        return count
+
+    async def _retreat(self, count: int) -> None:
+        """Forget all records but so many, and move the safe head back to the last one's end."""
+        if count < self.book.count:
+            await self._worker.run(partial(self.book.cut, count))
+        self._scanned = (
+            self.book.placed(count - 1).block
+            if count
+            else L1Ref(number=0, hash=_genesis_hash(self._l1))
+        )
+        tip = self.book.tip
+        if self._l2.safe.header.number != tip.next_block - 1:
+            self._l2.set_safe(tip.next_block - 1, count - 1 if count else None)
+        self._show()
+
+    # -- one step
+
+    async def _advance(self) -> bool:
+        """Derive what L1 holds beyond what was read; False if it has to be looked at again."""
+        if not self._l1.is_canonical(self._scanned):
+            await self._follow_reorganisation()
+        self._drop_unanchored()
+        head = self._l1.head
+        last = L1Ref(
+            number=min(self._scanned.number + SCAN_BLOCKS, head.number),
+            hash=self._l1.canonical_hash(min(self._scanned.number + SCAN_BLOCKS, head.number))
+            or head.hash,
+        )
+        first = min(self._scanned.number + 1, last.number)
+        for candidate in self._l1.candidates(first, last.number):
+            for found in self._l1.records_of(candidate):
+                if not await self._derive(found):
+                    return False
+        if not self._l1.is_canonical(last):
+            return False
+        self._scanned = last
+        self._metrics.l1_number.set(last.number)
+        if last != self._l1.head:
+            return False
+        self.derived.set(InboxAt(block=last, tip=self.book.tip))
+        return True
+
+    async def _follow_reorganisation(self) -> None:
+        """Forget the records that L1 has dropped. Raises Corruption where one of them was final."""
+        count = self.book.count
+        while count and not self._l1.is_canonical(self.book.placed(count - 1).block):
+            count -= 1
+        self._metrics.l1_reorgs.inc()
+        _log.warning(
+            "deriving_went_back",
+            records_dropped=self.book.count - count,
+            l1_number=self._l1.head.number,
+        )
+        await self._retreat(count)
+
+    def _drop_unanchored(self) -> None:
+        """Drop unsafe blocks whose L1 origin is not canonical any more."""
+        low, high = self._l2.safe.header.number, self._l2.head.header.number
+        if low > high or self._is_anchored(high):
+            return
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._is_anchored(middle):
+                low = middle
+            else:
+                high = middle
+        self._reset_to(low, why="origin_reorganised")
+
+    def _is_anchored(self, number: int) -> bool:
+        """Whether a block's origin is canonical, or above what is known of L1 so far."""
+        block = self._l2.block_by_number(number)
+        origin = None if block is None else self._l2.origin_of(block.hash)
+        if origin is None:
+            return True
+        canonical = self._l1.canonical_hash(origin.number)
+        return canonical is None or canonical == origin.hash
+
+    # -- one record
+
+    async def _derive(self, found: Found) -> bool:
+        """Make the blocks of a record safe; False if L1 or the L2's chain moved meanwhile."""
+        tip, record = self.book.tip, found.logged.record
+        if found.logged.index < tip.record_count:
+            return True
+        if not follows(tip, found.logged):
+            raise Corruption(
+                f"record {found.logged.index} of L1 block {found.block.number} does not follow "
+                f"the {tip.record_count} records before it"
+            )
+        origins = await self._origins(record.previous_origin, record.origin)
+        if not self._l1.is_canonical(found.block):
+            return False
+        if origins_hash([one.hash for one in origins]) != record.origins_hash:
+            raise Corruption(f"record {found.logged.index} names other L1 blocks than L1 has")
+        inputs = await self._worker.run(partial(self._read, found))
+        for start in range(0, len(inputs), CHUNK_BLOCKS):
+            chunk = inputs[start : start + CHUNK_BLOCKS]
+            if not await self._derive_chunk(found, chunk, origins):
+                return False
+        await self._place(found, tip_after(tip, found.logged))
+        return True
+
+    def _read(self, found: Found) -> tuple[BlockInput, ...]:
+        record = found.logged.record
+        content = content_of(self._parameters, record, found.logged.batch, self._decode)
+        if content is None:
+            self._metrics.records_without_content.inc()
+        return blocks_of(record, content)
+
+    async def _origins(self, first: int, last: int) -> list[Origin]:
+        """The canonical L1 blocks from one number to another, both included; fewer if L1 went back meanwhile."""
+        origins: list[Origin] = []
+        for number in range(first, last + 1):
+            if number % ORIGINS_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+            origin = self._l1.origin(number)
+            if origin is not None:
+                origins.append(origin)
+        return origins
+
+    async def _derive_chunk(
+        self, found: Found, chunk: Sequence[BlockInput], origins: Sequence[Origin]
+    ) -> bool:
+        parent = self._l2.block_by_number(chunk[0].number - 1)
+        if parent is None:
+            return False
+        lowest = origins[0].number
+        tasks = [
+            Task(
+                block_input=one,
+                origin=origins[one.origin_number - lowest],
+                local=self._l2.block_by_number(one.number),
+            )
+            for one in chunk
+        ]
+        work = partial(derive_all, self._engine, self._parameters, parent.header, tasks)
+        outcomes = await self._worker.run(work)
+        if not self._l1.is_canonical(found.block):
+            return False
+        return self._apply(parent, outcomes)
+
+    def _apply(self, parent: Block, outcomes: Sequence[Outcome]) -> bool:
+        """Put derived blocks into the chain; False if it is not what they were derived on."""
+        now = self._l2.block_by_number(parent.header.number)
+        if now is None or now.hash != parent.hash:
+            return False
+        for outcome in outcomes:
+            local = self._l2.block_by_number(outcome.number)
+            is_here = local is not None and local.hash == outcome.hash
+            if not is_here and outcome.result is None:
+                return False
+            self._metrics.count(is_here=is_here, is_full=outcome.is_full)
+            if is_here or outcome.result is None:
+                continue
+            if local is not None:
+                self._reset_to(outcome.number - 1, why="derivation_differs")
+            self._l2.append(outcome.result, _name(outcome.origin))
+        return True
+
+    async def _place(self, found: Found, tip: InboxTip) -> None:
+        last = self._l2.block_by_number(tip.next_block - 1)
+        assert last is not None, "the record's last block was derived just now"
+        placed = Placed(
+            index=found.logged.index,
+            block=found.block,
+            log_index=found.log_index,
+            first_block=found.logged.record.first_block,
+            last_hash=last.hash,
+            tip=tip,
+        )
+        self._l2.set_safe(placed.last_block, placed.index)
+        self._metrics.records.labels(kind=found.logged.record.kind.name.lower()).inc()
+        self._show()
+        await self._worker.run(partial(self.book.append, placed))
+
+    # -- heads
+
+    async def _settle(self) -> None:
+        """Move the finalized head to the last record of a final L1 block."""
+        final = self._l1.finalized.number
+        count = self.book.final_count
+        while count < self.book.count and self.book.placed(count).block.number <= final:
+            count += 1
+        if count == self.book.final_count:
+            return
+        number = self.book.placed(count - 1).last_block
+        self._l2.set_finalized(number)
+        await self._worker.run(partial(self.book.settle, count))
+        self._show()
+
+    def _reset_to(self, number: int, *, why: str) -> None:
+        assert number >= self._l2.finalized.header.number, "finalized blocks are never dropped"
+        dropped = self._l2.reset_to(number)
+        self._metrics.resets.labels(reason=why).inc()
+        if dropped:
+            self._metrics.dropped(len(dropped))
+        _log.warning("l2_was_reset", to_number=number, blocks_dropped=len(dropped), reason=why)
+
+    def _show(self) -> None:
+        self._metrics.show(
+            head=self._l2.head.header.number,
+            safe=self._l2.safe.header.number,
+            finalized=self._l2.finalized.header.number,
+        )
+
+
+def _genesis_hash(l1: L1View) -> Hash32:
+    genesis = l1.canonical_hash(0)
+    if genesis is None:
+        raise Corruption("L1 has no genesis block")
+    return genesis
+
+
+def _name(origin: Origin) -> L1Ref:
+    return L1Ref(number=origin.number, hash=origin.hash)
