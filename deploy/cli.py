@@ -27,6 +27,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "logs": ("logs", "Print what the processes say."),
     "processes": ("running", "Stop, start, restart or kill one process."),
     "break": ("breaking", "Break something on purpose, heal it, or list what can be broken."),
+    "deposit": ("depositing", "Move ETH from L1 to L2, and watch it arrive."),
     "accounts": ("facts", "List the funded accounts with their keys."),
     "addresses": ("facts", "List RPC addresses and contracts, also for viem and shells."),
     "config": ("configuring", "Check a manifest, or show what is in force."),

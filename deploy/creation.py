@@ -1,6 +1,6 @@
 """Makes a new network in a folder: keys, accounts, genesis.
 
-manifest -> keys/ -> genesis.json -> network.json, last: a folder without it holds no network
+manifest -> keys/ -> l2-genesis.json, genesis.json -> network.json, last: a folder without it holds no network
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import os
 import orjson
 
 from deploy.derivation import mnemonic_accounts
-from deploy.genesis import new_genesis
+from deploy.genesis import new_documents
 from deploy.keys import (
+    RollupSecrets,
+    new_rollup,
     new_validator,
     peer_id,
     save_secret,
@@ -22,12 +24,17 @@ from deploy.keys import (
 from deploy.layout import Layout
 from deploy.manifest import Manifest
 from deploy.network import (
+    SEQUENCER,
     Network,
     erase,
-    process_names,
+    places,
     replace_file,
+    replica_names,
     save_network,
+    validator_names,
 )
+from node.eth.primitives import Hash32
+from node.execution.adapter import RevmEngine
 
 
 def claim(layout: Layout) -> None:
@@ -51,19 +58,40 @@ def create(layout: Layout, manifest: Manifest, start: int) -> Network:
     """
     layout.keys.mkdir(mode=0o700)
     validators = [new_validator() for _ in range(manifest.network.validators)]
-    names = process_names(manifest)
+    names = validator_names(manifest)
     for name, share in zip(names, share_out(validators, len(names)), strict=True):
         save_secret(layout.validator_keys(name), validator_file(share))
     save_secret(layout.withdrawal_keys, withdrawal_file(validators))
+    rollup = new_rollup(replica_names(manifest))
+    if manifest.l2.enabled:
+        _save_rollup(layout, rollup)
     peer_ids = {}
-    for name in names:
+    for place in places(manifest):
         seed = os.urandom(32)
-        save_secret(layout.p2p_key(name), seed.hex().encode())
-        peer_ids[name] = peer_id(seed)
+        save_secret(layout.p2p_key(place.name), seed.hex().encode())
+        peer_ids[place.name] = peer_id(seed)
     accounts = tuple(mnemonic_accounts(manifest.network.accounts))
-    genesis = new_genesis(manifest, validators, accounts, start)
-    replace_file(layout.genesis, orjson.dumps(genesis, option=orjson.OPT_INDENT_2))
+    l1, l2 = new_documents(manifest, validators, rollup, accounts, start, genesis_hash)
+    if l2 is not None:
+        replace_file(layout.l2_genesis, orjson.dumps(l2, option=orjson.OPT_INDENT_2))
+    replace_file(layout.genesis, orjson.dumps(l1, option=orjson.OPT_INDENT_2))
     network = Network(layout=layout, manifest=manifest, accounts=accounts, peer_ids=peer_ids)
     save_network(network)
     layout.unfinished.unlink()
     return network
+
+
+def genesis_hash(document: dict[str, object]) -> Hash32:
+    """The hash of the block that a genesis document gives, computed by the engine in memory."""
+    engine = RevmEngine(orjson.dumps(document), cache_megabytes=1)
+    try:
+        return Hash32(engine.genesis().block_hash)
+    finally:
+        engine.close()
+
+
+def _save_rollup(layout: Layout, rollup: RollupSecrets) -> None:
+    save_secret(layout.unsafe_key(SEQUENCER), rollup.unsafe_key.hex().encode())
+    save_secret(layout.batcher_key(SEQUENCER), rollup.batcher_key.hex().encode())
+    for name, key in rollup.forcer_keys.items():
+        save_secret(layout.forcer_key(name), key.hex().encode())

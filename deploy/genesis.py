@@ -1,6 +1,7 @@
 """A new network's genesis: geth's format, and beside it the `consensus` object that node.consensus.genesis reads.
 
     manifest + validators + published codes + start -> genesis document -> genesis.json
+    (with an L2: deploy.rollup_genesis adds the object `rollup` and what the rollup needs on L1)
 
 Deliberately absent: the genesis block. The engine computes it from the document, in every process anew.
 """
@@ -8,19 +9,20 @@ Deliberately absent: the genesis block. The engine computes it from the document
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from pydantic import JsonValue
 
 from deploy.accounts import ACCOUNT_BALANCE_WEI, FundedAccount
-from deploy.keys import ValidatorSecret
+from deploy.keys import RollupSecrets, ValidatorSecret
 from deploy.manifest import Manifest
 from deploy.published import L1_CHAIN_ID, published_contracts
+from deploy.rollup_genesis import l1_allocations, l1_rollup, l2_genesis, rollup_parameters
 from node.consensus.genesis import Genesis, GenesisValidator, genesis_document
 from node.consensus.parameters import Parameters
 from node.consensus.randao import onion_tip
-from node.eth.primitives import Address
+from node.eth.primitives import Address, Hash32
 
 GAS_LIMIT: Final = 120_000_000
 """Gas of an L1 block: room for several STEPs."""
@@ -119,13 +121,46 @@ def consensus_genesis(
     )
 
 
+def new_documents(
+    manifest: Manifest,
+    validators: Sequence[ValidatorSecret],
+    rollup: RollupSecrets,
+    accounts: Sequence[FundedAccount],
+    start: int,
+    hash_of: Callable[[dict[str, object]], Hash32],
+) -> tuple[dict[str, object], dict[str, object] | None]:
+    """Both genesis documents, L1's and the L2's; None in place of the second where the manifest has no rollup.
+
+    Args:
+        manifest: the network's constants.
+        validators: the first set, by index.
+        rollup: keys of the rollup.
+        accounts: whom to fund on both chains.
+        start: when L1's first block is due, seconds since the epoch of Unix.
+        hash_of: the hash of the block that a genesis document gives.
+    """
+    l1_document = new_genesis(manifest, validators, accounts, start)
+    if not manifest.l2.enabled:
+        return l1_document, None
+    parameters = rollup_parameters(manifest, rollup)
+    time = consensus_genesis(manifest, validators, start).time
+    l2_document = l2_genesis(parameters, accounts, time)
+    allocations = l1_document["alloc"]
+    assert isinstance(allocations, dict)
+    added = {
+        "alloc": allocations | l1_allocations(parameters, rollup, l2_document),
+        "rollup": l1_rollup(parameters, hash_of(l2_document)),
+    }
+    return l1_document | added, l2_document
+
+
 def new_genesis(
     manifest: Manifest,
     validators: Sequence[ValidatorSecret],
     accounts: Sequence[FundedAccount],
     start: int,
 ) -> dict[str, object]:
-    """The whole genesis document; arguments as for `consensus_genesis`, and the accounts to fund."""
+    """L1's genesis document without a rollup; arguments as for `consensus_genesis`, and the accounts to fund."""
     genesis = consensus_genesis(manifest, validators, start)
     return {
         "config": _chain_config(),

@@ -3,6 +3,9 @@
     random bytes -> ValidatorSecret -> keys/<process>.json      what a validator process is given
                                     -> keys/withdrawals.json    who may ask for exits (EIP-7002) and is paid out
                  -> keys/<process>.p2p                          libp2p identity
+                 -> RollupSecrets   -> keys/<process>.unsafe    what a sequencer signs its blocks with
+                                    -> keys/<process>.batcher   the account that posts batches
+                                    -> keys/<process>.forcer    accounts that force blocks when nobody posts
 
 Deliberately absent: the test mnemonic; its keys are public and belong to users.
 """
@@ -11,7 +14,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -52,6 +55,42 @@ class ValidatorSecret:
     def withdrawal_account(self) -> FundedAccount:
         """The account that is paid out."""
         return account_of(self.withdrawal_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollupSecrets:
+    """What the L2's processes sign and pay with."""
+
+    unsafe_key: bytes = field(repr=False)
+    """Ed25519 seed of the sequencer's blocks; 32 bytes."""
+    batcher_key: bytes = field(repr=False)
+    """secp256k1 key of the account that posts batches; 32 bytes."""
+    forcer_keys: Mapping[str, bytes] = field(repr=False)
+    """secp256k1 key of each replica's account, by process; 32 bytes each."""
+
+    @property
+    def sequencer_key(self) -> bytes:
+        """Ed25519 public key of the sequencer's blocks; 32 bytes."""
+        return Ed25519PrivateKey.from_private_bytes(self.unsafe_key).public_key().public_bytes_raw()
+
+    @property
+    def batcher_account(self) -> FundedAccount:
+        """The account that posts batches."""
+        return account_of(self.batcher_key)
+
+    @property
+    def forcer_accounts(self) -> list[FundedAccount]:
+        """The accounts that force blocks."""
+        return [account_of(key) for key in self.forcer_keys.values()]
+
+
+def new_rollup(replicas: Sequence[str]) -> RollupSecrets:
+    """Keys of a rollup from the system's randomness, with one forcer for each replica."""
+    return RollupSecrets(
+        unsafe_key=secrets.token_bytes(32),
+        batcher_key=secrets.token_bytes(32),
+        forcer_keys={name: secrets.token_bytes(32) for name in replicas},
+    )
 
 
 def new_validator() -> ValidatorSecret:

@@ -4,10 +4,11 @@
 
     network.json        what the network was made with, and the manifest in force
     genesis.json        the L1's genesis
+    l2-genesis.json     the L2's, where there is one
     info.json           what `devnet_info` answers; rewritten when a process starts
     .unfinished         there while a network is being made
     keys/               secrets of the network itself, mode 0600
-    config/<name>.json  what a process is told (node.config)
+    config/<name>.json  what a process is told (node.config, sequencer.config)
     <name>/             what a process stores
     logs/<name>.log     what it says, one JSON object a line; <name>.log.1 is the older part
     supervisor.lock     held by the supervisor while it lives; says where its control socket is
@@ -36,7 +37,7 @@ DEFAULT_NAME: Final = "devnet"
 MANIFEST_NAME: Final = "faultline.toml"
 """Read from the current folder where `--manifest` names no other."""
 
-ROLES: Final = ("validator-*",)
+PROCESSES: Final = ("validator-*", "sequencer", "replica*")
 """Names of processes, as patterns."""
 
 SOCKET_PATH_BYTES_MAX: Final = 100
@@ -59,6 +60,11 @@ class Layout:
     def genesis(self) -> Path:
         """The L1's genesis."""
         return self.data / "genesis.json"
+
+    @property
+    def l2_genesis(self) -> Path:
+        """The L2's genesis."""
+        return self.data / "l2-genesis.json"
 
     @property
     def info(self) -> Path:
@@ -109,6 +115,7 @@ class Layout:
         named = [
             self.network,
             self.genesis,
+            self.l2_genesis,
             self.info,
             self.unfinished,
             self.keys,
@@ -116,7 +123,7 @@ class Layout:
             self.logs,
             self.socket,
         ]
-        stores = (store for role in ROLES for store in sorted(self.data.glob(role)))
+        stores = (store for name in PROCESSES for store in sorted(self.data.glob(name)))
         return [entry for entry in (*named, *stores) if entry.exists() or entry.is_symlink()]
 
     def validator_keys(self, process: str) -> Path:
@@ -126,6 +133,18 @@ class Layout:
     def p2p_key(self, process: str) -> Path:
         """A process's libp2p identity."""
         return self.keys / f"{process}.p2p"
+
+    def unsafe_key(self, process: str) -> Path:
+        """What a sequencer signs its blocks with."""
+        return self.keys / f"{process}.unsafe"
+
+    def batcher_key(self, process: str) -> Path:
+        """The account that a sequencer posts its batches from."""
+        return self.keys / f"{process}.batcher"
+
+    def forcer_key(self, process: str) -> Path:
+        """The account that a replica forces blocks from when the sequencer does not post."""
+        return self.keys / f"{process}.forcer"
 
     def config(self, process: str) -> Path:
         """What a process is told."""

@@ -24,6 +24,9 @@ MANIFEST_BYTES_MAX: Final = 1 << 20
 PROCESSES_MAX: Final = 16
 """Validator processes at most, so that their ports never meet those of the L2 (8545 + 16 < 9000)."""
 
+REPLICAS_MAX: Final = 8
+"""Replicas at most: every one is a full node of both chains."""
+
 VALIDATORS_MAX: Final = 256
 """Validator keys at most: all of them vote in every slot (node/README.md section 1)."""
 
@@ -64,12 +67,24 @@ class NetworkSection(_Section):
 
 
 class L2Section(_Section):
-    """The rollup. Its processes are not part of this version; the keys are checked so that manifests keep working."""
+    """The rollup."""
 
-    gas_limit: int = Field(default=7_000_000, ge=1_000_000, le=60_000_000)
+    enabled: bool = True
+    """Whether there is a rollup; without one the devnet is an L1 alone."""
+    replicas: int = Field(default=1, ge=0, le=REPLICAS_MAX)
+    """Number of processes that derive the L2 from L1 and serve it, besides the sequencer."""
+    gas_limit: int = Field(default=7_000_000, ge=4_000_000, le=8_000_000)
     """Gas an L2 block may use: what L1 can re-execute in one transaction."""
+    witness_limit_bytes: int = Field(default=245_760, ge=65_536, le=262_144)
+    """Bytes of state that an L2 block may touch: what one L1 transaction can carry."""
+    base_fee_wei: int = Field(default=1_000_000, ge=1, le=10**18)
+    """Wei of base fee for each L2 gas; it does not move."""
+    sequencing_window_blocks: int = Field(default=30, ge=2, le=8_000)
+    """L1 blocks after which anybody may move the L2 on without the sequencer."""
+    max_drift_s: int = Field(default=600, ge=1, le=86_400)
+    """Seconds that an L2 block's timestamp may lie ahead of its L1 origin's."""
     batch_interval_ms: int = Field(default=2_000, ge=100, le=3_600_000)
-    """Milliseconds between two batches at most."""
+    """Milliseconds between two batches at most while there is something to post."""
 
 
 class BridgeSection(_Section):
@@ -90,6 +105,8 @@ class P2pSection(_Section):
     """IPv4 address to bind."""
     base_port: int = Field(default=9_000, ge=1, le=65_535)
     """TCP port of validator-0; validator-i has base_port + i."""
+    l2_base_port: int = Field(default=9_050, ge=1, le=65_535)
+    """TCP port of the sequencer; replicas follow."""
 
 
 class RpcSection(_Section):
@@ -99,6 +116,8 @@ class RpcSection(_Section):
     """Address to bind."""
     base_port: int = Field(default=8_545, ge=1, le=65_535)
     """TCP port of validator-0, HTTP and WebSocket; validator-i has base_port + i."""
+    l2_base_port: int = Field(default=9_545, ge=1, le=65_535)
+    """TCP port of the sequencer, HTTP and WebSocket; replicas follow."""
     allowed_hosts: tuple[str, ...] = ()
     """Host headers accepted besides loopback's; needed when `host` is not loopback."""
     allowed_origins: tuple[str, ...] = ()
@@ -116,6 +135,8 @@ class MetricsSection(_Section):
     """Address to bind."""
     base_port: int = Field(default=9_100, ge=1, le=65_535)
     """TCP port of validator-0; validator-i has base_port + i."""
+    l2_base_port: int = Field(default=9_150, ge=1, le=65_535)
+    """TCP port of the sequencer; replicas follow."""
 
 
 class EngineSection(_Section):
@@ -173,39 +194,65 @@ class Manifest(_Section):
         return self
 
     def _check_ports(self) -> None:
-        bases = {"rpc": self.rpc.base_port, "p2p": self.p2p.base_port}
-        bases["metrics"] = self.metrics.base_port
-        last = self.network.validator_processes - 1 + self.network.port_offset
+        offset = self.network.port_offset
         owners: dict[int, str] = {}
-        for section, base in bases.items():
+        for key, base, count in self._port_ranges():
+            last = count - 1 + offset
             if base + last > 65_535:
                 raise ValueError(
-                    f"{section}.base_port: found {base}, wanted at most {65_535 - last} "
-                    f"(network.port_offset and {self.network.validator_processes} processes come on top)"
+                    f"{key}: found {base}, wanted at most {65_535 - last} "
+                    f"(network.port_offset and {count} processes come on top)"
                 )
-            for port in range(base, base + self.network.validator_processes):
+            for port in range(base, base + count):
                 if port in owners:
                     raise ValueError(
-                        f"{section}.base_port: found {base}, wanted a range apart from {owners[port]}.base_port"
+                        f"{key}: found {base}, wanted a range apart from {owners[port]}"
                     )
-                owners[port] = section
+                owners[port] = key
+
+    def _port_ranges(self) -> list[tuple[str, int, int]]:
+        """Key, first port at offset 0 and number of ports of each range."""
+        validators = self.network.validator_processes
+        ranges = [
+            ("rpc.base_port", self.rpc.base_port, validators),
+            ("p2p.base_port", self.p2p.base_port, validators),
+            ("metrics.base_port", self.metrics.base_port, validators),
+        ]
+        if not self.l2.enabled:
+            return ranges
+        rollup = 1 + self.l2.replicas
+        return [
+            *ranges,
+            ("rpc.l2_base_port", self.rpc.l2_base_port, rollup),
+            ("p2p.l2_base_port", self.p2p.l2_base_port, rollup),
+            ("metrics.l2_base_port", self.metrics.l2_base_port, rollup),
+        ]
 
 
 GENESIS_KEYS: Final = (
-    "name",
-    "profile",
-    "slot_seconds",
-    "slots_per_epoch",
-    "validators",
-    "validator_processes",
-    "accounts",
+    ("network", "name"),
+    ("network", "profile"),
+    ("network", "slot_seconds"),
+    ("network", "slots_per_epoch"),
+    ("network", "validators"),
+    ("network", "validator_processes"),
+    ("network", "accounts"),
+    ("l2", "enabled"),
+    ("l2", "replicas"),
+    ("l2", "gas_limit"),
+    ("l2", "witness_limit_bytes"),
+    ("l2", "base_fee_wei"),
+    ("l2", "sequencing_window_blocks"),
+    ("l2", "max_drift_s"),
 )
-"""Keys of [network] that a network is made with and keeps for life."""
+"""Sections and keys that a network is made with and keeps for life."""
 
 _REALISTIC: Final[Mapping[tuple[str, str], JsonValue]] = {
     ("network", "slot_seconds"): 12,
     ("network", "slots_per_epoch"): 32,
     ("faults", "enabled"): False,
+    ("l2", "sequencing_window_blocks"): 3_600,
+    ("l2", "max_drift_s"): 1_800,
     ("bridge", "challenge_window_s"): 604_800,
     ("bridge", "air_gap_s"): 302_400,
 }

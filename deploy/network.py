@@ -1,7 +1,7 @@
 """A network on disk: made once, continued ever after.
 
     deploy.creation -> network.json -> open_network: the same manifest? the same version? -> Network
-    Network -> process_config, network_info -> config/<name>.json (node.config), info.json (`devnet_info`)
+    Network -> process_config (deploy.configs), network_info -> config/<name>.json, info.json (`devnet_info`)
 
 What the network was made with never changes; ports, binds and bounds may, from one start to the next.
 Deliberately absent: running anything.
@@ -23,11 +23,15 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from deploy.accounts import FundedAccount
 from deploy.layout import Layout
 from deploy.manifest import GENESIS_KEYS, Manifest, Resolved, Setting
-from deploy.published import L1_CHAIN_ID, L2_CHAIN_ID, published_contracts
+from deploy.published import CHAIN_IDS, Layer, contracts
 from node.runtime.version import version
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Version of what lies in a data folder; another one is refused."""
+
+
+SEQUENCER: Final = "sequencer"
+"""Name of the sequencer's process."""
 
 
 class NetworkError(Exception):
@@ -58,7 +62,7 @@ class ProcessPlan:
     name: str
     """validator-0"""
     role: str
-    """validator"""
+    """validator, sequencer or replica."""
     rpc_port: int
     """JSON-RPC, HTTP and WebSocket."""
     metrics_port: int
@@ -67,6 +71,16 @@ class ProcessPlan:
     """libp2p."""
     peer_id: str
     """libp2p identity, base58."""
+
+    @property
+    def layer(self) -> Layer:
+        """The chain that its JSON-RPC serves."""
+        return "l1" if self.role == "validator" else "l2"
+
+    @property
+    def program(self) -> str:
+        """What it runs, as `python -m` would."""
+        return "node" if self.role == "validator" else "sequencer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,18 +98,36 @@ class Network:
 
     def processes(self) -> list[ProcessPlan]:
         """Every process, in the order they are started."""
-        offset = self.manifest.network.port_offset
         return [
             ProcessPlan(
-                name=name,
-                role="validator",
-                rpc_port=self.manifest.rpc.base_port + offset + index,
-                metrics_port=self.manifest.metrics.base_port + offset + index,
-                p2p_port=self.manifest.p2p.base_port + offset + index,
-                peer_id=self.peer_ids[name],
+                name=place.name,
+                role=place.role,
+                rpc_port=place.rpc_port,
+                metrics_port=place.metrics_port,
+                p2p_port=place.p2p_port,
+                peer_id=self.peer_ids[place.name],
             )
-            for index, name in enumerate(process_names(self.manifest))
+            for place in places(self.manifest)
         ]
+
+    def of_layer(self, layer: Layer) -> list[ProcessPlan]:
+        """The processes whose JSON-RPC serves a chain."""
+        return [plan for plan in self.processes() if plan.layer == layer]
+
+    def chains(self) -> dict[str, JsonValue]:
+        """Chain id and RPC addresses, by layer."""
+        return {
+            layer: {
+                "chainId": chain_id,
+                "rpc": [self.rpc_url(plan) for plan in self.of_layer(layer)],
+            }
+            for layer, chain_id in CHAIN_IDS.items()
+        }
+
+    def contracts(self) -> dict[str, JsonValue]:
+        """EIP-55 addresses of contracts, by layer and name."""
+        named = contracts(with_l2=self.manifest.l2.enabled)
+        return {"l1": {**named["l1"]}, "l2": {**named["l2"]}}
 
     def rpc_url(self, plan: ProcessPlan) -> str:
         """Where a process's JSON-RPC is reached from this machine."""
@@ -110,9 +142,57 @@ class Network:
         return f"/ip4/{_reachable(self.manifest.p2p.host)}/tcp/{plan.p2p_port}"
 
 
-def process_names(manifest: Manifest) -> list[str]:
-    """Names of all processes."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a process of a manifest stands, before it has keys."""
+
+    name: str
+    """Its name."""
+    role: str
+    """validator, sequencer or replica."""
+    rpc_port: int
+    """JSON-RPC, HTTP and WebSocket."""
+    metrics_port: int
+    """Metrics and health."""
+    p2p_port: int
+    """libp2p."""
+
+
+def places(manifest: Manifest) -> list[Place]:
+    """Every process of a manifest, in the order they are started."""
+    offset = manifest.network.port_offset
+    validators = [
+        Place(
+            name=name,
+            role="validator",
+            rpc_port=manifest.rpc.base_port + offset + index,
+            metrics_port=manifest.metrics.base_port + offset + index,
+            p2p_port=manifest.p2p.base_port + offset + index,
+        )
+        for index, name in enumerate(validator_names(manifest))
+    ]
+    names = [SEQUENCER, *replica_names(manifest)] if manifest.l2.enabled else []
+    return validators + [
+        Place(
+            name=name,
+            role="sequencer" if name == SEQUENCER else "replica",
+            rpc_port=manifest.rpc.l2_base_port + offset + index,
+            metrics_port=manifest.metrics.l2_base_port + offset + index,
+            p2p_port=manifest.p2p.l2_base_port + offset + index,
+        )
+        for index, name in enumerate(names)
+    ]
+
+
+def validator_names(manifest: Manifest) -> list[str]:
+    """Names of the validator processes."""
     return [f"validator-{index}" for index in range(manifest.network.validator_processes)]
+
+
+def replica_names(manifest: Manifest) -> list[str]:
+    """Names of the replicas: replica, replica-2, replica-3, ..."""
+    numbers = range(1, manifest.l2.replicas + 1) if manifest.l2.enabled else ()
+    return ["replica" if number == 1 else f"replica-{number}" for number in numbers]
 
 
 def stored_settings(layout: Layout) -> list[Setting]:
@@ -123,10 +203,10 @@ def stored_settings(layout: Layout) -> list[Setting]:
     """
     if not layout.network.exists():
         return []
-    kept = _load(layout).manifest.network.model_dump(mode="json")
+    kept = _load(layout).manifest.model_dump(mode="json")
     return [
-        Setting(section="network", key=key, value=kept[key], origin=str(layout.network))
-        for key in GENESIS_KEYS
+        Setting(section=section, key=key, value=kept[section][key], origin=str(layout.network))
+        for section, key in GENESIS_KEYS
     ]
 
 
@@ -137,13 +217,14 @@ def open_network(layout: Layout, resolved: Resolved) -> Network:
         NetworkError: when it was made by another version, or with another manifest.
     """
     stored = _load(layout)
-    made = stored.manifest.network.model_dump(mode="json")
-    wanted = resolved.manifest.network.model_dump(mode="json")
+    made = stored.manifest.model_dump(mode="json")
+    wanted = resolved.manifest.model_dump(mode="json")
     differences = [
-        f"{resolved.origins.get(('network', key), 'default')}: network.{key}: found {wanted[key]!r}, "
-        f"wanted {made[key]!r}, which the network in {layout.data} was made with"
-        for key in GENESIS_KEYS
-        if wanted[key] != made[key]
+        f"{resolved.origins.get((section, key), 'default')}: {section}.{key}: "
+        f"found {wanted[section][key]!r}, wanted {made[section][key]!r}, "
+        f"which the network in {layout.data} was made with"
+        for section, key in GENESIS_KEYS
+        if wanted[section][key] != made[section][key]
     ]
     if differences:
         hint = "(`--fresh` makes a new network, `--data` names another folder)"
@@ -206,14 +287,6 @@ def foreign_entries(layout: Layout) -> list[Path]:
     return sorted(entry for entry in layout.data.iterdir() if entry not in ours)
 
 
-def contracts() -> dict[str, JsonValue]:
-    """Addresses of contracts, by layer and name in viem's spelling."""
-    return {
-        "l1": {contract.name: contract.address for contract in published_contracts()},
-        "l2": {},
-    }
-
-
 def network_info(network: Network, pids: Mapping[str, int]) -> dict[str, JsonValue]:
     """What `devnet_info` answers."""
     plans = network.processes()
@@ -221,9 +294,8 @@ def network_info(network: Network, pids: Mapping[str, int]) -> dict[str, JsonVal
         "name": network.manifest.network.name,
         "profile": network.manifest.network.profile,
         "version": version(),
-        "l1": {"chainId": L1_CHAIN_ID, "rpc": [network.rpc_url(plan) for plan in plans]},
-        "l2": {"chainId": L2_CHAIN_ID, "rpc": []},
-        "contracts": contracts(),
+        **network.chains(),
+        "contracts": network.contracts(),
         "processes": [
             {
                 "name": plan.name,
@@ -240,6 +312,9 @@ def network_info(network: Network, pids: Mapping[str, int]) -> dict[str, JsonVal
             "slotsPerEpoch": network.manifest.network.slots_per_epoch,
             "challengeWindowSeconds": network.manifest.bridge.challenge_window_s,
             "airGapSeconds": network.manifest.bridge.air_gap_s,
+            "batchIntervalMilliseconds": network.manifest.l2.batch_interval_ms,
+            "sequencingWindowBlocks": network.manifest.l2.sequencing_window_blocks,
+            "maxDriftSeconds": network.manifest.l2.max_drift_s,
         },
     }
 
@@ -248,58 +323,6 @@ def write_info(network: Network, pids: Mapping[str, int]) -> None:
     """Write what `devnet_info` answers, with the process ids of those that run."""
     content = orjson.dumps(network_info(network, pids), option=orjson.OPT_INDENT_2)
     replace_file(network.layout.info, content)
-
-
-def process_config(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
-    """What a process is told: the object that node.config reads."""
-    layout, manifest = network.layout, network.manifest
-    return {
-        "name": plan.name,
-        "data_dir": str(layout.store(plan.name)),
-        "genesis_file": str(layout.genesis),
-        "keys_file": str(layout.validator_keys(plan.name)),
-        "rpc": {
-            "host": manifest.rpc.host,
-            "port": plan.rpc_port,
-            "allowed_hosts": list(manifest.rpc.allowed_hosts),
-            "allowed_origins": list(manifest.rpc.allowed_origins),
-            "published_on_loopback": manifest.rpc.published_on_loopback,
-            "gas_cap": manifest.rpc.gas_cap,
-        },
-        "metrics": {"host": manifest.metrics.host, "port": plan.metrics_port},
-        "p2p": {
-            "host": manifest.p2p.host,
-            "port": plan.p2p_port,
-            "key_file": str(layout.p2p_key(plan.name)),
-            "peers": [
-                {
-                    "name": other.name,
-                    "peer_id": other.peer_id,
-                    "address": network.p2p_address(other),
-                }
-                for other in network.processes()
-                if other.name != plan.name
-            ],
-        },
-        "log": {"format": "json", "level": "info"},
-        "engine": {
-            "cache_mb": manifest.engine.cache_mb,
-            "history_blocks": manifest.engine.history_blocks,
-        },
-        "faults": manifest.faults.enabled,
-        "network_file": str(layout.info),
-    }
-
-
-def write_configs(network: Network) -> None:
-    """Write what every process is told."""
-    write_info(network, {})
-    network.layout.configs.mkdir(exist_ok=True)
-    network.layout.logs.mkdir(exist_ok=True)
-    for plan in network.processes():
-        network.layout.store(plan.name).mkdir(exist_ok=True)
-        content = orjson.dumps(process_config(network, plan), option=orjson.OPT_INDENT_2)
-        replace_file(network.layout.config(plan.name), content)
 
 
 def replace_file(file: Path, content: bytes) -> None:
@@ -364,11 +387,8 @@ def busy_ports(manifest: Manifest) -> list[str]:
 
 def _binds(manifest: Manifest) -> list[tuple[str, str, int]]:
     binds = []
-    for index, name in enumerate(process_names(manifest)):
-        place = manifest.network.port_offset + index
-        binds.append((f"JSON-RPC of {name}", manifest.rpc.host, manifest.rpc.base_port + place))
-        binds.append(
-            (f"metrics of {name}", manifest.metrics.host, manifest.metrics.base_port + place)
-        )
-        binds.append((f"p2p of {name}", manifest.p2p.host, manifest.p2p.base_port + place))
+    for place in places(manifest):
+        binds.append((f"JSON-RPC of {place.name}", manifest.rpc.host, place.rpc_port))
+        binds.append((f"metrics of {place.name}", manifest.metrics.host, place.metrics_port))
+        binds.append((f"p2p of {place.name}", manifest.p2p.host, place.p2p_port))
     return binds

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from deploy.network import Network
-from deploy.published import L1_CHAIN_ID, published_contracts
+from collections.abc import Mapping
+from typing import Final
 
-DISPLAY_DECIMALS = 18
+from deploy.network import Network
+from deploy.published import CHAIN_IDS, L1_CHAIN_ID, Layer, contracts
+
+DISPLAY_DECIMALS: Final = 18
 """Decimals of ETH."""
+
+_TITLES: Final[Mapping[Layer, str]] = {"l1": "L1", "l2": "L2"}
 
 
 def announcement(network: Network) -> str:
     """What `up` prints once the devnet is ready: where, who, which contracts, where the data lies."""
     manifest = network.manifest.network
-    first, *others = [network.rpc_url(plan) for plan in network.processes()]
-    lines = [
-        f"{manifest.name} is ready ({manifest.validators} validators in "
-        f"{manifest.validator_processes} processes, slots of {manifest.slot_seconds} s).",
-        "",
-        "JSON-RPC (HTTP and WebSocket)",
-        f"  L1, chain id {L1_CHAIN_ID}: {first}",
-        *(f"  {'':>17} {url}" for url in others),
-        "",
-        "Funded accounts, 10,000 ETH each (their keys are public: never use them elsewhere)",
-        *accounts_lines(network),
-        "",
-        "Contracts on L1",
-        *(f"  {contract.name:<22} {contract.address}" for contract in published_contracts()),
-        "",
-        f"Data  {network.layout.data}",
-        f"Logs  {network.layout.logs}",
-    ]
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"{manifest.name} is ready ({manifest.validators} validators in "
+            f"{manifest.validator_processes} processes, slots of {manifest.slot_seconds} s).",
+            "",
+            "JSON-RPC (HTTP and WebSocket)",
+            *_rpc_lines(network),
+            "",
+            f"Funded accounts, 10,000 ETH each{_where(network)} "
+            "(their keys are public: never use them elsewhere)",
+            *accounts_lines(network),
+            *_contract_lines(network),
+            "",
+            f"Data  {network.layout.data}",
+            f"Logs  {network.layout.logs}",
+        ]
+    )
 
 
 def accounts_lines(network: Network) -> list[str]:
@@ -43,42 +46,109 @@ def accounts_lines(network: Network) -> list[str]:
 
 def addresses_table(network: Network) -> str:
     """RPC addresses and contracts for people."""
-    lines = [f"L1, chain id {L1_CHAIN_ID}"]
-    lines += [f"  {plan.name:<22} {network.rpc_url(plan)}" for plan in network.processes()]
-    lines += [f"  {contract.name:<22} {contract.address}" for contract in published_contracts()]
+    lines = []
+    for layer in layers(network):
+        lines.append(f"{_TITLES[layer]}, chain id {CHAIN_IDS[layer]}")
+        lines += [f"  {plan.name:<22} {network.rpc_url(plan)}" for plan in network.of_layer(layer)]
+        lines += [f"  {name:<22} {address}" for name, address in _contracts(network, layer)]
     return "\n".join(lines)
 
 
 def addresses_env(network: Network) -> str:
-    """RPC address and contracts as shell variables."""
-    lines = [f"L1_RPC_URL={network.rpc_url(network.processes()[0])}", f"L1_CHAIN_ID={L1_CHAIN_ID}"]
-    for contract in published_contracts():
-        name = "".join(f"_{letter}" if letter.isupper() else letter for letter in contract.name)
-        lines.append(f"L1_{name.upper()}_ADDRESS={contract.address}")
+    """RPC addresses and contracts as shell variables."""
+    lines = []
+    for layer in layers(network):
+        prefix = layer.upper()
+        lines.append(f"{prefix}_RPC_URL={_first_url(network, layer)}")
+        lines.append(f"{prefix}_CHAIN_ID={CHAIN_IDS[layer]}")
+        lines += [
+            f"{prefix}_{_constant_case(name)}_ADDRESS={address}"
+            for name, address in _contracts(network, layer)
+        ]
     return "\n".join(lines)
 
 
 def addresses_viem(network: Network) -> str:
-    """The chain as viem takes it, a module of JavaScript."""
-    url = network.rpc_url(network.processes()[0])
-    socket_url = "ws" + url.removeprefix("http")
-    contracts = [
-        f"    {contract.name}: {{ address: '{contract.address}' }},"
-        for contract in published_contracts()
+    """The chains as viem takes them, a module of JavaScript."""
+    lines = ["import { defineChain } from 'viem'"]
+    if "l2" in layers(network):
+        lines.append("import { chainConfig } from 'viem/op-stack'")
+    for layer in layers(network):
+        lines += ["", *_viem_chain(network, layer)]
+    return "\n".join(lines)
+
+
+def layers(network: Network) -> list[Layer]:
+    """The chains that a network has."""
+    return ["l1", "l2"] if network.manifest.l2.enabled else ["l1"]
+
+
+def _viem_chain(network: Network, layer: Layer) -> list[str]:
+    url = _first_url(network, layer)
+    title = _TITLES[layer]
+    own = [
+        f"    {name}: {{ address: '{address}' }}," for name, address in _contracts(network, layer)
     ]
-    return "\n".join(
-        [
-            "import { defineChain } from 'viem'",
-            "",
-            "export const faultlineL1 = defineChain({",
-            f"  id: {L1_CHAIN_ID},",
-            f"  name: 'Faultline L1 ({network.manifest.network.name})',",
-            f"  nativeCurrency: {{ name: 'Ether', symbol: 'ETH', decimals: {DISPLAY_DECIMALS} }},",
-            f"  rpcUrls: {{ default: {{ http: ['{url}'], webSocket: ['{socket_url}'] }} }},",
-            "  contracts: {",
-            *contracts,
-            "  },",
-            "  testnet: true,",
-            "})",
+    first, further = [], []
+    if layer == "l2":
+        # viem's op-stack actions look up L1's contracts in the L2's chain object, by L1's chain id.
+        portal = contracts(with_l2=True)["l1"]["portal"]
+        first = ["  ...chainConfig,"]
+        own = [
+            "    ...chainConfig.contracts,",
+            *own,
+            f"    portal: {{ {L1_CHAIN_ID}: {{ address: '{portal}' }} }},",
         ]
-    )
+        further = [f"  sourceId: {L1_CHAIN_ID},"]
+    return [
+        f"export const faultline{title} = defineChain({{",
+        *first,
+        f"  id: {CHAIN_IDS[layer]},",
+        f"  name: 'Faultline {title} ({network.manifest.network.name})',",
+        f"  nativeCurrency: {{ name: 'Ether', symbol: 'ETH', decimals: {DISPLAY_DECIMALS} }},",
+        f"  rpcUrls: {{ default: {{ http: ['{url}'], webSocket: ['{_socket_url(url)}'] }} }},",
+        "  contracts: {",
+        *own,
+        "  },",
+        *further,
+        "  testnet: true,",
+        "})",
+    ]
+
+
+def _rpc_lines(network: Network) -> list[str]:
+    lines = []
+    for layer in layers(network):
+        heading = f"{_TITLES[layer]}, chain id {CHAIN_IDS[layer]}:"
+        for plan in network.of_layer(layer):
+            lines.append(f"  {heading:<18} {network.rpc_url(plan)}  {plan.name}")
+            heading = ""
+    return lines
+
+
+def _contract_lines(network: Network) -> list[str]:
+    lines = []
+    for layer in layers(network):
+        lines += ["", f"Contracts on {_TITLES[layer]}"]
+        lines += [f"  {name:<22} {address}" for name, address in _contracts(network, layer)]
+    return lines
+
+
+def _where(network: Network) -> str:
+    return " on both chains" if network.manifest.l2.enabled else ""
+
+
+def _contracts(network: Network, layer: Layer) -> list[tuple[str, str]]:
+    return list(contracts(with_l2=network.manifest.l2.enabled)[layer].items())
+
+
+def _first_url(network: Network, layer: Layer) -> str:
+    return network.rpc_url(network.of_layer(layer)[0])
+
+
+def _socket_url(url: str) -> str:
+    return "ws" + url.removeprefix("http")
+
+
+def _constant_case(name: str) -> str:
+    return "".join(f"_{letter}" if letter.isupper() else letter for letter in name).upper()

@@ -36,9 +36,6 @@ from deploy.supervisor import (
     UnknownProcess,
 )
 
-PROGRAM: Final = "node"
-"""What validators run, as `python -m node`."""
-
 READY_DEADLINE_S: Final = 180.0
 """A devnet that is not ready by then does not start."""
 
@@ -233,7 +230,7 @@ def _specs(network: Network) -> list[ProcessSpec]:
         ProcessSpec(
             name=plan.name,
             role=plan.role,
-            program=PROGRAM,
+            program=plan.program,
             arguments=("--config", str(network.layout.config(plan.name))),
             log=network.layout.log(plan.name),
         )

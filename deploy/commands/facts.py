@@ -9,8 +9,6 @@ import click
 
 from deploy.commands.options import data_option, json_option, layout_of, print_json
 from deploy.commands.running import loaded
-from deploy.network import contracts
-from deploy.published import L1_CHAIN_ID
 from deploy.rendering import accounts_lines, addresses_env, addresses_table, addresses_viem
 
 
@@ -46,8 +44,7 @@ def addresses(form: str, data: Path | None, *, as_json: bool) -> None:
     """List RPC addresses and contracts."""
     network = loaded(layout_of(data))
     if as_json or form == "json":
-        urls = [network.rpc_url(plan) for plan in network.processes()]
-        print_json({"l1": {"chainId": L1_CHAIN_ID, "rpc": urls}, "contracts": contracts()})
+        print_json({**network.chains(), "contracts": network.contracts()})
     elif form == "env":
         click.echo(addresses_env(network))
     elif form == "viem":

@@ -25,6 +25,7 @@ from deploy.commands.options import (
     manifest_option,
 )
 from deploy.commands.preparing import resolve_manifest, take_lock
+from deploy.configs import write_configs
 from deploy.creation import claim, create
 from deploy.layout import Layout
 from deploy.manifest import Resolved
@@ -33,7 +34,6 @@ from deploy.network import (
     NetworkError,
     busy_ports,
     open_network,
-    write_configs,
 )
 from deploy.session import Session, SessionFailed
 from deploy.supervisor import start_launcher

@@ -42,6 +42,29 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return main()
 
 
+def test_the_l2s_faults_go_to_the_sequencer(monkeypatch: pytest.MonkeyPatch, asked: Asked) -> None:
+    address = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
+    assert run(monkeypatch, "garbage-batch", "count=2") == 0
+    assert run(monkeypatch, "censor-sender", f"address={address}", "--on", "all") == 0
+    assert asked == [
+        ("9545", "devnet_break", ("garbage-batch", {"count": 2})),
+        ("9545", "devnet_break", ("censor-sender", {"address": address})),
+    ]
+
+
+def test_on_all_asks_those_who_can(monkeypatch: pytest.MonkeyPatch, asked: Asked) -> None:
+    assert run(monkeypatch, "equivocate", "--on", "all") == 1  # one of them does not answer
+    assert [port for port, _, _ in asked] == ["8545", "8546", "8547", "8548"]
+    asked.clear()
+    assert run(monkeypatch, "delay", "ms=1", "--on", "all") == 1
+    assert [port for port, _, _ in asked][4:] == ["9545", "9546"]
+
+
+def test_a_partition_may_name_the_l2(monkeypatch: pytest.MonkeyPatch, asked: Asked) -> None:
+    assert run(monkeypatch, "partition", "groups=validator-0/sequencer,replica") == 0
+    assert [port for port, _, _ in asked] == ["8545", "9545", "9546"]
+
+
 def test_one_process_is_asked(monkeypatch: pytest.MonkeyPatch, asked: Asked) -> None:
     assert run(monkeypatch, "delay", "ms=900", "--on", "validator-1") == 0
     assert asked == [("8546", "devnet_break", ("delay", {"ms": 900}))]
@@ -75,7 +98,7 @@ def test_healing_asks_everybody_and_tells_who_did_not_answer(
 ) -> None:
     assert run(monkeypatch, "heal", "delay", "--json") == 1
     assert [(port, method) for port, method, _ in asked] == [
-        (str(8545 + index), "devnet_heal") for index in range(4)
+        (port, "devnet_heal") for port in ("8545", "8546", "8547", "8548", "9545", "9546")
     ]
     assert asked[0][2] == ("delay",)
     printed = orjson.loads(capsys.readouterr().out)
@@ -92,6 +115,12 @@ def test_healing_asks_everybody_and_tells_who_did_not_answer(
         (["delay", "ms=soon", "--on", "all"], "parameter 'ms': want an integer from 0 to 60000"),
         (["delay", "ms", "--on", "all"], "delay: found 'ms', wanted KEY=VALUE"),
         (["delay", "ms=1", "x=2", "--on", "all"], "no parameter is called 'x'"),
+        (
+            ["garbage-batch", "--on", "validator-0"],
+            "garbage-batch: found validator-0, wanted sequencer",
+        ),
+        (["equivocate", "--on", "sequencer"], "equivocate: found sequencer, wanted validator"),
+        (["censor-sender", "address=0x7"], "parameter 'address': want an address as 0x and 40 hex"),
         (["delay", "ms=1", "--on", "validator-9"], "no process is named validator-9"),
     ],
 )

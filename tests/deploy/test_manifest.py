@@ -56,6 +56,7 @@ def test_profile_realistic_changes_defaults_only() -> None:
     realistic = manifest_of(setting("network", "profile", "realistic"))
     assert (realistic.network.slot_seconds, realistic.network.slots_per_epoch) == (12, 32)
     assert not realistic.faults.enabled
+    assert realistic.l2.sequencing_window_blocks == 3_600
     chosen = manifest_of(
         setting("network", "profile", "realistic"), setting("network", "slot_seconds", 2)
     )
@@ -88,7 +89,12 @@ def test_keys_are_shared_by_at_most_four_processes(validators: int, processes: i
         ("rpc", "base_port", 0, "found 0, wanted greater than or equal to 1"),
         ("rpc", "allowed_hosts", "a", "found 'a', wanted tuple"),
         ("bridge", "bond_wei", -1, "found -1, wanted greater than or equal to 0"),
-        ("l2", "gas_limit", 1, "found 1, wanted greater than or equal to 1000000"),
+        ("l2", "gas_limit", 1, "found 1, wanted greater than or equal to 4000000"),
+        ("l2", "replicas", 9, "found 9, wanted less than or equal to 8"),
+        ("l2", "enabled", "yes", "found 'yes', wanted boolean"),
+        ("l2", "base_fee_wei", 0, "found 0, wanted greater than or equal to 1"),
+        ("l2", "sequencing_window_blocks", 1, "found 1, wanted greater than or equal to 2"),
+        ("l2", "batch_interval_ms", 99, "found 99, wanted greater than or equal to 100"),
     ],
 )
 def test_a_wrong_value_is_named(section: str, key: str, value: JsonValue, error: str) -> None:
@@ -118,6 +124,11 @@ def test_port_ranges_must_not_meet() -> None:
         setting("network", "port_offset", 50_000), setting("rpc", "base_port", 20_000)
     )
     assert "rpc.base_port: found 20000, wanted at most 15532" in error
+    [error] = errors_of(setting("metrics", "l2_base_port", 9051, "env"))
+    assert (
+        error == "env: metrics.l2_base_port: found 9051, wanted a range apart from p2p.l2_base_port"
+    )
+    manifest_of(setting("metrics", "l2_base_port", 9051), setting("l2", "enabled", False))
 
 
 @pytest.mark.parametrize("host", ["::", "192.0.2.1", "example.org"])

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from pydantic import JsonValue
 
+from deploy.configs import write_configs
 from deploy.creation import claim, create
 from deploy.layout import Layout
 from deploy.manifest import Manifest, Setting, resolve
@@ -21,10 +22,10 @@ from deploy.network import (
     load_network,
     open_network,
     stored_settings,
-    write_configs,
     write_info,
 )
 from node.config import load_config
+from sequencer.config import load_config as load_rollup_config
 
 START = 1_800_000_000
 
@@ -42,8 +43,12 @@ def made(folder: Path, manifest: Manifest | None = None) -> Network:
 def test_a_network_is_made_and_loaded(tmp_path: Path) -> None:
     network = made(tmp_path)
     assert load_network(network.layout) == network
-    assert [plan.name for plan in network.processes()] == [f"validator-{i}" for i in range(4)]
-    assert [plan.rpc_port for plan in network.processes()] == [8545, 8546, 8547, 8548]
+    assert [(plan.name, plan.rpc_port, plan.p2p_port) for plan in network.processes()] == [
+        *((f"validator-{index}", 8545 + index, 9000 + index) for index in range(4)),
+        ("sequencer", 9545, 9050),
+        ("replica", 9546, 9051),
+    ]
+    assert [plan.metrics_port for plan in network.of_layer("l2")] == [9150, 9151]
     for file in network.layout.keys.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(network.layout.data.stat().st_mode) == 0o700
@@ -52,14 +57,57 @@ def test_a_network_is_made_and_loaded(tmp_path: Path) -> None:
 def test_processes_read_what_they_are_told(tmp_path: Path) -> None:
     network = made(tmp_path)
     write_configs(network)
+    secrets = [file.read_text() for file in network.layout.keys.iterdir()]
     for plan in network.processes():
-        config = load_config(network.layout.config(plan.name))
+        load = load_config if plan.layer == "l1" else load_rollup_config
+        config = load(network.layout.config(plan.name))
         assert config.name == plan.name
         assert config.rpc.port == plan.rpc_port
         assert config.faults
         assert {peer.name for peer in config.p2p.peers} == set(network.peer_ids) - {plan.name}
         text = network.layout.config(plan.name).read_text()
-        assert network.layout.p2p_key(plan.name).read_text() not in text
+        assert not any(secret in text for secret in secrets)
+
+
+def test_sequencer_and_replica_have_the_keys_of_their_roles(tmp_path: Path) -> None:
+    network = made(tmp_path, resolve([setting("batch_interval_ms", 700, "l2")]).manifest)
+    write_configs(network)
+    layout = network.layout
+    sequencer = load_rollup_config(layout.config("sequencer"))
+    replica = load_rollup_config(layout.config("replica"))
+    assert (sequencer.role, replica.role) == ("sequencer", "replica")
+    assert (sequencer.forward_to, replica.forward_to) == (None, "sequencer")
+    assert sequencer.batcher.interval_ms == 700
+    assert sequencer.genesis_file == replica.genesis_file == layout.genesis
+    assert sequencer.l2_genesis_file == replica.l2_genesis_file == layout.l2_genesis
+    for file in (sequencer.unsafe_key_file, sequencer.batcher_key_file, replica.forcer_key_file):
+        assert file is not None
+        assert len(bytes.fromhex(file.read_text())) == 32
+    assert len({file.read_text() for file in layout.keys.iterdir()}) == 14
+
+
+def test_replicas_follow_the_sequencer(tmp_path: Path) -> None:
+    network = made(tmp_path, resolve([setting("replicas", 3, "l2")]).manifest)
+    assert [(plan.name, plan.rpc_port) for plan in network.of_layer("l2")] == [
+        ("sequencer", 9545),
+        ("replica", 9546),
+        ("replica-2", 9547),
+        ("replica-3", 9548),
+    ]
+    forcers = {network.layout.forcer_key(name).read_text() for name in ("replica-2", "replica-3")}
+    assert len(forcers) == 2
+
+
+def test_a_network_without_l2_is_an_l1_alone(tmp_path: Path) -> None:
+    network = made(tmp_path, resolve([setting("enabled", False, "l2")]).manifest)
+    write_configs(network)
+    assert {plan.role for plan in network.processes()} == {"validator"}
+    assert not network.layout.l2_genesis.exists()
+    assert "rollup" not in orjson.loads(network.layout.genesis.read_bytes())
+    info = orjson.loads(network.layout.info.read_bytes())
+    assert info["l2"] == {"chainId": 901, "rpc": []}
+    assert info["contracts"]["l2"] == {}
+    assert "portal" not in info["contracts"]["l1"]
 
 
 def test_info_tells_process_ids_as_they_change(tmp_path: Path) -> None:
@@ -67,8 +115,12 @@ def test_info_tells_process_ids_as_they_change(tmp_path: Path) -> None:
     write_configs(network)
     write_info(network, {"validator-1": 77})
     info = orjson.loads(network.layout.info.read_bytes())
-    assert [process["pid"] for process in info["processes"]] == [None, 77, None, None]
+    assert [process["pid"] for process in info["processes"]] == [None, 77, *[None] * 4]
     assert info["l1"] == {"chainId": 900, "rpc": [f"http://127.0.0.1:{8545 + i}" for i in range(4)]}
+    assert info["l2"] == {"chainId": 901, "rpc": ["http://127.0.0.1:9545", "http://127.0.0.1:9546"]}
+    assert info["contracts"]["l1"]["portal"] == "0x4c00000000000000000000000000000000000002"
+    assert info["contracts"]["l2"]["l2ToL1MessagePasser"].endswith("16")
+    assert "stakingDeposits" not in info["contracts"]["l2"]
     assert info["contracts"]["l1"]["stakingDeposits"].startswith("0x00000000219ab5")
     assert info["timings"]["slotSeconds"] == 2
 
@@ -103,9 +155,9 @@ def test_what_it_was_made_with_counts_where_nothing_else_is_said(tmp_path: Path)
 def test_data_of_another_version_or_damaged_is_refused(tmp_path: Path) -> None:
     network = made(tmp_path)
     stored = orjson.loads(network.layout.network.read_bytes())
-    network.layout.network.write_bytes(orjson.dumps({**stored, "format": 2}))
+    network.layout.network.write_bytes(orjson.dumps({**stored, "format": 1}))
     with pytest.raises(
-        NetworkError, match="format: found 2, wanted 1: the data is of another version"
+        NetworkError, match="format: found 1, wanted 2: the data is of another version"
     ):
         load_network(network.layout)
     network.layout.network.write_bytes(b"{")

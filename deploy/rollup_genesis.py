@@ -1,0 +1,166 @@
+"""A new rollup's genesis: the L2's own document, and what L1's genesis says of it.
+
+    manifest + keys -> RollupParameters -> l2-genesis.json (geth's format, `rollup`) -> its block's hash
+                                        -> L1: `rollup` with that hash, Inbox, Portal, what the portal holds
+
+What L2 prefunds, the portal holds on L1: nothing on L2 is without cover, not even at the start.
+Deliberately absent: the contracts' codes and storage (node.contracts), and the genesis block (the engine computes it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from deploy.accounts import ACCOUNT_BALANCE_WEI, FundedAccount
+from deploy.keys import RollupSecrets
+from deploy.manifest import Manifest
+from deploy.published import L1_CHAIN_ID, L1_ONLY, L2_CHAIN_ID, published_contracts
+from node.eth.primitives import Address, Hash32
+from node.rollup.headers import EXTRA_DATA, SEQUENCER_FEE_VAULT
+from node.rollup.parameters import L2_GENESIS_HASH_KEY, RollupParameters
+
+BATCHER_BALANCE_WEI: Final = 10_000 * 10**18
+"""What the batcher has on L1: a full batch costs about 0.0015 ETH at 1 gwei."""
+
+FORCER_BALANCE_WEI: Final = 100 * 10**18
+"""What each replica has on L1 to force blocks with."""
+
+L2_FORK_BLOCKS: Final = (
+    "homesteadBlock",
+    "eip150Block",
+    "eip155Block",
+    "eip158Block",
+    "byzantiumBlock",
+    "constantinopleBlock",
+    "petersburgBlock",
+    "istanbulBlock",
+    "muirGlacierBlock",
+    "berlinBlock",
+    "londonBlock",
+    "arrowGlacierBlock",
+    "grayGlacierBlock",
+    "mergeNetsplitBlock",
+    "bedrockBlock",
+)
+"""Forks by block number; all active from the start."""
+
+L2_FORK_TIMES: Final = (
+    "shanghaiTime",
+    "cancunTime",
+    "pragueTime",
+    "regolithTime",
+    "canyonTime",
+    "ecotoneTime",
+    "fjordTime",
+    "graniteTime",
+    "holoceneTime",
+    "isthmusTime",
+)
+"""Forks by time: Prague, and the OP Stack's to Isthmus; all active from the start."""
+
+
+def rollup_parameters(manifest: Manifest, secrets: RollupSecrets) -> RollupParameters:
+    """The rollup's constants: what the manifest chooses, the network's keys, and defaults."""
+    return RollupParameters(
+        chain_id=L2_CHAIN_ID,
+        l1_chain_id=L1_CHAIN_ID,
+        batcher=_address(secrets.batcher_account),
+        sequencer_key=secrets.sequencer_key,
+        sequencing_window_blocks=manifest.l2.sequencing_window_blocks,
+        max_drift_seconds=manifest.l2.max_drift_s,
+        gas_limit=manifest.l2.gas_limit,
+        witness_limit_bytes=manifest.l2.witness_limit_bytes,
+        base_fee_wei=manifest.l2.base_fee_wei,
+    )
+
+
+def l2_genesis(
+    parameters: RollupParameters, accounts: Sequence[FundedAccount], time: int
+) -> dict[str, object]:
+    """The L2's genesis document.
+
+    Args:
+        parameters: the rollup's constants.
+        accounts: whom to fund, besides address zero, in whose name tools estimate gas.
+        time: L1's genesis time, seconds since the epoch of Unix.
+    """
+    return {
+        "config": _chain_config(),
+        "nonce": "0x0",
+        "timestamp": hex(time),
+        "extraData": "0x" + EXTRA_DATA.hex(),
+        "gasLimit": hex(parameters.gas_limit),
+        "difficulty": "0x0",
+        "mixHash": "0x" + "00" * 32,
+        "coinbase": "0x" + SEQUENCER_FEE_VAULT.hex(),
+        "alloc": _l2_allocations(accounts),
+        "number": "0x0",
+        "gasUsed": "0x0",
+        "parentHash": "0x" + "00" * 32,
+        "baseFeePerGas": hex(parameters.base_fee_wei),
+        "excessBlobGas": "0x0",
+        "blobGasUsed": "0x0",
+        "rollup": parameters.document(),
+    }
+
+
+def l1_rollup(parameters: RollupParameters, l2_genesis_hash: Hash32) -> dict[str, object]:
+    """The object `rollup` of L1's genesis document."""
+    return {**parameters.document(), L2_GENESIS_HASH_KEY: "0x" + l2_genesis_hash.hex()}
+
+
+def l1_allocations(
+    parameters: RollupParameters, secrets: RollupSecrets, l2_document: dict[str, object]
+) -> dict[str, object]:
+    """What a rollup needs on L1: its contracts, and the accounts that pay for its transactions."""
+    funded: dict[str, object] = {
+        secrets.batcher_account.address: {"balance": hex(BATCHER_BALANCE_WEI)}
+    }
+    for account in secrets.forcer_accounts:
+        funded[account.address] = {"balance": hex(FORCER_BALANCE_WEI)}
+    return funded | _l1_contracts(parameters, l2_supply_wei(l2_document))
+
+
+def l2_supply_wei(l2_document: dict[str, object]) -> int:
+    """Everything that an L2 genesis document gives away."""
+    allocations = l2_document["alloc"]
+    assert isinstance(allocations, dict)
+    return sum(int(account.get("balance", "0x0"), 16) for account in allocations.values())
+
+
+def _chain_config() -> dict[str, object]:
+    config: dict[str, object] = {"chainId": L2_CHAIN_ID}
+    config.update(dict.fromkeys(L2_FORK_BLOCKS, 0))
+    config.update(dict.fromkeys(L2_FORK_TIMES, 0))
+    config["terminalTotalDifficulty"] = 0
+    config["terminalTotalDifficultyPassed"] = True
+    denominator, elasticity = (int.from_bytes(EXTRA_DATA[at : at + 4]) for at in (1, 5))
+    config["optimism"] = {
+        "eip1559Elasticity": elasticity,
+        "eip1559Denominator": denominator,
+        "eip1559DenominatorCanyon": denominator,
+    }
+    return config
+
+
+def _l2_allocations(accounts: Sequence[FundedAccount]) -> dict[str, object]:
+    allocations: dict[str, object] = {"0x" + "00" * 20: {"balance": hex(ACCOUNT_BALANCE_WEI)}}
+    for account in accounts:
+        allocations[account.address] = {"balance": hex(ACCOUNT_BALANCE_WEI)}
+    for contract in published_contracts():
+        if contract.name not in L1_ONLY:
+            allocations[contract.address] = {
+                "balance": "0x0",
+                "nonce": "0x1",
+                "code": contract.code,
+            }
+    return allocations
+
+
+def _l1_contracts(parameters: RollupParameters, locked_wei: int) -> dict[str, object]:
+    return {"0x" + parameters.portal.hex(): {"balance": hex(locked_wei)}}
+
+
+def _address(account: FundedAccount) -> Address:
+    return Address(bytes.fromhex(account.address.removeprefix("0x")))
