@@ -35,7 +35,7 @@ const FRAME_BYTES: usize = 1_024;
 const WITHDRAWAL_BYTES: usize = 50;
 
 /// Gas of the cheapest transaction: with less left nothing fits.
-const GAS_MIN: u64 = 21_000;
+pub const GAS_MIN: u64 = 21_000;
 
 /// What became of an offered transaction: a stable reason and a detail, both empty if it is in the block.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +45,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn refused(reason: &'static str, message: impl ToString) -> Self {
+    /// Left out.
+    pub fn refused(reason: &'static str, message: impl ToString) -> Self {
         Self { reason, message: message.to_string() }
     }
 }
@@ -130,7 +131,7 @@ impl<S: Source> Builder<S> {
         let block = Block { rlp, header, hash, transactions: self.raws, ommers: Vec::new(), withdrawals };
         let execution = self.seconds.1 + start.elapsed().as_secs_f64() - executed.root_seconds;
         let seconds = (self.seconds.0, execution, executed.root_seconds);
-        Ok(BlockResult::new(&block, self.hashes, executed, seconds))
+        Ok(BlockResult::new(&block, executed.contents(self.hashes), seconds))
     }
 }
 
@@ -171,7 +172,8 @@ fn refusal(error: BlockExecutionError, step: Option<&Step>) -> Result<Outcome> {
     }
 }
 
-fn reason(error: &InvalidTransaction) -> &'static str {
+/// The stable name of why revm refuses a transaction.
+pub fn reason(error: &InvalidTransaction) -> &'static str {
     use InvalidTransaction::*;
     match error {
         NonceTooLow { .. } | NonceOverflowInTransaction => "nonce_too_low",

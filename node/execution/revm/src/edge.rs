@@ -55,6 +55,11 @@ impl Ancestors {
         Ok(Self { parent, hashes: Bytes::copy_from_slice(hashes) })
     }
 
+    /// The parent's hash alone.
+    pub fn parent(number: u64, hash: B256) -> Self {
+        Self { parent: number, hashes: Bytes::copy_from_slice(hash.as_slice()) }
+    }
+
     /// The hash of a block; revm asks for the last 256 only.
     pub fn hash(&self, number: u64) -> std::result::Result<B256, StateError> {
         let missing = StateError::MissingBlockHash(number);

@@ -7,21 +7,24 @@ use crate::{
     block::Block,
     builder::{Builder, NativeBuilder},
     codes::Codes,
+    deriving::Context,
     edge::{self, Ancestors, detached},
     errors::{Error, Result},
     genesis,
     header::Attributes,
     import::Judge,
-    l1::{Executed, Frame, Open},
+    l1::{Frame, Open},
     memory::MemoryStore,
     precompile::{Callable, Step},
-    result::{BlockResult, bytes_list, int},
+    record,
+    result::{BlockResult, Contents, bytes_list, int},
+    rollup::{L2Spec, MESSAGE_PASSER, Role},
     spec::L1Spec,
     state::{StateDb, StateError, walk},
     store::{Options, Store, StoreError},
     transactions::{self, Prepared, Senders, prepare_pooled},
 };
-use alloy_consensus::{Transaction, Typed2718};
+use alloy_consensus::{Header, Transaction, Typed2718};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_genesis::Genesis;
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
@@ -48,6 +51,8 @@ pub struct Engine {
     pub spec: Arc<L1Spec>,
     pub senders: Arc<Senders>,
     pub codes: Arc<Codes>,
+    /// The rollup that this chain is, if it is one; `spec` then serves calls.
+    rollup: Option<Arc<L2Spec>>,
     genesis: Genesis,
     step: Option<Callable>,
     backing: RwLock<Option<Backing>>,
@@ -57,6 +62,11 @@ impl Engine {
     /// The store, unless the engine is closed.
     pub fn backing(&self) -> Result<Backing> {
         self.backing.read().unwrap().clone().ok_or_else(|| Error::Fatal("the engine is closed".into()))
+    }
+
+    /// The rollup that this chain is.
+    pub fn rollup(&self) -> Result<&Arc<L2Spec>> {
+        self.rollup.as_ref().ok_or_else(|| Error::Argument("this chain is no rollup".into()))
     }
 
     /// A state to read; `ancestors` answer `BLOCKHASH`.
@@ -72,30 +82,37 @@ impl Engine {
     /// The genesis block; its state is stored.
     fn genesis(&self) -> Result<BlockResult> {
         let update = genesis::state(&self.genesis.alloc)?;
-        let header = genesis::header(&self.genesis, &self.spec, update.root);
+        let mut header = genesis::header(&self.genesis, &self.spec, update.root);
         self.backing()?.add(&update, header.number)?;
+        if let Some(rollup) = &self.rollup {
+            let passer = self.state(update.root, Ancestors::default())?.account(&MESSAGE_PASSER)?.unwrap_or_default();
+            header = rollup.genesis_header(&self.genesis, update.root, passer.storage_root);
+        }
         let withdrawals = header.withdrawals_root.map(|_| Vec::new());
         let rlp = Block::encode(&header, &[], withdrawals.as_deref());
         let hash = keccak256(alloy_rlp::encode(&header));
         let block = Block { rlp, header, hash, transactions: Vec::new(), ommers: Vec::new(), withdrawals };
-        let executed = Executed { update, ..Default::default() };
-        Ok(BlockResult::new(&block, Vec::new(), executed, (0.0, 0.0, 0.0)))
+        let contents = Contents { update, record: record::encode(&[], None), ..Default::default() };
+        Ok(BlockResult::new(&block, contents, (0.0, 0.0, 0.0)))
     }
 
     fn execute(&self, parent_rlp: Bytes, block: Bytes, ancestors: Ancestors, witness: bool) -> Result<BlockResult> {
         let parent = edge::header(&parent_rlp)?;
-        let block = Block::decode(block)?;
-        let view = self.backing()?.view();
-        let judge = Judge {
-            spec: &self.spec,
-            parent: &parent,
-            ancestors: ancestors.clone(),
-            step: self.step(),
-            senders: Some(&self.senders),
-        };
-        let mut result = if witness { judge.judge_with_witness(&block, view)? } else { judge.judge(&block, view)? };
+        let mut result = self.judge(&parent, &Block::decode(block)?, ancestors.clone(), witness)?;
         result.origin = Some((parent_rlp, ancestors));
         Ok(result)
+    }
+
+    /// Judges a block of either layer.
+    pub fn judge(&self, parent: &Header, block: &Block, ancestors: Ancestors, witness: bool) -> Result<BlockResult> {
+        let view = self.backing()?.view();
+        if let Some(spec) = &self.rollup {
+            let context = Context { spec, parent, senders: Some(&self.senders) };
+            return if witness { context.judge_with_witness(block, view) } else { context.judge(block, view) };
+        }
+        let (step, senders) = (self.step(), Some(&*self.senders));
+        let judge = Judge { spec: &self.spec, parent, ancestors, step, senders };
+        if witness { judge.judge_with_witness(block, view) } else { judge.judge(block, view) }
     }
 
     /// Stores a result's state; executes it again if its places are gone.
@@ -133,8 +150,11 @@ impl NativeEngine {
         cache_mb: usize,
         slack_mb: u64,
     ) -> Result<Self> {
-        let genesis = genesis::parse(genesis)?;
-        let spec = L1Spec::new(genesis.config.clone(), portal.map(Address::from))?;
+        let (json, genesis) = (genesis, genesis::parse(genesis)?);
+        let (spec, rollup) = match Role::parse(json, genesis.config.chain_id)? {
+            Role::Rollup(rollup) => (L1Spec::new(L2Spec::config(rollup.chain_id), None)?, Some(Arc::new(rollup))),
+            Role::Host(named) => (L1Spec::new(genesis.config.clone(), portal.map(Address::from).or(named))?, None),
+        };
         let backing = match path {
             None => Backing::Memory(Arc::new(MemoryStore::default())),
             Some(path) => detached(py, || {
@@ -146,6 +166,7 @@ impl NativeEngine {
             spec: Arc::new(spec),
             senders: Arc::default(),
             codes: Arc::default(),
+            rollup,
             genesis,
             step: step.map(Arc::new),
             backing: RwLock::new(Some(backing)),
@@ -227,6 +248,9 @@ impl NativeEngine {
         };
         detached(py, || {
             let engine = &self.engine;
+            if engine.rollup.is_some() {
+                return Err(Error::Argument("a rollup's blocks are sequenced or derived".into()));
+            }
             let header = attributes.header(&engine.spec, &parent)?;
             let db = engine.state(parent.state_root, ancestors.clone())?;
             let frame = Frame { header, ommers: Vec::new(), withdrawals: Some(attributes.withdrawals) };
@@ -344,6 +368,9 @@ impl NativeEngine {
         let (parent, block) = (edge::header(parent_header)?, Bytes::copy_from_slice(block));
         detached(py, || {
             let bytes = |items: &[PyBackedBytes]| items.iter().map(|item| Bytes::copy_from_slice(item)).collect();
+            if let Some(spec) = &self.engine.rollup {
+                return crate::stateless::execute_rollup(spec, &parent, block, bytes(&nodes), bytes(&codes));
+            }
             let headers: Vec<Bytes> = bytes(&headers);
             crate::stateless::execute(
                 &self.engine.spec,

@@ -64,7 +64,7 @@ impl Judge<'_> {
         let execution = start.elapsed().as_secs_f64() - executed.root_seconds;
         let hashes = transactions.iter().map(|tx| *tx.1.inner().tx_hash()).collect();
         let seconds = (recovery, execution, executed.root_seconds);
-        Ok((BlockResult::new(block, hashes, executed, seconds), db))
+        Ok((BlockResult::new(block, executed.contents(hashes), seconds), db))
     }
 
     fn prepare(&self, block: &Block) -> Result<Vec<Prepared>> {

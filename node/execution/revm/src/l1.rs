@@ -5,6 +5,8 @@
 use crate::{
     errors::{Error, Result},
     precompile::Step,
+    record,
+    result::Contents,
     spec::{Chain, L1Spec},
     state::{Failure, Source, StateDb, Update},
     transactions::{L1Tx, Prepared},
@@ -73,6 +75,21 @@ pub struct Executed {
     pub hashes: Vec<B256>,
     /// How long the tries took.
     pub root_seconds: f64,
+}
+
+impl Executed {
+    /// As a result holds it; `transactions` are the hashes.
+    pub fn contents(self, transactions: Vec<B256>) -> Contents {
+        Contents {
+            transactions,
+            record: record::encode(&record::entries(&self.receipts, &self.senders), None),
+            senders: self.senders,
+            gas_used: self.gas_used,
+            requests: self.requests,
+            update: self.update,
+            ancestors: self.hashes,
+        }
+    }
 }
 
 /// What a block is executed in.

@@ -4,6 +4,8 @@
 //!     calls, traces, render, receipts      what RPC sees: simulations, traces, JSON
 //!     import > header > block > transactions > l1 > state > mpt       a block's way to its roots
 //!     backing > memory | store > database  where states live
+//!     sequencing, deriving > rollup > deposits > l2 > state > mpt     a rollup's block's
+//!     codec                                batches of rollup blocks
 //!     genesis, spec, precompile, stateless, witness, record, signatures
 //!     edge, errors                         how Python calls in, and what it gets when something is wrong
 //!
@@ -16,8 +18,11 @@ mod backing;
 mod block;
 mod builder;
 mod calls;
+mod codec;
 mod codes;
 mod database;
+mod deposits;
+mod deriving;
 mod edge;
 mod engine;
 mod errors;
@@ -29,6 +34,7 @@ mod hex;
 mod import;
 mod json;
 mod l1;
+mod l2;
 mod memory;
 mod mpt;
 mod outcome;
@@ -40,7 +46,9 @@ mod record;
 mod render;
 mod result;
 mod reverts;
+mod rollup;
 mod scene;
+mod sequencing;
 mod signatures;
 mod spec;
 mod state;
@@ -54,7 +62,10 @@ mod transactions;
 mod watch;
 mod witness;
 
-use pyo3::{prelude::*, pybacked::PyBackedBytes};
+use pyo3::{prelude::*, pybacked::PyBackedBytes, types::PyBytes};
+
+/// A block of a batch.
+type PackedOut<'py> = (u64, bool, Vec<Bound<'py, PyBytes>>);
 
 #[pymodule]
 mod _engine {
@@ -65,6 +76,7 @@ mod _engine {
         builder::NativeBuilder,
         engine::{NativeEngine, NativeTransaction},
         result::BlockResult,
+        sequencing::NativeL2Builder,
         tables::NativeTables,
     };
 
@@ -72,6 +84,34 @@ mod _engine {
     #[pyfunction]
     fn keccak256(data: &[u8]) -> [u8; 32] {
         alloy_primitives::keccak256(data).0
+    }
+
+    /// (timestamp, advances origin, raw transactions) of each block of a batch, or None if its shape is wrong.
+    #[pyfunction]
+    fn decode_batch<'py>(
+        py: Python<'py>,
+        data: PyBackedBytes,
+        decompressed_limit: usize,
+        block_count: usize,
+    ) -> errors::Result<Option<Vec<PackedOut<'py>>>> {
+        let decoded = edge::detached(py, || Ok(codec::decode(&data, decompressed_limit, block_count)))?;
+        let Some((bytes, blocks)) = decoded else { return Ok(None) };
+        let block = |block: codec::PackedBlock| {
+            let raws = block.transactions.into_iter().map(|place| PyBytes::new(py, &bytes[place])).collect();
+            (block.timestamp, block.advances_origin, raws)
+        };
+        Ok(Some(blocks.into_iter().map(block).collect()))
+    }
+
+    /// A batch of (timestamp, advances origin, raw transactions) of each block; brotli quality 0 to 11.
+    #[pyfunction]
+    fn encode_batch<'py>(
+        py: Python<'py>,
+        blocks: Vec<(u64, bool, Vec<PyBackedBytes>)>,
+        quality: u32,
+    ) -> errors::Result<Bound<'py, PyBytes>> {
+        let batch = edge::detached(py, || codec::encode(&blocks, quality))?;
+        Ok(PyBytes::new(py, &batch))
     }
 
     /// Whether each (public key, message, signature) verifies strictly; malformed ones do not.

@@ -13,7 +13,6 @@ use crate::{
     transactions::L1Tx,
 };
 use alloy_consensus::{Header, Transaction, Typed2718};
-use alloy_eips::eip2718::Encodable2718;
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Bytes, Log, U256, keccak256, logs_bloom};
 use alloy_rlp::Decodable;
 use pyo3::{prelude::*, pybacked::PyBackedBytes, types::PyBytes};
@@ -289,8 +288,8 @@ impl NativeEngine {
     /// EIP-2718 receipts.
     fn raw_receipts<'py>(&self, py: Python<'py>, receipts: &[u8]) -> Result<Vec<Bound<'py, PyBytes>>> {
         let raws = detached(py, || {
-            let entries = record::decode(receipts)?;
-            entries.iter().map(|entry| Ok(entry.receipt()?.encoded_2718())).collect::<Result<Vec<_>>>()
+            let entries = record::decode(receipts)?.entries;
+            entries.iter().map(|entry| Ok(entry.encoded()?.0)).collect::<Result<Vec<_>>>()
         })?;
         Ok(bytes_list(py, raws))
     }

@@ -6,7 +6,7 @@ use crate::{
     engine::NativeEngine,
     errors::{Error, Result},
     json::{self, Quantity, wide},
-    record::{self, Entry},
+    record::{self, Entry, Fees, Record},
     result::bytes_list,
     transactions::{self, L1Tx},
 };
@@ -240,12 +240,15 @@ impl TransactionJson {
 pub struct Stored {
     pub block: Block,
     pub entries: Vec<Entry>,
+    /// What the block charges for L1, if it is a rollup's and charges anything.
+    pub fees: Option<Fees>,
 }
 
 impl Stored {
     /// Decodes both.
     pub fn new(block: &[u8], receipts: &[u8]) -> Result<Self> {
-        let stored = Self { block: Block::decode(Bytes::copy_from_slice(block))?, entries: record::decode(receipts)? };
+        let Record { entries, fees } = record::decode(receipts)?;
+        let stored = Self { block: Block::decode(Bytes::copy_from_slice(block))?, entries, fees };
         if stored.block.transactions.len() == stored.entries.len() {
             return Ok(stored);
         }

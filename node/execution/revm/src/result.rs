@@ -1,7 +1,8 @@
 //! What executing or building a block gives, as Python sees it.
 
-use crate::{block::Block, edge::Ancestors, l1::Executed, record, state::Update, witness::Witness};
-use alloy_primitives::{B256, Bytes, U256};
+use crate::{block::Block, edge::Ancestors, state::Update, witness::Witness};
+use alloy_eips::eip7685::Requests;
+use alloy_primitives::{Address, B256, Bytes, U256};
 use pyo3::{
     prelude::*,
     types::{PyBytes, PyInt},
@@ -10,18 +11,30 @@ use pyo3::{
 /// Trie nodes, codes, hashes of ancestors.
 type WitnessOut<'py> = (Vec<Bound<'py, PyBytes>>, Vec<Bound<'py, PyBytes>>, Vec<Bound<'py, PyBytes>>);
 
+/// What the execution of a block gives, besides the block.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Hashes of its transactions.
+    pub transactions: Vec<B256>,
+    pub senders: Vec<Address>,
+    pub gas_used: u64,
+    pub requests: Requests,
+    /// What it changes in the store.
+    pub update: Update,
+    pub record: Vec<u8>,
+    /// Hashes of the ancestors down to the oldest that was asked for.
+    pub ancestors: Vec<B256>,
+}
+
 /// A block and what its execution gave. It holds the state's changes until `commit` stores them.
 #[pyclass(frozen)]
 pub struct BlockResult {
     pub rlp: Bytes,
     pub hash: B256,
     pub number: u64,
-    /// Hashes of its transactions.
-    pub transactions: Vec<B256>,
-    /// Their bytes; they share the block's, or the pool's.
+    /// Its transactions' bytes; they share the block's, or the pool's.
     pub raws: Vec<Bytes>,
-    pub executed: Executed,
-    pub record: Vec<u8>,
+    pub contents: Contents,
     pub witness: Option<Witness>,
     /// What executes it again if pruning came between: parent's header, ancestors.
     pub origin: Option<(Bytes, Ancestors)>,
@@ -31,15 +44,13 @@ pub struct BlockResult {
 
 impl BlockResult {
     /// Puts together what a run gave.
-    pub fn new(block: &Block, transactions: Vec<B256>, executed: Executed, seconds: (f64, f64, f64)) -> Self {
+    pub fn new(block: &Block, contents: Contents, seconds: (f64, f64, f64)) -> Self {
         Self {
             rlp: block.rlp.clone(),
             hash: block.hash,
             number: block.header.number,
-            transactions,
             raws: block.transactions.clone(),
-            record: record::encode(&executed.receipts, &executed.senders),
-            executed,
+            contents,
             witness: None,
             origin: None,
             seconds,
@@ -48,7 +59,7 @@ impl BlockResult {
 
     /// What the block changes in the store.
     pub fn update(&self) -> &Update {
-        &self.executed.update
+        &self.contents.update
     }
 }
 
@@ -87,28 +98,28 @@ impl BlockResult {
     }
     #[getter]
     fn gas_used(&self) -> u64 {
-        self.executed.gas_used
+        self.contents.gas_used
     }
     #[getter]
     fn requests<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
-        bytes_list(py, self.executed.requests.iter())
+        bytes_list(py, self.contents.requests.iter())
     }
     #[getter]
     fn receipts(&self) -> &[u8] {
-        &self.record
+        &self.contents.record
     }
     #[getter]
     fn transaction_hashes<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
-        bytes_list(py, &self.transactions)
+        bytes_list(py, &self.contents.transactions)
     }
     #[getter]
     fn senders<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
-        bytes_list(py, &self.executed.senders)
+        bytes_list(py, &self.contents.senders)
     }
     #[getter]
     fn witness<'py>(&self, py: Python<'py>) -> Option<WitnessOut<'py>> {
         let witness = self.witness.as_ref()?;
-        let hashes = bytes_list(py, &self.executed.hashes);
+        let hashes = bytes_list(py, &self.contents.ancestors);
         Some((bytes_list(py, witness.nodes.values()), bytes_list(py, witness.codes.values()), hashes))
     }
     #[getter]

@@ -4,6 +4,7 @@
 use crate::{
     edge::Ancestors,
     mpt::{Link, Loaded, NewNode, NodeSource, Ref, Trie, TrieError, Value, children},
+    rollup::{HISTORY, HISTORY_WINDOW},
 };
 use alloy_primitives::{
     Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256,
@@ -137,6 +138,8 @@ pub struct StateDb<S> {
     failure: Failure,
     /// The lowest number whose hash was asked for.
     oldest: Cell<u64>,
+    /// Whether hashes below the known ancestors' are read from the EIP-2935 contract.
+    history: bool,
 }
 
 /// The first read that failed. alloy-evm turns some database errors (system calls, withdrawals) into
@@ -147,7 +150,14 @@ impl<S: Source> StateDb<S> {
     /// The state with this root. `ancestors` answer `BLOCKHASH`.
     pub fn at(root: B256, source: S, ancestors: Ancestors) -> Self {
         let tries = Tries { accounts: Trie::at(source.root(root)), storages: AddressMap::default() };
-        Self { source, ancestors, tries: RefCell::new(tries), failure: Failure::default(), oldest: Cell::new(u64::MAX) }
+        let (tries, oldest) = (RefCell::new(tries), Cell::new(u64::MAX));
+        Self { source, ancestors, tries, failure: Failure::default(), oldest, history: false }
+    }
+
+    /// The state of a rollup's block with this root and number: of the ancestors' hashes its parent's is given, and
+    /// the rest are read from the state, so that the state alone proves them.
+    pub fn of_rollup(root: B256, source: S, parent: u64, parent_hash: B256) -> Self {
+        Self { history: true, ..Self::at(root, source, Ancestors::parent(parent, parent_hash)) }
     }
 
     /// Where nodes and codes come from.
@@ -311,6 +321,12 @@ impl<S: Source> DatabaseRef for StateDb<S> {
     }
 
     fn block_hash_ref(&self, number: u64) -> Result<B256, StateError> {
+        if self.history {
+            return match self.ancestors.hash(number) {
+                Ok(hash) => Ok(hash),
+                Err(_) => Ok(self.storage_ref(HISTORY, U256::from(number % HISTORY_WINDOW))?.into()),
+            };
+        }
         self.oldest.set(self.oldest.get().min(number));
         self.ancestors.hash(number)
     }

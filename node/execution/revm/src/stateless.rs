@@ -2,12 +2,14 @@
 
 use crate::{
     block::Block,
+    deriving::Context,
     edge::{self, Ancestors},
     errors::{Error, Result},
     import::Judge,
     memory::MemoryStore,
     precompile::Step,
     result::BlockResult,
+    rollup::L2Spec,
     spec::L1Spec,
     state::StateError,
 };
@@ -31,18 +33,32 @@ pub fn execute(
     let block = Block::decode(block)?;
     let ancestors = ancestors(parent, headers)?;
     let judge = Judge { spec, parent, ancestors, step, senders: None };
-    judge.judge(&block, Arc::new(MemoryStore::from_witness(nodes, codes))).map_err(|error| match error {
-        Error::State(error) => Error::State(insufficient(error)),
-        error => error,
-    })
+    judge.judge(&block, Arc::new(MemoryStore::from_witness(nodes, codes))).map_err(insufficient)
+}
+
+/// Judges a rollup's block; its ancestors are in its parent's state.
+pub fn execute_rollup(
+    spec: &Arc<L2Spec>,
+    parent: &Header,
+    block: Bytes,
+    nodes: Vec<Bytes>,
+    codes: Vec<Bytes>,
+) -> Result<BlockResult> {
+    let block = Block::decode(block)?;
+    let context = Context { spec, parent, senders: None };
+    context.judge(&block, Arc::new(MemoryStore::from_witness(nodes, codes))).map_err(insufficient)
 }
 
 /// In a witness nothing is damage: what is wrong is not there.
-fn insufficient(error: StateError) -> StateError {
+pub fn insufficient(error: Error) -> Error {
     use crate::mpt::TrieError;
     match error {
-        StateError::Trie(TrieError::Corrupt) => StateError::Insufficient("a node is no trie node".into()),
-        StateError::MissingCode(hash) => StateError::Insufficient(format!("no code {hash}")),
+        Error::State(StateError::Trie(TrieError::Corrupt)) => {
+            Error::State(StateError::Insufficient("a node is no trie node".into()))
+        }
+        Error::State(StateError::MissingCode(hash)) => {
+            Error::State(StateError::Insufficient(format!("no code {hash}")))
+        }
         error => error,
     }
 }

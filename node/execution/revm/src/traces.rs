@@ -7,7 +7,6 @@ use crate::{
     engine::{Engine, NativeEngine},
     errors::{Error, Result},
     frames_json::Position,
-    import::Judge,
     json,
     overrides::{BlockArguments, StateArguments},
     scene::{Place, Scene},
@@ -210,19 +209,12 @@ struct WitnessJson {
 /// `debug_executionWitness`.
 fn execution_witness(engine: &Engine, parent: &[u8], block: &[u8], ancestors: &[u8]) -> Result<Vec<u8>> {
     let parent = edge::header(parent)?;
-    let judge = Judge {
-        spec: &engine.spec,
-        parent: &parent,
-        ancestors: Ancestors::new(parent.number, ancestors)?,
-        step: engine.step(),
-        senders: Some(&engine.senders),
-    };
-    let block = Block::decode(Bytes::copy_from_slice(block))?;
-    let result = judge.judge_with_witness(&block, engine.backing()?.view())?;
+    let ancestors = Ancestors::new(parent.number, ancestors)?;
+    let result = engine.judge(&parent, &Block::decode(Bytes::copy_from_slice(block))?, ancestors, true)?;
     let witness = result.witness.unwrap_or_default();
     let values = |items: BTreeMap<B256, Bytes>| items.into_values().collect();
     json::bytes(&WitnessJson {
-        headers: result.executed.hashes,
+        headers: result.contents.ancestors,
         codes: values(witness.codes),
         state: values(witness.nodes),
         keys: Vec::new(),

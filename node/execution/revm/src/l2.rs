@@ -1,0 +1,339 @@
+//! The run of one rollup block over op-revm: opened on a state, given its deposits, offered transactions, closed.
+//!
+//!     system calls > deposits (whatever they are) > transactions (each in full or not at all) > roots
+//!
+//! Building, judging and deriving are this one run, from a store or from a witness. The loop is our own and not
+//! alloy-op-evm's block executor: it must stop a transaction at a limit of ours and let a deposit fail by a rule of ours,
+//! and a block of a few transactions must cost little beside them.
+
+use crate::{
+    block::Block,
+    builder::{GAS_MIN, Outcome, reason},
+    deposits::{DEPOSIT, Deposit},
+    errors::{Error, Result},
+    record::{self, Entry, Fees},
+    result::{BlockResult, Contents},
+    rollup::{L2Spec, MESSAGE_PASSER},
+    state::{Failure, Source, StateDb, Update},
+    transactions::Prepared,
+};
+use alloy_consensus::{Header, Transaction, Typed2718};
+use alloy_evm::{Evm, EvmFactory, IntoTxEnv, InvalidTxError, block::SystemCaller, precompiles::PrecompilesMap};
+use alloy_op_evm::{OpEvm, OpEvmFactory, OpTx};
+use alloy_primitives::{Address, B256, Bloom, Bytes, U256, keccak256, map::AddressMap};
+use alloy_trie::{EMPTY_ROOT_HASH, root::ordered_trie_root_encoded};
+use op_revm::{OpHaltReason, OpTransaction};
+use revm::{
+    Database, DatabaseCommit,
+    context::TxEnv,
+    context_interface::{
+        ContextTr, JournalTr,
+        result::{EVMError, ExecutionResult, ResultAndState, ResultGas},
+    },
+    database::{State, states::bundle_state::BundleRetention},
+    inspector::NoOpInspector,
+    state::Account,
+};
+use std::{sync::Arc, time::Instant};
+
+/// What a block's EVM works on.
+type Db<'a, S> = &'a mut State<StateDb<S>>;
+
+/// A block's EVM.
+type Machine<'a, S> = OpEvm<Db<'a, S>, NoOpInspector, PrecompilesMap>;
+
+/// A rollup block under construction. It holds no EVM (which could not leave its thread), only what an EVM works on.
+#[derive(Debug)]
+pub struct Open<S: Source> {
+    spec: Arc<L2Spec>,
+    header: Header,
+    state: State<StateDb<S>>,
+    failure: Failure,
+    body: Body,
+}
+
+/// What is in the block.
+#[derive(Debug, Default)]
+struct Body {
+    entries: Vec<Entry>,
+    raws: Vec<Bytes>,
+    hashes: Vec<B256>,
+    fees: Option<Fees>,
+    gas_used: u64,
+    /// Raw bytes of the user transactions.
+    bytes: usize,
+}
+
+/// What a transaction that ran has left.
+struct Ran {
+    kind: u8,
+    sender: Address,
+    raw: Bytes,
+    hash: B256,
+    deposit_nonce: Option<u64>,
+    outcome: ResultAndState<OpHaltReason>,
+}
+
+impl Body {
+    /// Takes a transaction in; gives its changes to the state.
+    fn take(&mut self, ran: Ran) -> AddressMap<Account> {
+        let ResultAndState { result, state } = ran.outcome;
+        self.gas_used += result.tx_gas_used();
+        self.entries.push(Entry {
+            kind: ran.kind,
+            outcome: Bytes::from_static(if result.is_success() { &[1] } else { &[0] }),
+            cumulative_gas_used: self.gas_used,
+            sender: ran.sender,
+            logs: result.into_logs(),
+            deposit_nonce: ran.deposit_nonce,
+        });
+        self.raws.push(ran.raw);
+        self.hashes.push(ran.hash);
+        state
+    }
+}
+
+impl<S: Source> Open<S> {
+    /// Opens a block: EIP-2935, EIP-4788, then its deposits.
+    pub fn new(spec: Arc<L2Spec>, db: StateDb<S>, header: Header, deposits: &[Deposit]) -> Result<Self> {
+        let failure = db.failure();
+        let state = State::builder().with_database(db).with_bundle_update().build();
+        let mut open = Self { spec, header, state, failure, body: Body::default() };
+        open.session(|session| {
+            session.system_calls()?;
+            deposits.iter().try_for_each(|deposit| session.deposit(deposit))
+        })?;
+        Ok(open)
+    }
+
+    /// Gas that is left.
+    pub fn gas_left(&self) -> u64 {
+        self.header.gas_limit - self.body.gas_used
+    }
+
+    /// Bytes that further raw transactions may take.
+    pub fn bytes_left(&self) -> usize {
+        self.spec.limits.transactions_limit_bytes.saturating_sub(self.body.bytes)
+    }
+
+    /// Bytes that further transactions may add to the witness.
+    pub fn witness_left(&self) -> usize {
+        self.spec.limits.witness_limit_bytes
+    }
+
+    /// Offers transactions in order: what became of each. What does not execute leaves nothing behind.
+    pub fn offer<'a>(&mut self, transactions: impl Iterator<Item = Offered<'a>>) -> Result<Vec<Outcome>> {
+        self.session(|session| transactions.map(|tx| session.offer(tx)).collect())
+    }
+
+    /// Runs all transactions; gives the first that does not execute in full, at which it stops.
+    pub fn run<'a>(&mut self, transactions: impl Iterator<Item = Offered<'a>>) -> Result<Option<(usize, Outcome)>> {
+        self.session(|session| {
+            for (place, tx) in transactions.enumerate() {
+                let outcome = session.offer(tx)?;
+                if !outcome.reason.is_empty() {
+                    return Ok(Some((place, outcome)));
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// Works on the block with one EVM. A read that failed is the true cause of whatever else was wrong.
+    fn session<T>(&mut self, work: impl FnOnce(&mut Session<'_, S>) -> Result<T>) -> Result<T> {
+        let mut evm = OpEvmFactory::<OpTx>::default().create_evm(&mut self.state, self.spec.env(&self.header));
+        *evm.precompiles_mut() = PrecompilesMap::from_static(L2Spec::precompiles());
+        let mut session = Session { evm, spec: &self.spec, header: &self.header, body: &mut self.body };
+        let outcome = work(&mut session);
+        match self.failure.get() {
+            Some(failure) => Err(failure.clone().into()),
+            None => outcome,
+        }
+    }
+
+    /// Closes the block: the roots, and the header that holds them. `seconds` is what it took so far.
+    pub fn close(self, (recovery, execution): (f64, f64)) -> Result<(BlockResult, Header)> {
+        let start = Instant::now();
+        let Self { mut state, mut header, body, .. } = self;
+        state.merge_transitions(BundleRetention::PlainState);
+        let bundle = state.take_bundle();
+        let mut update = Update::default();
+        state.database.apply(&bundle, true, &mut update)?;
+        let passer = state.database.account(&MESSAGE_PASSER)?;
+        let root = start.elapsed().as_secs_f64();
+        let (receipts_root, bloom) = receipts(&body.entries)?;
+        header.state_root = update.root;
+        header.withdrawals_root = Some(passer.map_or(EMPTY_ROOT_HASH, |account| account.storage_root));
+        header.transactions_root = ordered_trie_root_encoded(&body.raws);
+        header.receipts_root = receipts_root;
+        header.logs_bloom = bloom;
+        header.gas_used = body.gas_used;
+        let rlp = Block::encode(&header, &body.raws, Some(&[]));
+        let hash = keccak256(alloy_rlp::encode(&header));
+        let block =
+            Block { rlp, header, hash, transactions: body.raws, ommers: Vec::new(), withdrawals: Some(Vec::new()) };
+        let contents = Contents {
+            transactions: body.hashes,
+            senders: body.entries.iter().map(|entry| entry.sender).collect(),
+            gas_used: body.gas_used,
+            record: record::encode(&body.entries, body.fees.as_ref()),
+            update,
+            ..Default::default()
+        };
+        let seconds = (recovery, execution + start.elapsed().as_secs_f64() - root, root);
+        Ok((BlockResult::new(&block, contents, seconds), block.header))
+    }
+}
+
+/// The receipts' root, and the bloom of all logs.
+fn receipts(entries: &[Entry]) -> Result<(B256, Bloom)> {
+    let mut bloom = Bloom::ZERO;
+    let mut encoded = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let (receipt, logs_bloom) = entry.encoded()?;
+        encoded.push(receipt);
+        bloom |= logs_bloom;
+    }
+    Ok((ordered_trie_root_encoded(&encoded), bloom))
+}
+
+/// A decoded transaction, or why it is none.
+pub type Offered<'a> = &'a std::result::Result<Prepared, crate::transactions::Refusal>;
+
+/// Work on a block with one EVM.
+struct Session<'a, S: Source> {
+    evm: Machine<'a, S>,
+    spec: &'a L2Spec,
+    header: &'a Header,
+    body: &'a mut Body,
+}
+
+impl<S: Source> Session<'_, S> {
+    fn gas_left(&self) -> u64 {
+        self.header.gas_limit - self.body.gas_used
+    }
+
+    /// EIP-2935 and EIP-4788.
+    fn system_calls(&mut self) -> Result<()> {
+        SystemCaller::new(self.spec).apply_pre_execution_changes(self.header, &mut self.evm)?;
+        Ok(())
+    }
+
+    /// Executes a deposit, which is in the block whatever becomes of it.
+    ///
+    /// One that wants more gas than the block has fails with what is left; the portal's limits prevent it.
+    fn deposit(&mut self, deposit: &Deposit) -> Result<()> {
+        let tx = &deposit.tx;
+        let nonce = self.evm.db_mut().basic(tx.from).map_err(fatal)?.unwrap_or_default().nonce;
+        let outcome = if tx.gas_limit > self.gas_left() {
+            self.failed_deposit(deposit)?
+        } else {
+            self.evm.transact(deposit.env()).map_err(fatal)?
+        };
+        let ran = Ran {
+            kind: DEPOSIT,
+            sender: tx.from,
+            raw: deposit.raw.clone(),
+            hash: deposit.hash,
+            deposit_nonce: Some(nonce),
+            outcome,
+        };
+        let state = self.body.take(ran);
+        self.evm.db_mut().commit(state);
+        Ok(())
+    }
+
+    /// The outcome op-revm gives a deposit that fails, for rules of ours that it does not know: the mint stays, the
+    /// nonce moves, all its gas is used.
+    fn failed_deposit(&mut self, deposit: &Deposit) -> Result<ResultAndState<OpHaltReason>> {
+        let tx = &deposit.tx;
+        let info = self.evm.db_mut().basic(tx.from).map_err(fatal)?.unwrap_or_default();
+        let mut account = Account::from(info);
+        account.info.nonce = account.info.nonce.saturating_add(1);
+        account.info.balance = account.info.balance.saturating_add(U256::from(tx.mint));
+        account.mark_touch();
+        let result = ExecutionResult::Halt {
+            reason: OpHaltReason::FailedDeposit,
+            gas: ResultGas::default().with_total_gas_spent(tx.gas_limit.min(self.gas_left())),
+            logs: Vec::new(),
+        };
+        Ok(ResultAndState { result, state: AddressMap::from_iter([(tx.from, account)]) })
+    }
+
+    /// Executes a transaction, if all of it fits into the block.
+    fn offer(&mut self, tx: Offered<'_>) -> Result<Outcome> {
+        let tx = match self.admissible(tx) {
+            Ok(tx) => tx,
+            Err(outcome) => return Ok(outcome),
+        };
+        let raw = tx.encoded_bytes();
+        let base: TxEnv = (&**tx).into_tx_env();
+        let env = OpTx(OpTransaction { base, enveloped_tx: Some(raw.clone()), deposit: Default::default() });
+        let outcome = match self.evm.transact(env) {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                // op-revm leaves in the journal what a refused transaction has loaded: it would be warm for the next.
+                let journal = self.evm.ctx_mut().journal_mut();
+                journal.discard_tx();
+                journal.finalize();
+                return refusal(error);
+            }
+        };
+        if self.body.fees.is_none() {
+            self.body.fees = Some(Fees::new(self.evm.ctx().chain()));
+        }
+        let ran = Ran {
+            kind: tx.1.inner().ty(),
+            sender: tx.1.signer(),
+            raw: raw.clone(),
+            hash: *tx.1.inner().tx_hash(),
+            deposit_nonce: None,
+            outcome,
+        };
+        self.body.bytes += raw.len();
+        let state = self.body.take(ran);
+        self.evm.db_mut().commit(state);
+        Ok(Outcome::default())
+    }
+
+    /// What may be tried at all.
+    fn admissible<'t>(&self, tx: Offered<'t>) -> std::result::Result<&'t Prepared, Outcome> {
+        let tx = tx.as_ref().map_err(|refusal| Outcome::refused("invalid", &refusal.message))?;
+        if tx.1.inner().is_eip4844() {
+            return Err(Outcome::refused("invalid", "transaction type not supported"));
+        }
+        let (length, limits) = (tx.encoded_bytes().len(), self.spec.limits);
+        if length > limits.transactions_limit_bytes {
+            let words = format!("{length} bytes, a block holds {}", limits.transactions_limit_bytes);
+            return Err(Outcome::refused("never_fits", words));
+        }
+        let bytes_left = limits.transactions_limit_bytes.saturating_sub(self.body.bytes);
+        if length > bytes_left {
+            return Err(Outcome::refused("block_full", format!("{length} bytes, {bytes_left} are left")));
+        }
+        let (gas, gas_left) = (tx.1.inner().gas_limit(), self.gas_left());
+        if gas > self.header.gas_limit {
+            let words = format!("gas {gas}, a block has {}", self.header.gas_limit);
+            return Err(Outcome::refused("never_fits", words));
+        }
+        if gas > gas_left || gas_left < GAS_MIN {
+            return Err(Outcome::refused("block_full", format!("gas {gas}, {gas_left} is left")));
+        }
+        Ok(tx)
+    }
+}
+
+/// Why a transaction was left out, or the error that must stop the run.
+fn refusal<E: std::fmt::Display, T: InvalidTxError>(error: EVMError<E, T>) -> Result<Outcome> {
+    match error {
+        EVMError::Transaction(error) => {
+            Ok(Outcome::refused(error.as_invalid_tx_err().map_or("invalid", reason), error))
+        }
+        error => Err(fatal(error)),
+    }
+}
+
+/// What no input may cause; a read that failed explains it.
+fn fatal(error: impl std::fmt::Display) -> Error {
+    Error::Fatal(error.to_string())
+}
