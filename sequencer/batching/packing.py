@@ -39,6 +39,9 @@ AIM: Final = 0.98
 ENOUGH: Final = 0.94
 """A batch that fills this share is not made anew."""
 
+PLENTY: Final = 1.25
+"""More than this share of the limit cannot fit, whatever the last ratio was worth."""
+
 Encoder = Callable[[Sequence[PackedBlock], int], bytes]
 """(blocks, brotli quality) -> batch; `node.execution.adapter.encode_batch`."""
 
@@ -83,13 +86,19 @@ class Packer:
         self.encodes = 0
         """Encodes so far."""
 
-    def fills(self, sizes: Sequence[int]) -> bool:
-        """Tell whether blocks of these sizes probably fill a batch, without encoding them."""
-        total = sum(sizes)
+    def fills(self, count: int, total: int) -> bool:
+        """Tell whether so many blocks of so many bytes (`size_of`) probably fill a batch, without encoding them."""
+        return self._reaches(count, total, AIM)
+
+    def is_plenty(self, count: int, total: int) -> bool:
+        """Tell whether no batch could hold them all, so that it need not be offered more."""
+        return self._reaches(count, total, PLENTY)
+
+    def _reaches(self, count: int, total: int, share: float) -> bool:
         return (
-            len(sizes) >= BLOCKS_MAX
-            or total * self._ratio >= AIM * self._limits.batch_bytes_max
-            or total >= AIM * self._limits.decompressed_bytes_max
+            count >= BLOCKS_MAX
+            or total * self._ratio >= share * self._limits.batch_bytes_max
+            or total >= share * self._limits.decompressed_bytes_max
         )
 
     def pack(self, blocks: Sequence[PackedBlock]) -> Packed:
@@ -99,7 +108,7 @@ class Packer:
         sizes = [size_of(block) for block in blocks[:allowed]]
         fitting, data = 0, b""
         refused = allowed + 1
-        count = self._guess(sizes, AIM)
+        count = self._guess(sizes)
         for _ in range(ATTEMPTS_MAX):
             encoded = self._encode(blocks[:count], QUALITY)
             self.encodes += 1
@@ -112,7 +121,7 @@ class Packer:
                 refused = count
             if refused - fitting <= 1:
                 break
-            count = min(max(self._guess(sizes, AIM), fitting + 1), refused - 1)
+            count = min(max(self._guess(sizes), fitting + 1), refused - 1)
         if not fitting:
             fitting, data = 1, self._encode(blocks[:1], QUALITY)
             self.encodes += 1
@@ -136,8 +145,8 @@ class Packer:
                 return place
         return min(len(blocks), BLOCKS_MAX)
 
-    def _guess(self, sizes: Sequence[int], aim: float) -> int:
-        room = aim * self._limits.batch_bytes_max / self._ratio
+    def _guess(self, sizes: Sequence[int]) -> int:
+        room = AIM * self._limits.batch_bytes_max / self._ratio
         count, total = 0, 0
         for size in sizes:
             total += size
