@@ -38,6 +38,7 @@ class RequestKind(StrEnum):
     TRANSACTIONS = "transactions"
     STATE = "state"
     L2_BLOCKS = "l2_blocks"
+    L2_SUBMIT = "l2_submit"
 
 
 class Verdict(StrEnum):

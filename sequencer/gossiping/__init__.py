@@ -1,0 +1,1 @@
+"""Unsafe blocks and transactions between the sequencer and its replicas."""
