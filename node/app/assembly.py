@@ -7,29 +7,31 @@ Everything is opened before any port is bound, and closed in the opposite order 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import orjson
 import structlog
 import trio
 from prometheus_client import CollectorRegistry
 
+from node.app.binding import bind
 from node.app.core import CoreNode, Surroundings, chain_lag, open_core
 from node.app.devnet import describe_consensus, read_info
 from node.app.failures import SetupError, prepare_folder
 from node.app.following import follow_chain, follow_sync
 from node.app.signing import open_signing
 from node.chain.chain import ChainOptions
-from node.config import NodeConfig
+from node.config import NodeConfig, P2pConfig
 from node.consensus.genesis import Genesis, parse
 from node.errors import Rejected
 from node.eth.fees import blob_base_fee
 from node.eth.primitives import Hash32
 from node.execution.adapter import RevmEngine, open_tables, verify_signatures
+from node.execution.engine import ChainTables
 from node.p2p.network import PeerId
 from node.p2p.peers import StaticPeer
 from node.p2p.service import Libp2pNetwork, NetworkSettings
@@ -71,11 +73,15 @@ async def run_node(
         slot_duration_ms=genesis.parameters.slot_seconds * 1_000,
         wall=SystemClock(),
     )
-    with _opened_engine(config, document) as (engine, database), ExitStack() as closing:
+    store = opened_store(
+        config.data_dir, document, config.genesis_file, cache_mb=config.engine.cache_mb
+    )
+    with store as (engine, tables), ExitStack() as closing:
+        database = ChainDatabase(tables, folder=str(config.data_dir))
         genesis_hash = Hash32(engine.genesis().block_hash)
-        network = Libp2pNetwork(network_settings(config, genesis_hash), registry)
+        network = Libp2pNetwork(network_settings(config.name, config.p2p, genesis_hash), registry)
         signing = open_signing(config, genesis, genesis_hash, database, closing)
-        core = await _open(
+        core = await open_checked(
             Surroundings(
                 genesis=genesis,
                 engine=engine,
@@ -113,12 +119,12 @@ async def _serve(
     """Bind every port and run everything until cancelled."""
     async with trio.open_nursery() as nursery:
         metrics = partial(serve_health, health, host=config.metrics.host, port=config.metrics.port)
-        await _bind(nursery, f"metrics.port {config.metrics.port}", metrics)
-        await _bind(nursery, f"p2p.port {config.p2p.port}", network.run)
+        await bind(nursery, f"metrics.port {config.metrics.port}", metrics)
+        await bind(nursery, f"p2p.port {config.p2p.port}", network.run)
         await nursery.start(core.run)
         await nursery.start(follow_chain, core.chain, core.pool, rpc)
         nursery.start_soon(follow_sync, core.sync_progress, rpc.sync_changed)
-        await _bind(nursery, f"rpc.port {config.rpc.port}", rpc.serve)
+        await bind(nursery, f"rpc.port {config.rpc.port}", rpc.serve)
         _log.info("node_started", head=core.chain.head.header.number)
         task_status.started()
 
@@ -138,23 +144,23 @@ def read_genesis(file: Path) -> tuple[bytes, Genesis]:
         raise SetupError(f"{file}: {error.message}") from error
 
 
-def network_settings(config: NodeConfig, genesis_hash: bytes) -> NetworkSettings:
+def network_settings(name: str, p2p: P2pConfig, genesis_hash: bytes) -> NetworkSettings:
     """What the network is told. Raises SetupError (the key file)."""
     try:
-        seed = bytes.fromhex(config.p2p.key_file.read_text().strip().removeprefix("0x"))
+        seed = bytes.fromhex(p2p.key_file.read_text().strip().removeprefix("0x"))
     except (OSError, ValueError) as error:
-        raise SetupError(f"p2p.key_file {config.p2p.key_file}: cannot be used: {error}") from None
+        raise SetupError(f"p2p.key_file {p2p.key_file}: cannot be used: {error}") from None
     if len(seed) != 32:
-        raise SetupError(f"p2p.key_file {config.p2p.key_file}: want 64 hex digits")
+        raise SetupError(f"p2p.key_file {p2p.key_file}: want 64 hex digits")
     return NetworkSettings(
-        name=config.name,
+        name=name,
         seed=seed,
         genesis_hash=genesis_hash,
-        host=config.p2p.host,
-        port=config.p2p.port,
+        host=p2p.host,
+        port=p2p.port,
         peers=tuple(
             StaticPeer(name=peer.name, peer_id=PeerId(peer.peer_id), address=peer.address)
-            for peer in config.p2p.peers
+            for peer in p2p.peers
         ),
     )
 
@@ -204,7 +210,8 @@ def open_rpc(
     return RpcService(settings, parts, registry=registry)
 
 
-async def _open(around: Surroundings) -> CoreNode:
+async def open_checked(around: Surroundings) -> CoreNode:
+    """Open the core. Raises SetupError, Corruption."""
     try:
         return await open_core(around)
     except UnusableFolder as error:
@@ -212,42 +219,20 @@ async def _open(around: Surroundings) -> CoreNode:
 
 
 @contextmanager
-def _opened_engine(
-    config: NodeConfig, document: bytes
-) -> Iterator[tuple[RevmEngine, ChainDatabase]]:
-    """Execution and tables in the data folder. Raises SetupError, Corruption."""
-    prepare_folder(config)
+def opened_store(
+    folder: Path, document: bytes, genesis_file: Path, *, cache_mb: int
+) -> Iterator[tuple[RevmEngine, ChainTables]]:
+    """Execution and tables of one chain in a folder. Raises SetupError, Corruption."""
+    prepare_folder(folder)
     try:
-        engine = RevmEngine(
-            document, folder=config.data_dir / "state", cache_megabytes=config.engine.cache_mb
-        )
+        engine = RevmEngine(document, folder=folder / "state", cache_megabytes=cache_mb)
     except ValueError as error:
-        raise SetupError(f"{config.genesis_file}: {error}") from error
+        raise SetupError(f"{genesis_file}: {error}") from error
     try:
-        tables = open_tables(config.data_dir / "chain.redb")
+        tables = open_tables(folder / "chain.redb")
         try:
-            yield engine, ChainDatabase(tables, folder=str(config.data_dir))
+            yield engine, tables
         finally:
             tables.close()
     finally:
         engine.close()
-
-
-class _Serving(Protocol):
-    """Binds a port, tells when, serves until cancelled."""
-
-    def __call__(self, *, task_status: trio.TaskStatus[object]) -> Awaitable[object]: ...
-
-
-async def _bind(nursery: trio.Nursery, what: str, serve: _Serving) -> None:
-    """Start what binds a port. Raises SetupError naming the key and the port, in a group or not."""
-    try:
-        await nursery.start(serve)
-    except* OSError as group:  # The servers bind inside nurseries of their own.
-        error = _first_os_error(group)
-        raise SetupError(f"{what}: cannot be bound: {error.strerror or error}") from error
-
-
-def _first_os_error(group: BaseExceptionGroup[OSError]) -> OSError:
-    first = group.exceptions[0]
-    return _first_os_error(first) if isinstance(first, BaseExceptionGroup) else first

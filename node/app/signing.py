@@ -108,7 +108,7 @@ def import_protection(
 
 
 def _protection(config: NodeConfig, genesis: Genesis, genesis_hash: Hash32) -> SlashingProtection:
-    prepare_folder(config)
+    prepare_folder(config.data_dir)
     return SlashingProtection(
         config.data_dir / SIGNER_FILE,
         genesis_hash=genesis_hash,
