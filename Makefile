@@ -17,7 +17,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 
 PACKAGES := node sequencer bridge deploy tests
 
-.PHONY: help build tools up test test-fast check format bench lock clean
+.PHONY: help build tools up test test-fast check format contracts bench lock clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -68,6 +68,9 @@ format: tools ## Format Python and Rust
 	$(BIN)/ruff format $(PACKAGES)
 	$(BIN)/ruff check --fix $(PACKAGES)
 	cargo fmt --manifest-path $(CRATE)/Cargo.toml
+
+contracts: tools ## Compile the contracts' artifacts anew from their Vyper sources
+	$(BIN)/python -m deploy.contracts_build
 
 bench: tools ## Benchmarks: a table, and JSON in bench/
 	$(BIN)/python -m tests.benchmarks $(ARGS)
