@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +20,7 @@ import trio
 from node.app.assembly import read_genesis, run_node
 from node.app.failures import SetupError
 from node.app.signing import export_protection, import_protection
-from node.config import ConfigError, NodeConfig
+from node.config import ConfigError, LogConfig, NodeConfig
 from node.errors import Corruption
 from node.eth.primitives import Hash32
 from node.execution.adapter import RevmEngine
@@ -33,10 +35,15 @@ _log = structlog.get_logger()
 
 def main(config: NodeConfig) -> int:
     """Run one node until it is told to stop; gives the exit code."""
-    configure_logs(process=config.name, log_format=config.log.format, level=config.log.level)
+    return run_process(config.name, config.log, partial(run_node, config))
+
+
+def run_process(name: str, log: LogConfig, run: Callable[[], Awaitable[None]]) -> int:
+    """Run a program's one task until it ends or is told to stop; gives the exit code."""
+    configure_logs(process=name, log_format=log.format, level=log.level)
     code = EXIT_STOPPED
     try:
-        trio.run(_run_until_signalled, config, strict_exception_groups=True)
+        trio.run(_run_until_signalled, run, strict_exception_groups=True)
     except* (ConfigError, SetupError) as group:
         _report(group)
         code = EXIT_SETUP
@@ -74,7 +81,7 @@ def _report(group: BaseExceptionGroup[Exception]) -> None:
         sys.stderr.write(f"{error}\n")
 
 
-async def _run_until_signalled(config: NodeConfig) -> None:
+async def _run_until_signalled(run: Callable[[], Awaitable[None]]) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
 
@@ -85,6 +92,6 @@ async def _run_until_signalled(config: NodeConfig) -> None:
                     return
 
             nursery.start_soon(stop_on_signal)
-            await run_node(config)
+            await run()
             nursery.cancel_scope.cancel()
     _log.info("process_finished")
