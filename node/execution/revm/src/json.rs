@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use std::io;
 
 /// A number as JSON-RPC writes it: hex, no leading zeros.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Quantity(pub u64);
 
 impl Serialize for Quantity {

@@ -2,24 +2,24 @@
 //! percentiles of `eth_feeHistory`.
 
 use crate::{
-    edge::detached,
+    edge::{self, detached},
     engine::NativeEngine,
     errors::{Error, Result},
     json::{self, Quantity, wide},
-    record::{self, Entry},
+    record::{self, DEPOSIT_RECEIPT_VERSION, Entry, Fees},
     render::Stored,
     result::bytes_list,
     spec::L1Spec,
-    transactions::L1Tx,
 };
-use alloy_consensus::{Header, Transaction, Typed2718};
+use alloy_consensus::Header;
 use alloy_primitives::{Address, B256, Bloom, BloomInput, Bytes, Log, U256, keccak256, logs_bloom};
 use alloy_rlp::Decodable;
+use op_revm::OpSpecId;
 use pyo3::{prelude::*, pybacked::PyBackedBytes, types::PyBytes};
 use serde::Serialize;
 
-/// EIP-4844's type.
-const BLOB: u8 = 3;
+/// A log's index, topics and data.
+type LogOut<'py> = (usize, Vec<Bound<'py, PyBytes>>, Bound<'py, PyBytes>);
 
 /// Most percentiles of one request (geth's limit).
 const PERCENTILES_MAX: usize = 100;
@@ -69,6 +69,40 @@ impl<'a> LogJson<'a> {
     }
 }
 
+/// What a signed transaction of a rollup has paid besides its gas, as op-geth prints it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct L1FeeJson {
+    l1_gas_price: U256,
+    l1_gas_used: U256,
+    l1_fee: U256,
+    l1_blob_base_fee: U256,
+    l1_base_fee_scalar: Quantity,
+    l1_blob_base_fee_scalar: Quantity,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator_fee_scalar: Option<Quantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator_fee_constant: Option<Quantity>,
+}
+
+impl L1FeeJson {
+    /// Computed by op-revm, as it was charged.
+    fn new(fees: &Fees, raw: &[u8]) -> Self {
+        let mut info = fees.info();
+        let operator = fees.operator_fee_scalar != 0 || fees.operator_fee_constant != 0;
+        Self {
+            l1_gas_price: fees.l1_base_fee,
+            l1_gas_used: info.data_gas(raw, OpSpecId::ISTHMUS),
+            l1_fee: info.calculate_tx_l1_cost(raw, OpSpecId::ISTHMUS),
+            l1_blob_base_fee: fees.l1_blob_base_fee,
+            l1_base_fee_scalar: Quantity(fees.l1_base_fee_scalar.into()),
+            l1_blob_base_fee_scalar: Quantity(fees.l1_blob_base_fee_scalar.into()),
+            operator_fee_scalar: operator.then_some(Quantity(fees.operator_fee_scalar.into())),
+            operator_fee_constant: operator.then_some(Quantity(fees.operator_fee_constant)),
+        }
+    }
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ReceiptJson<'a> {
@@ -95,31 +129,38 @@ struct ReceiptJson<'a> {
     transaction_index: Quantity,
     #[serde(rename = "type")]
     kind: Quantity,
+    #[serde(flatten)]
+    l1_fee: Option<L1FeeJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deposit_nonce: Option<Quantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deposit_receipt_version: Option<Quantity>,
 }
 
 impl Stored {
     fn receipt_json(&self, spec: &L1Spec, index: usize, first_log: usize) -> Result<ReceiptJson<'_>> {
         let (entry, tx) = (self.entry(index)?, self.transaction(index)?);
         let header = &self.block.header;
-        let blob = tx.ty() == BLOB;
+        let transaction_hash = tx.hash();
         let price = spec.blob_params(header.timestamp).and_then(|params| header.blob_fee(params));
         let logs = entry.logs.iter().enumerate().map(|(offset, log)| {
             let place = LogPlace {
                 header,
                 block_hash: self.block.hash,
-                transaction_hash: *tx.tx_hash(),
+                transaction_hash,
                 transaction_index: index,
                 index: first_log + offset,
                 removed: false,
             };
             LogJson::new(log, place)
         });
+        let fees = self.fees.as_ref().filter(|_| entry.deposit_nonce.is_none());
         Ok(ReceiptJson {
-            blob_gas_price: price.filter(|_| blob).map(wide),
-            blob_gas_used: tx.blob_gas_used().filter(|_| blob).map(Quantity),
+            blob_gas_price: tx.blob_gas_used().and(price).map(wide),
+            blob_gas_used: tx.blob_gas_used().map(Quantity),
             block_hash: self.block.hash,
             block_number: Quantity(header.number),
-            contract_address: tx.to().is_none().then(|| entry.sender.create(tx.nonce())),
+            contract_address: tx.to().is_none().then(|| entry.sender.create(tx.nonce(entry.deposit_nonce))),
             cumulative_gas_used: Quantity(entry.cumulative_gas_used),
             effective_gas_price: wide(tx.effective_gas_price(header.base_fee_per_gas)),
             from: entry.sender,
@@ -129,9 +170,12 @@ impl Stored {
             root: entry.success().is_none().then_some(&entry.outcome),
             status: entry.success().map(|success| Quantity(success.into())),
             to: tx.to(),
-            transaction_hash: *tx.tx_hash(),
+            transaction_hash,
             transaction_index: index.into(),
-            kind: Quantity(tx.ty().into()),
+            kind: Quantity(entry.kind.into()),
+            l1_fee: fees.map(|fees| L1FeeJson::new(fees, &self.block.transactions[index])),
+            deposit_nonce: entry.deposit_nonce.map(Quantity),
+            deposit_receipt_version: entry.deposit_nonce.map(|_| Quantity(DEPOSIT_RECEIPT_VERSION)),
         })
     }
 
@@ -161,8 +205,7 @@ impl Stored {
             return Ok(vec![0; percentiles.len()]);
         }
         let base_fee = self.block.header.base_fee_per_gas.unwrap_or_default();
-        let tip = |tx: L1Tx| tx.effective_tip_per_gas(base_fee).unwrap_or_default();
-        let pair = |index| Ok((tip(self.transaction(index)?), self.gas_used(index)?));
+        let pair = |index| Ok((self.transaction(index)?.tip(base_fee), self.gas_used(index)?));
         let mut fees = (0..self.entries.len()).map(pair).collect::<Result<Vec<(u128, u64)>>>()?;
         fees.sort_by_key(|(fee, _)| *fee); // stable, as geth's
         let (mut place, mut sum) = (0, fees[0].1);
@@ -283,6 +326,18 @@ impl NativeEngine {
             Ok(out)
         })?;
         Ok(bytes_list(py, logs))
+    }
+
+    /// (log index in the block, topics, data) of one contract's logs with a first topic.
+    fn logs<'py>(&self, py: Python<'py>, receipts: &[u8], address: &[u8], topic: &[u8]) -> Result<Vec<LogOut<'py>>> {
+        let (address, topic) = (edge::address(address)?, edge::word(topic)?);
+        let entries = detached(py, || record::decode(receipts))?.entries;
+        let logs = entries.iter().flat_map(|entry| &entry.logs).enumerate();
+        let wanted = logs.filter(|(_, log)| log.address == address && log.topics().first() == Some(&topic));
+        let out = |(index, log): (usize, &Log)| {
+            (index, bytes_list(py, log.topics()), PyBytes::new(py, &log.data.data))
+        };
+        Ok(wanted.map(out).collect())
     }
 
     /// EIP-2718 receipts.

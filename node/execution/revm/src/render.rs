@@ -2,11 +2,12 @@
 
 use crate::{
     block::Block,
+    deposits::{BlockTx, DEPOSIT, Deposit},
     edge::{self, detached},
     engine::NativeEngine,
     errors::{Error, Result},
     json::{self, Quantity, wide},
-    record::{self, Entry, Fees, Record},
+    record::{self, DEPOSIT_RECEIPT_VERSION, Entry, Fees, Record},
     result::bytes_list,
     transactions::{self, L1Tx},
 };
@@ -150,7 +151,7 @@ impl From<&SignedAuthorization> for AuthorizationJson {
 }
 
 /// In geth's order; what a type lacks is left out.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TransactionJson {
     block_hash: Option<B256>,
@@ -186,9 +187,42 @@ struct TransactionJson {
     s: U256,
     #[serde(skip_serializing_if = "Option::is_none")]
     y_parity: Option<Quantity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_hash: Option<B256>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mint: Option<U256>,
+    /// op-geth prints it only where it is true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_system_tx: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deposit_receipt_version: Option<Quantity>,
 }
 
 impl TransactionJson {
+    /// A deposit: unsigned, with the nonce that its sender had.
+    fn deposit(deposit: &Deposit, nonce: u64, place: Place<'_>) -> Self {
+        let tx = &deposit.tx;
+        Self {
+            block_hash: Some(place.hash),
+            block_number: Some(Quantity(place.header.number)),
+            block_timestamp: Some(Quantity(place.header.timestamp)),
+            from: tx.from,
+            gas: Quantity(tx.gas_limit),
+            hash: deposit.hash,
+            input: tx.input.clone(),
+            nonce: Quantity(nonce),
+            to: tx.to.to().copied(),
+            transaction_index: Some(place.index.into()),
+            value: tx.value,
+            kind: Quantity(DEPOSIT.into()),
+            source_hash: Some(tx.source_hash),
+            mint: (tx.mint > 0).then(|| wide(tx.mint)),
+            is_system_tx: tx.is_system_transaction.then_some(true),
+            deposit_receipt_version: Some(Quantity(DEPOSIT_RECEIPT_VERSION)),
+            ..Default::default()
+        }
+    }
+
     fn new(tx: &L1Tx, from: Address, place: Option<Place<'_>>) -> Self {
         let legacy = tx.is_legacy();
         let dynamic = tx.max_priority_fee_per_gas().is_some();
@@ -232,6 +266,7 @@ impl TransactionJson {
             r: signature.r(),
             s: signature.s(),
             y_parity: (!legacy).then_some(Quantity(parity)),
+            ..Default::default()
         }
     }
 }
@@ -257,10 +292,10 @@ impl Stored {
     }
 
     /// A decoded transaction.
-    pub fn transaction(&self, index: usize) -> Result<L1Tx> {
+    pub fn transaction(&self, index: usize) -> Result<BlockTx> {
         let raw = self.block.transactions.get(index).ok_or_else(|| self.beyond(index))?;
-        transactions::decode(raw)
-            .map_err(|refusal| Error::invalid("transaction", "a transaction", format!("{index}: {}", refusal.message)))
+        BlockTx::decode(raw)
+            .map_err(|words| Error::invalid("transaction", "a transaction", format!("{index}: {words}")))
     }
 
     /// An entry of the record.
@@ -274,7 +309,13 @@ impl Stored {
 
     fn transaction_json(&self, index: usize) -> Result<TransactionJson> {
         let place = Place { hash: self.block.hash, header: &self.block.header, index };
-        Ok(TransactionJson::new(&self.transaction(index)?, self.entry(index)?.sender, Some(place)))
+        let entry = self.entry(index)?;
+        Ok(match self.transaction(index)? {
+            BlockTx::Signed(tx) => TransactionJson::new(&tx, entry.sender, Some(place)),
+            BlockTx::Deposit(deposit) => {
+                TransactionJson::deposit(&deposit, entry.deposit_nonce.unwrap_or_default(), place)
+            }
+        })
     }
 
     fn block_json(&self, full: bool) -> Result<BlockJson<'_>> {
