@@ -1,0 +1,71 @@
+"""What a block's witness starts from, and what sets and deposits weigh."""
+
+from __future__ import annotations
+
+from hypothesis import given, strategies as st
+
+from node.eth.primitives import Address, Hash32
+from node.rollup.budget import (
+    BEACON_ROOTS,
+    BLOCK_HASHES,
+    always_touched,
+    deposit_allowance_bytes,
+    witness_bytes,
+)
+from node.rollup.deposits import L1_BLOCK, Deposit
+from node.rollup.limits import ATTRIBUTES_GAS, MAX_DEPOSITS, MAX_DEPOSITS_GAS
+from node.rollup.outputs import MESSAGE_PASSER
+from tests.kit.rollup import PARAMETERS
+
+
+def deposit_of(sender: bytes) -> Deposit:
+    return Deposit(
+        source_hash=Hash32(bytes(32)),
+        sender=Address(sender),
+        to=None,
+        mint=0,
+        value=0,
+        gas=0,
+        data=b"",
+    )
+
+
+def test_nodes_and_codes_count_once_and_removals_count_a_branch() -> None:
+    assert witness_bytes([b"node", b"node", b"other"], [b"code", b"code"], 2) == 4 + 5 + 4 + 1_064
+
+
+@given(st.lists(st.binary(max_size=8)), st.lists(st.binary(max_size=8)), st.integers(0, 9))
+def test_order_and_repetition_weigh_nothing(
+    nodes: list[bytes], codes: list[bytes], cleared: int
+) -> None:
+    weight = witness_bytes(nodes, codes, cleared)
+    assert weight == witness_bytes(sorted(nodes) * 2, reversed(codes), cleared)
+
+
+def test_system_contracts_vaults_and_senders_are_touched_by_every_block() -> None:
+    sender = b"\x01" * 20
+    touched = always_touched(8_192, 10_000, [deposit_of(sender), deposit_of(L1_BLOCK)])
+    assert touched[BLOCK_HASHES] == {8_191 % 8_191}
+    assert touched[BEACON_ROOTS] == {10_000 - 8_191, 10_000}
+    assert touched[L1_BLOCK] == {0, 1, 2, 3, 4, 7, 8}
+    assert touched[MESSAGE_PASSER] == touched[Address(sender)] == frozenset()
+    assert {
+        Address(bytes.fromhex("42" + "00" * 18 + suffix))
+        for suffix in ("11", "16", "19", "1a", "1b")
+    } <= set(touched)
+    assert len(touched) == 10
+
+
+def test_a_deposit_may_add_by_its_gas() -> None:
+    assert [deposit_allowance_bytes(gas) for gas in (0, 999, 21_000, 3_000_000)] == [
+        4_096,
+        4_096 + 48,
+        4_096 + 1_029,
+        4_096 + 147_000,
+    ]
+
+
+def test_all_deposits_together_stay_within_a_block() -> None:
+    most = MAX_DEPOSITS * deposit_allowance_bytes(0) + 49 * MAX_DEPOSITS_GAS // 1_000
+    assert most < PARAMETERS.witness_limit_bytes
+    assert PARAMETERS.gas_limit > MAX_DEPOSITS_GAS + ATTRIBUTES_GAS
