@@ -3,7 +3,8 @@
     body -> parse -> read_call -> method table -> handler -> result | error -> body
 
 A handler is a plain function for what takes microseconds and runs in place, without a task; for what takes longer it
-returns a coroutine, and so does `Dispatcher.answer`. A batch is a coroutine that gives way to other tasks between calls.
+returns a coroutine, and so does `Dispatcher.answer`; for what others will tell it returns a `Later`, which needs no task
+either. A batch is a coroutine that gives way to other tasks between calls.
 What a handler may raise: RpcError, InvalidCall, MissingState. Corruption passes through and stops the process.
 Anything else is a bug: it is logged with its traceback and counted, and the caller is told what geth tells when a handler
 panics. It must not stop a validator, for then one odd request could.
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from types import CoroutineType
 from typing import Final, Protocol
 
@@ -24,6 +26,7 @@ import trio
 from node.errors import Corruption, InvalidCall, MissingState
 from node.rpc import jsonrpc
 from node.rpc.jsonrpc import INTERNAL_ERROR, NOTIFICATION, SERVER_ERROR, InvalidRequest, RpcError
+from node.rpc.later import Later
 from node.rpc.metrics import CRASH, ERROR, SUCCESS, RpcMetrics
 from node.rpc.parameters import Params, positional
 
@@ -62,11 +65,11 @@ class Caller:
     """Where subscriptions are sent; None over plain HTTP."""
 
 
-Answer = bytes | Coroutine[object, object, bytes]
-"""A response body, or a coroutine that will give it; empty where nothing is owed."""
+Answer = bytes | Coroutine[object, object, bytes] | Later[bytes]
+"""A response body, or what will give it; empty where nothing is owed."""
 
 Handler = Callable[[Params, Caller], object]
-"""Gives a result that orjson can encode, or a coroutine that will."""
+"""Gives a result that orjson can encode, a coroutine that will, or a Later that holds it or an Exception."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ class Method:
     """Answers a call."""
     arguments_max: int
     """More arguments than these are refused."""
+    side_by_side: bool = False
+    """Whether several that follow each other in a batch are begun before the first has ended: those that answer a Later."""
 
 
 class Dispatcher:
@@ -93,6 +98,7 @@ class Dispatcher:
         self._methods = methods
         self._metrics = metrics
         self._timer = timer
+        self._side_by_side = frozenset(name for name, one in methods.items() if one.side_by_side)
         self._large_batches = trio.Semaphore(LARGE_BATCHES_AT_ONCE)
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -119,6 +125,8 @@ class Dispatcher:
             result = entry.handler(positional(params, entry.arguments_max), caller)
             if type(result) is CoroutineType:
                 return self._finish(result, method, identity, started)
+            if type(result) is Later:
+                return self._finish_later(result, method, identity, started)
             return self._succeed(result, method, identity, started)
         except Corruption:
             raise
@@ -138,6 +146,20 @@ class Dispatcher:
             raise
         except Exception as error:  # noqa: BLE001  # see the module's docstring
             return self._fail(error, method, identity, started)
+
+    def _finish_later(
+        self, result: Later[object], method: str, identity: object, started: float
+    ) -> bytes | Later[bytes]:
+        answer: Later[bytes] = Later()
+
+        def told(value: object) -> None:
+            if isinstance(value, Exception):
+                answer.settle(self._fail(value, method, identity, started))
+            else:
+                answer.settle(self._succeed(value, method, identity, started))
+
+        result.then(told)
+        return answer.value if answer.settled else answer
 
     def _succeed(self, result: object, method: str, identity: object, started: float) -> bytes:
         if identity is NOTIFICATION:
@@ -167,39 +189,87 @@ class Dispatcher:
         answers: list[bytes] = []
         with ExitStack() as ending:
             await self._answer_each(messages, caller, answers, ending)
+            answers = list(filter(None, answers))
             return jsonrpc.batch_text(answers) if answers else b""
 
     async def _answer_each(
         self, messages: list[object], caller: Caller, answers: list[bytes], ending: ExitStack
     ) -> None:
         """Fill in the answers; `ending` gives back the turn of a large batch."""
-        size, has_turn = 0, False
-        now = self._timer()
-        slice_end, batch_end = now + SLICE_S, now + BATCH_WITHIN_S
+        batch = _Batch(answers, self._timer() + BATCH_WITHIN_S)
+        has_turn = False
+        slice_end = self._timer() + SLICE_S
         for message in messages:
+            if batch.owed and not self._is_side_by_side(message):
+                await batch.settle(self._timer())  # What follows a send sees what it did.
             answer: Answer
-            if size > jsonrpc.RESPONSE_BYTES_MAX:
+            if batch.size > jsonrpc.RESPONSE_BYTES_MAX:
                 answer = _refuse(message, jsonrpc.too_large_text)
-            elif self._timer() > batch_end:
+            elif self._timer() > batch.end:
                 answer = _refuse(message, jsonrpc.timed_out_text)
             else:
                 answer = self._call(message, caller)
             if type(answer) is CoroutineType:
                 answer = await answer
-            assert isinstance(answer, bytes)
-            if size + len(answer) > jsonrpc.RESPONSE_BYTES_MAX:
-                size += len(answer)
-                answer = _refuse(message, jsonrpc.too_large_text)
-            if answer:
-                answers.append(answer)
-                size += len(answer)
-            if size > LARGE_BATCH_BYTES and not has_turn:
+            assert isinstance(answer, (bytes, Later))
+            batch.add(message, answer)
+            if batch.size > LARGE_BATCH_BYTES and not has_turn:
                 has_turn = True
                 await self._large_batches.acquire()
                 ending.callback(self._large_batches.release)
             if self._timer() > slice_end:
                 await trio.lowlevel.checkpoint()
                 slice_end = self._timer() + SLICE_S
+        if batch.owed:
+            await batch.settle(self._timer())
+
+    def _is_side_by_side(self, message: object) -> bool:
+        return isinstance(message, dict) and message.get("method") in self._side_by_side
+
+
+class _Batch:
+    """The answers of a batch so far, in the order of its calls."""
+
+    def __init__(self, answers: list[bytes], end: float) -> None:
+        """`end`: when what is owed is given up, on the dispatcher's timer."""
+        self.end: Final = end
+        self.size = 0
+        """Bytes of the answers, with those that were too many."""
+        self.owed: dict[int, object] = {}
+        """Calls that are answered later, by their place."""
+        self._answers: Final = answers
+        self._nothing_owed = trio.Event()
+
+    def add(self, message: object, answer: bytes | Later[bytes]) -> None:
+        """The answer of the next call."""
+        place = len(self._answers)
+        self._answers.append(b"")
+        self.owed[place] = message
+        if isinstance(answer, Later):
+            answer.then(partial(self._fill, place))
+        else:
+            self._fill(place, answer)
+
+    async def settle(self, now: float) -> None:
+        """Wait until nothing is owed any more; what still is at the end timed out."""
+        self._nothing_owed = trio.Event()
+        with trio.move_on_after(max(0.0, self.end - now)):
+            await self._nothing_owed.wait()
+        for place, message in list(self.owed.items()):
+            self._fill(place, _refuse(message, jsonrpc.timed_out_text))
+
+    def _fill(self, place: int, answer: bytes) -> None:
+        """Long answers are let go as they come, not when the batch is complete: there may be a thousand."""
+        if place not in self.owed:
+            return  # it came too late
+        message = self.owed.pop(place)
+        if self.size + len(answer) > jsonrpc.RESPONSE_BYTES_MAX:
+            self.size += len(answer)
+            answer = _refuse(message, jsonrpc.too_large_text)
+        self._answers[place] = answer
+        self.size += len(answer)
+        if not self.owed:
+            self._nothing_owed.set()
 
 
 def _refuse(message: object, text: Callable[[object], bytes]) -> bytes:

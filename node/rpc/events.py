@@ -20,6 +20,9 @@ from node.eth.blocks import Block
 WAITING_BLOCKS_MAX: Final = 64
 """Blocks of head changes that may wait: two minutes of slots. A single longer change is taken when nothing else waits."""
 
+JOINED_BLOCKS_MAX: Final = 64
+"""Added blocks that are told together when they have waited together."""
+
 Told = Callable[[Sequence[Block], Sequence[Block]], Awaitable[None]]
 """Told of blocks that were added, ascending, and dropped, from the old head down."""
 
@@ -43,18 +46,28 @@ class HeadSignal:
 class HeadQueue:
     """Changes of the head that were not told yet, in order."""
 
-    def __init__(self, tell: Told, lapse: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        tell: Told,
+        lapse: Callable[[], None],
+        *,
+        waiting_blocks_max: int = WAITING_BLOCKS_MAX,
+    ) -> None:
         """`tell` is awaited for each change; `lapse` is called when changes are given up."""
         self._tell: Final = tell
         self._lapse: Final = lapse
+        self._waiting_blocks_max: Final = waiting_blocks_max
         self._changes: deque[tuple[Sequence[Block], Sequence[Block]]] = deque()
         self._blocks = 0
         self._wake = trio.Event()
 
+    def __len__(self) -> int:
+        return len(self._changes)
+
     def put(self, added: Sequence[Block], dropped: Sequence[Block]) -> None:
         """Tell of a change soon; never waits."""
         count = len(added) + len(dropped)
-        if self._changes and self._blocks + count > WAITING_BLOCKS_MAX:
+        if self._changes and self._blocks + count > self._waiting_blocks_max:
             self._changes.clear()
             self._blocks = 0
             self._lapse()
@@ -69,5 +82,8 @@ class HeadQueue:
                 self._wake = trio.Event()
                 await self._wake.wait()
             added, dropped = self._changes.popleft()
+            added = list(added)
+            while self._changes and len(added) < JOINED_BLOCKS_MAX and not self._changes[0][1]:
+                added += self._changes.popleft()[0]
             self._blocks -= len(added) + len(dropped)
             await self._tell(added, dropped)

@@ -4,7 +4,8 @@
     a range       -> Fees.history -> eth_feeHistory
 
 geth's gas price oracle: some low tips of each of the last blocks, and of all of them the 60th percentile. A block's tips never
-change, so they are remembered by its hash.
+change, so they are remembered by its hash. On the L2 the tip is a constant, as op-geth's is while blocks have room: with blocks
+of milliseconds the next one always has.
 """
 
 from __future__ import annotations
@@ -83,19 +84,33 @@ class Fees:
     """The gas price oracle."""
 
     def __init__(
-        self, chain: Chain, engine: Engine, *, blob_fee: BlobFee, blob_gas_max: int
+        self,
+        chain: Chain,
+        engine: Engine,
+        *,
+        blob_fee: BlobFee,
+        blob_gas_max: int,
+        tip_wei: int | None = None,
     ) -> None:
-        """`blob_gas_max` is the most blob gas a block may use; 0 where there are no blobs."""
+        """`blob_gas_max`: the most blob gas a block may use, 0 where there are no blobs; `tip_wei`: a constant tip."""
         self._chain: Final = chain
         self._engine: Final = engine
         self._blob_fee: Final = blob_fee
         self._blob_gas_max: Final = blob_gas_max
+        self._constant_tip: Final = tip_wei
         self._samples: OrderedDict[Hash32, list[int]] = OrderedDict()
         self._last_tip = TIP_DEFAULT_WEI
         self._last_head: Hash32 | None = None
 
+    @property
+    def learns(self) -> bool:
+        """Whether new blocks have something to say to it."""
+        return self._constant_tip is None
+
     def tip(self) -> int:
         """The priority fee to offer now, wei."""
+        if self._constant_tip is not None:
+            return self._constant_tip
         head = self._chain.head
         if head.hash == self._last_head:
             return self._last_tip

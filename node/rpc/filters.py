@@ -137,6 +137,12 @@ class Filters:
             if one.kind is not FilterKind.TRANSACTIONS:
                 del self._filters[identity]
 
+    def wants_hashes(self) -> bool:
+        """Whether some filter collects hashes of transactions."""
+        return any(
+            one.kind is FilterKind.TRANSACTIONS and not one.full for one in self._filters.values()
+        )
+
     def wants_bodies(self) -> bool:
         """Whether some filter collects whole transactions."""
         return any(one.full for one in self._filters.values())

@@ -35,6 +35,9 @@ ALTERNATIVES_MAX: Final = 1_000
 TOPICS_MAX: Final = 4
 """Positions of topics a log can have."""
 
+IN_PLACE_BYTES_MAX: Final = 4 << 10
+"""A single block of so few bytes is searched in place: a hop to a thread costs more."""
+
 PORTION_BLOCKS: Final = 1_024
 """Blooms that are looked at without giving way to others."""
 
@@ -64,10 +67,11 @@ class Criteria:
 
     def in_bloom(self, bloom: bytes) -> bool:
         """Whether a block with this bloom may hold such a log; 256 bytes."""
-        bits = int.from_bytes(bloom, "big")
-        if not bits:
-            return False
-        return all(any(mask & bits == mask for mask in group) for group in self.masks)
+        return self.in_bits(int.from_bytes(bloom))
+
+    def in_bits(self, bits: int) -> bool:
+        """As `in_bloom`, for a bloom read as a number."""
+        return bits != 0 and all(any(mask & bits == mask for mask in group) for group in self.masks)
 
     def spans(self, number: int) -> bool:
         """Whether a new block of this number lies in the range; tags set no bound."""
@@ -155,6 +159,11 @@ class LogSearch:
         """Matching logs of one block, JSON objects."""
         if not criteria.in_bloom(block.header.logs_bloom):
             return []
+        if len(block.rlp) + len(block.receipts) <= IN_PLACE_BYTES_MAX:
+            pair = (block.rlp, block.receipts)
+            return self._engine.logs_json(
+                [pair], criteria.addresses, criteria.topics, removed=removed
+            )
         return await self._read([block], criteria, removed=removed)
 
     async def range(self, criteria: Criteria, first: int, last: int) -> list[bytes]:

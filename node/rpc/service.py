@@ -15,10 +15,11 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from node.eth.blocks import Block
-from node.rpc.backend import Chain, DevnetView, Engine, Pool, SyncProgress
+from node.rollup.parameters import RollupParameters
+from node.rpc.backend import Chain, DevnetView, Engine, Intake, Pool, RollupView, SyncProgress
 from node.rpc.blocks import Blocks
 from node.rpc.dispatch import Dispatcher, Method
-from node.rpc.events import HeadQueue, HeadSignal
+from node.rpc.events import WAITING_BLOCKS_MAX, HeadQueue, HeadSignal
 from node.rpc.fees import CHECKED_BLOCKS, BlobFee, Fees
 from node.rpc.filters import Filters
 from node.rpc.http import Policy
@@ -31,11 +32,13 @@ from node.rpc.namespaces.devnet import DevnetNamespace
 from node.rpc.namespaces.fees import FeesNamespace
 from node.rpc.namespaces.logs import LogsNamespace
 from node.rpc.namespaces.net import NetNamespace
+from node.rpc.namespaces.rollup import RollupNamespace
 from node.rpc.namespaces.state import StateNamespace
 from node.rpc.namespaces.transactions import TransactionsNamespace
 from node.rpc.namespaces.txpool import TxpoolNamespace
 from node.rpc.pending import PendingBlock
 from node.rpc.rendering import Renderer
+from node.rpc.sends import Sends
 from node.rpc.server import Server, ServerLimits, is_loopback
 from node.rpc.subscriptions import Hub
 from node.runtime.worker import Worker
@@ -65,6 +68,20 @@ class RpcSettings:
     """What `web3_clientVersion` answers."""
     blob_gas_max: int = 0
     """Most blob gas of a block, for ratios in fee histories; 0 where there are no blobs."""
+    tip_wei: int | None = None
+    """The priority fee to suggest, as op-geth does where blocks have room; None asks the newest blocks."""
+    waiting_blocks_max: int = WAITING_BLOCKS_MAX
+    """Blocks that may wait until subscribers are told of them: some seconds' worth on a chain of milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollupParts:
+    """What makes a node's JSON-RPC that of an L2."""
+
+    view: RollupView
+    """How the L2 follows from L1."""
+    parameters: RollupParameters
+    """The constants of the rollup."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +106,10 @@ class RpcParts:
     """How far catching up has come; None when it is done."""
     devnet: DevnetView
     """What the `devnet` namespace answers."""
+    intake: Intake | None = None
+    """Takes transactions without a task for each; None where blocks are slots apart, and the pool takes them."""
+    rollup: RollupParts | None = None
+    """What an L2 says beside its blocks; None on L1."""
 
 
 class RpcService:
@@ -111,12 +132,19 @@ class RpcService:
         heads = HeadSignal()
         self._worker: Final = parts.event_worker
         self._fees: Final = Fees(
-            parts.chain, parts.engine, blob_fee=parts.blob_fee, blob_gas_max=settings.blob_gas_max
+            parts.chain,
+            parts.engine,
+            blob_fee=parts.blob_fee,
+            blob_gas_max=settings.blob_gas_max,
+            tip_wei=settings.tip_wei,
         )
         self._heads: Final = heads
         event_search = LogSearch(parts.chain, parts.engine, parts.event_worker)
         self._hub: Final = Hub(parts.engine, event_search, filters)
-        self._changes: Final = HeadQueue(self._tell, self._hub.lapse)
+        self._changes: Final = HeadQueue(
+            self._tell, self._hub.lapse, waiting_blocks_max=settings.waiting_blocks_max
+        )
+        self._sends: Sends | None = None
         self.methods: Final = {**self._table(parts, search, filters, heads), **(more or {})}
         """The method table."""
         self._metrics: Final = RpcMetrics(tuple(self.methods), lambda: self.server.connections())
@@ -138,20 +166,28 @@ class RpcService:
         settings = self._settings
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._changes.run)
+            if self._sends is not None:
+                nursery.start_soon(self._sends.run)
             await self.server.serve(settings.host, settings.port, task_status=task_status)
 
     # -- what happens in the node
 
     async def head_changed(self, added: Sequence[Block], dropped: Sequence[Block]) -> None:
         """The head's chain changed: new blocks ascending, dropped ones from the old head down. Waits for nobody."""
-        self._heads.head_changed()
-        self._changes.put(added, dropped)
+        self.head_moved(added, dropped)
         await trio.lowlevel.checkpoint()
+
+    def head_moved(self, added: Sequence[Block], dropped: Sequence[Block]) -> None:
+        """As `head_changed`, for those who have no time to give way; nothing is done where nobody listens."""
+        self._heads.head_changed()
+        if self._hub.listens or self._fees.learns or self._changes:
+            self._changes.put(added, dropped)
 
     async def _tell(self, added: Sequence[Block], dropped: Sequence[Block]) -> None:
         await self._hub.head_changed(added, dropped)
-        for block in added[-CHECKED_BLOCKS:]:
-            await self._fees.learn(block, self._worker)
+        if self._fees.learns:
+            for block in added[-CHECKED_BLOCKS:]:
+                await self._fees.learn(block, self._worker)
 
     def pending_arrived(self, transactions: Sequence[tuple[bytes, bytes]]) -> None:
         """Transactions (hash, raw bytes) became executable in the pool."""
@@ -169,8 +205,14 @@ class RpcService:
         blocks = Blocks(chain)
         renderer = Renderer(engine, worker)
         pending = PendingBlock(chain, engine, pool, worker)
-        transactions = TransactionsNamespace(blocks, engine, pool, pending, renderer, heads)
+        transactions = TransactionsNamespace(
+            blocks, engine, pool, pending, renderer, heads, parts.intake
+        )
+        self._sends = transactions.sends
         table: dict[str, Method] = {}
+        if parts.rollup is not None:
+            view, rules = parts.rollup.view, parts.rollup.parameters
+            table |= RollupNamespace(blocks, view, rules, version=settings.client_version).methods()
         network = NetNamespace(
             chain_id=settings.chain_id,
             client_version=settings.client_version,

@@ -17,10 +17,11 @@ from typing import Final
 
 import orjson
 import structlog
+import trio
 
 from node.eth.blocks import Block
 from node.rpc.backend import Engine, SyncProgress
-from node.rpc.dispatch import Session
+from node.rpc.dispatch import SLICE_S, Session
 from node.rpc.filters import Filters, new_identity
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError, subscription_text
 from node.rpc.logs import Criteria, LogSearch
@@ -41,6 +42,10 @@ class Topic(StrEnum):
     SYNCING = "syncing"
 
 
+Group = tuple["Topic", "Criteria | None", bool]
+"""Topic, which logs, whether whole transactions: who shares these is sent the same events."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """One subscription."""
@@ -53,6 +58,17 @@ class Subscription:
     """Which logs."""
     full: bool = False
     """Whether whole transactions are sent, not only their hashes."""
+
+    @property
+    def group(self) -> Group:
+        """What it shares with others."""
+        return self.topic, self.criteria, self.full
+
+
+_HEADS: Final = (Topic.NEW_HEADS, None, False)
+_HASHES: Final = (Topic.TRANSACTIONS, None, False)
+_BODIES: Final = (Topic.TRANSACTIONS, None, True)
+_SYNCING: Final = (Topic.SYNCING, None, False)
 
 
 class Hub:
@@ -71,6 +87,8 @@ class Hub:
         self._filters: Final = filters
         self._identify: Final = identify
         self._subscriptions: dict[str, Subscription] = {}
+        self._groups: dict[Group, dict[str, Session]] = {}
+        self._slice_end = 0.0
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
     def __len__(self) -> int:
@@ -87,6 +105,7 @@ class Hub:
             raise RpcError(SERVER_ERROR, "too many subscriptions")
         identity = self._identify()
         self._subscriptions[identity] = subscription
+        self._groups.setdefault(subscription.group, {})[identity] = subscription.session
         return identity
 
     def unsubscribe(self, session: Session, identity: str) -> bool:
@@ -94,16 +113,25 @@ class Hub:
         found = self._subscriptions.get(identity)
         if found is None or found.session is not session:
             raise RpcError(SERVER_ERROR, "subscription not found")
-        del self._subscriptions[identity]
+        self._remove(identity)
         return True
 
     def forget(self, session: Session) -> None:
         """A session has ended."""
-        self._subscriptions = {
-            identity: one
-            for identity, one in self._subscriptions.items()
-            if one.session is not session
-        }
+        for identity, one in list(self._subscriptions.items()):
+            if one.session is session:
+                self._remove(identity)
+
+    def _remove(self, identity: str) -> None:
+        group = self._subscriptions.pop(identity).group
+        del self._groups[group][identity]
+        if not self._groups[group]:
+            del self._groups[group]
+
+    @property
+    def listens(self) -> bool:
+        """Whether anybody would be told of a change of the head."""
+        return bool(self._subscriptions) or bool(len(self._filters))
 
     # -- what happens
 
@@ -113,9 +141,9 @@ class Hub:
             await self._send_logs(block, removed=True)
         self._filters.blocks_added(added)
         for block in added:
-            if self._wanted(Topic.NEW_HEADS):
-                header = self._engine.header_json(block.header.encode())
-                self._send(Topic.NEW_HEADS, (header,))
+            if _HEADS in self._groups:
+                self._send(_HEADS, (self._engine.header_json(block.header.encode()),))
+            await self._give_way()
             await self._send_logs(block, removed=False)
 
     def lapse(self) -> None:
@@ -128,53 +156,49 @@ class Hub:
 
     def pending_arrived(self, transactions: Sequence[tuple[bytes, bytes]]) -> None:
         """Transactions (hash, raw bytes) became executable in the pool."""
-        if not self._subscriptions and not len(self._filters):
+        wants_hashes = _HASHES in self._groups or self._filters.wants_hashes()
+        wants_bodies = _BODIES in self._groups or self._filters.wants_bodies()
+        if not wants_hashes and not wants_bodies:
             return
         hashes = ["0x" + transaction_hash.hex() for transaction_hash, _ in transactions]
-        quoted = [b'"%b"' % one.encode("ascii") for one in hashes]
         bodies: list[bytes] = []
-        if self._filters.wants_bodies() or any(
-            one.full for one in self._subscriptions.values() if one.topic is Topic.TRANSACTIONS
-        ):
+        if wants_bodies:
             bodies = self._engine.pending_json([raw for _, raw in transactions])
         self._filters.transactions_arrived(hashes, bodies)
-        self._send(Topic.TRANSACTIONS, quoted, full=False)
-        self._send(Topic.TRANSACTIONS, bodies, full=True)
+        self._send(_HASHES, [b'"%b"' % one.encode("ascii") for one in hashes])
+        self._send(_BODIES, bodies)
 
     def sync_changed(self, progress: SyncProgress | None) -> None:
         """Catching up has begun, or has ended (None)."""
         text = b"false" if progress is None else orjson.dumps(sync_status(progress))
-        self._send(Topic.SYNCING, (text,))
+        self._send(_SYNCING, (text,))
 
     # -- sending
 
     async def _send_logs(self, block: Block, *, removed: bool) -> None:
-        criteria = self._filters.criteria() | {
-            one.criteria for one in self._subscriptions.values() if one.criteria is not None
-        }
-        for wanted in criteria:
-            if not wanted.spans(block.header.number):
+        bits = int.from_bytes(block.header.logs_bloom)
+        if not bits:
+            return
+        subscribed = {criteria for _, criteria, _ in self._groups if criteria is not None}
+        for wanted in self._filters.criteria() | subscribed:
+            await self._give_way()
+            if not wanted.spans(block.header.number) or not wanted.in_bits(bits):
                 continue
             logs = await self._search.of_block(block, wanted, removed=removed)
             if logs:
                 self._filters.logs_matched(wanted, logs)
-                self._send(Topic.LOGS, logs, criteria=wanted)
+                self._send((Topic.LOGS, wanted, False), logs)
 
-    def _wanted(self, topic: Topic) -> bool:
-        return any(one.topic is topic for one in self._subscriptions.values())
+    async def _give_way(self) -> None:
+        """Let others go on when this has taken long."""
+        if trio.current_time() > self._slice_end:
+            await trio.lowlevel.checkpoint()
+            self._slice_end = trio.current_time() + SLICE_S
 
-    def _send(
-        self,
-        topic: Topic,
-        events: Sequence[bytes],
-        *,
-        criteria: Criteria | None = None,
-        full: bool = False,
-    ) -> None:
-        for identity, one in list(self._subscriptions.items()):
-            if one.topic is topic and one.full is full and one.criteria == criteria:
-                for event in events:
-                    one.session.push(subscription_text(identity, event))
+    def _send(self, group: Group, events: Sequence[bytes]) -> None:
+        for identity, session in list(self._groups.get(group, {}).items()):
+            for event in events:
+                session.push(subscription_text(identity, event))
 
 
 def sync_status(progress: SyncProgress) -> dict[str, object]:

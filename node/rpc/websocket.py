@@ -26,7 +26,9 @@ from wsproto.utilities import ProtocolError
 
 from node.rpc.dispatch import SLICE_S, Caller, Dispatcher
 from node.rpc.http import Budget, HttpRequest, Refused, RequestHead
-from node.rpc.jsonrpc import BODY_BYTES_MAX
+from node.rpc.jsonrpc import BODY_BYTES_MAX, RESPONSE_BYTES_MAX
+from node.rpc.later import Later
+from node.rpc.untaken import Untaken
 
 QUEUED_MESSAGES_MAX: Final = 4_096
 """Events that may wait for one peer: those of a full block with a subscription to everything."""
@@ -36,6 +38,9 @@ QUEUED_BYTES_MAX: Final = 16 << 20
 
 CALLS_AT_ONCE_MAX: Final = 32
 """Long calls of one peer that run beside each other."""
+
+OWED_MAX: Final = 1_024
+"""Answers one peer is owed by others, of sends above all, before its next call is read."""
 
 FRAGMENTS_MAX: Final = 65_536
 """Parts of one message; more only cost time."""
@@ -69,7 +74,9 @@ class WebSocketHooks:
     on_close: Callable[[WebSocket], None]
     """Forgets the subscriptions of a session."""
     budget: Budget
-    """Bytes that all connections together may hold."""
+    """Bytes of requests that all connections together may hold."""
+    untaken: Untaken
+    """Bytes of answers and events that all connections together may hold."""
 
 
 class WebSocket:
@@ -91,6 +98,8 @@ class WebSocket:
         self._parts: list[str | bytes | bytearray] = []
         self._part_bytes = 0
         self._calls = trio.Semaphore(CALLS_AT_ONCE_MAX)
+        self._owed = 0
+        self._owed_less = trio.Event()
         now = trio.current_time()
         self._message_due = float("inf")
         self._write_due = float("inf")
@@ -138,7 +147,7 @@ class WebSocket:
                     await self._read(nursery)
         finally:
             self._drop_message()
-            self._hooks.budget.used -= self._queued_bytes
+            self._hooks.untaken.let_go(self)
             self._hooks.on_close(self)
 
     def _accept(self, request: HttpRequest, received: bytes) -> None:
@@ -228,12 +237,29 @@ class WebSocket:
             nursery.start_soon(self._answer_later, answer)
         elif isinstance(answer, bytes):
             self._enqueue(answer)
+        elif isinstance(answer, Later):
+            await self._wait_for_answers()
+            self._owed += 1
+            answer.then(self._settle)
 
     async def _answer_later(self, answer: Coroutine[object, object, bytes]) -> None:
         try:
             self._enqueue(await answer)
         finally:
             self._calls.release()
+
+    def _settle(self, answer: bytes) -> None:
+        self._owed -= 1
+        self._owed_less.set()
+        if self._queued_bytes + len(answer) > QUEUED_BYTES_MAX + RESPONSE_BYTES_MAX:
+            self.cut_off()
+        self._enqueue(answer)
+
+    async def _wait_for_answers(self) -> None:
+        """Read no further while as many answers are owed as may be."""
+        while self._owed >= OWED_MAX:
+            self._owed_less = trio.Event()
+            await self._owed_less.wait()
 
     def _drop_message(self) -> None:
         self._hooks.budget.used -= self._part_bytes
@@ -244,15 +270,15 @@ class WebSocket:
 
     def _enqueue(self, message: bytes) -> None:
         if message and not self._closing:
-            self._send_event(ws_events.Message(data=message.decode()))
+            self._queue_bytes(text_frame(message))
 
     def _send_event(self, event: ws_events.Event) -> None:
-        encoded = self._protocol.send(event)
+        self._queue_bytes(self._protocol.send(event))
+
+    def _queue_bytes(self, encoded: bytes) -> None:
         self._queue.append(encoded)
         self._queued_bytes += len(encoded)
-        self._hooks.budget.used += len(encoded)
-        if self._hooks.budget.used > 2 * self._hooks.budget.limit:
-            self.cut_off()
+        self._hooks.untaken.hold(self, len(encoded))
         self._wake_writer.set()
 
     def _close(self, code: int) -> None:
@@ -286,7 +312,7 @@ class WebSocket:
                 joined.append(self._queue.popleft())
             await self._send_all(joined[0] if len(joined) == 1 else b"".join(joined))
             self._queued_bytes -= size
-            self._hooks.budget.used -= size
+            self._hooks.untaken.release(self, size)
             async with self._room:
                 self._room.notify_all()
 
@@ -303,6 +329,19 @@ class WebSocket:
                 await trio.lowlevel.checkpoint()
         if not self._closing:
             self._write_due = float("inf")
+
+
+def text_frame(message: bytes) -> bytes:
+    """Encode a text message of a server in one frame (RFC 6455, section 5.2); `message` is UTF-8.
+
+    wsproto takes five times as long for it, and an event is little more than its frame.
+    """
+    size = len(message)
+    if size < 126:
+        return b"\x81%c%b" % (size, message)
+    if size < 1 << 16:
+        return b"\x81\x7e%b%b" % (size.to_bytes(2), message)
+    return b"\x81\x7f%b%b" % (size.to_bytes(8), message)
 
 
 def handshake_headers(head: RequestHead) -> list[tuple[bytes, bytes]]:

@@ -16,7 +16,7 @@ import trio
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32
 from node.rpc import parameters
-from node.rpc.backend import Engine, Pool, PooledTransaction
+from node.rpc.backend import Engine, Intake, Pool, PooledTransaction
 from node.rpc.blocks import Blocks
 from node.rpc.dispatch import Caller, Method
 from node.rpc.events import HeadSignal
@@ -24,15 +24,13 @@ from node.rpc.jsonrpc import SERVER_ERROR, RpcError
 from node.rpc.parameters import BlockHash, BlockId, Params, Tag
 from node.rpc.pending import PendingBlock
 from node.rpc.rendering import Renderer
+from node.rpc.sends import Sends, timed_out
 
 SYNC_DEFAULT_MS: Final = 20_000
 """How long `eth_sendRawTransactionSync` waits by default, as in geth."""
 
 SYNC_MAX_MS: Final = 60_000
 """How long a caller may make it wait, as in geth."""
-
-SYNC_TIMED_OUT: Final = 4
-"""Its error code when the transaction is still waiting (EIP-7966)."""
 
 
 class TransactionsNamespace:
@@ -46,13 +44,17 @@ class TransactionsNamespace:
         pending: PendingBlock,
         renderer: Renderer,
         heads: HeadSignal,
+        intake: Intake | None,
     ) -> None:
+        """`intake` takes transactions on the L2, where blocks are sealed as they come; None on L1."""
         self._blocks: Final = blocks
         self._engine: Final = engine
         self._pool: Final = pool
         self._pending: Final = pending
         self._renderer: Final = renderer
         self._heads: Final = heads
+        self.sends: Final = None if intake is None else Sends(intake, pool, self._receipt_now)
+        """Hands transactions in on the L2; None on L1."""
 
     def methods(self) -> dict[str, Method]:
         """The methods of this module."""
@@ -66,8 +68,8 @@ class TransactionsNamespace:
             "eth_getRawTransactionByBlockNumberAndIndex": Method(self.get_raw_by_block_number, 2),
             "eth_pendingTransactions": Method(self.none_of_ours, 0),
             "eth_accounts": Method(self.none_of_ours, 0),
-            "eth_sendRawTransaction": Method(self.send_raw, 1),
-            "eth_sendRawTransactionSync": Method(self.send_raw_sync, 2),
+            "eth_sendRawTransaction": Method(self.send_raw, 1, self.sends is not None),
+            "eth_sendRawTransactionSync": Method(self.send_raw_sync, 2, self.sends is not None),
             "eth_sendTransaction": Method(self.unknown_account, 1),
             "eth_signTransaction": Method(self.unknown_account, 1),
             "eth_sign": Method(self.unknown_account, 2),
@@ -154,8 +156,9 @@ class TransactionsNamespace:
     # -- sending
 
     def send_raw(self, params: Params, _: Caller) -> object:
-        """Take a signed transaction; gives its hash."""
-        return self._send(parameters.data(params, 0))
+        """Take a signed transaction; gives its hash, on the L2 once its receipt can be read."""
+        raw = parameters.data(params, 0)
+        return self._send(raw) if self.sends is None else self.sends.send(raw)
 
     async def _send(self, raw: bytes) -> str:
         return "0x" + (await self._submit(raw)).hex()
@@ -175,26 +178,29 @@ class TransactionsNamespace:
             wait_ms = given
         elif given is not None:
             wait_ms = parameters.quantity(params, 1) or SYNC_DEFAULT_MS
-        return self._send_sync(raw, min(wait_ms, SYNC_MAX_MS))
+        wait_ms = min(wait_ms, SYNC_MAX_MS)
+        if self.sends is not None:
+            return self.sends.send_for_receipt(raw, wait_ms)
+        return self._send_sync(raw, wait_ms)
 
     async def _send_sync(self, raw: bytes, wait_ms: int) -> object:
         transaction_hash = await self._submit(raw)
         with trio.move_on_after(wait_ms / 1_000):
             while True:
                 head_moved = self._heads.next_head()
-                found = self._blocks.chain.transaction_block(transaction_hash)
-                if found is not None:
-                    block, index = found
-                    return orjson.Fragment(
-                        self._engine.receipt_json(block.rlp, block.receipts, index)
-                    )
+                receipt = self._receipt_now(transaction_hash)
+                if receipt is not None:
+                    return receipt
                 await head_moved.wait()
-        raise RpcError(
-            SYNC_TIMED_OUT,
-            "The transaction was added to the transaction pool but wasn't processed in "
-            f"{wait_ms / 1_000:g}s.",
-            "0x" + transaction_hash.hex(),
-        )
+        raise timed_out(transaction_hash, wait_ms)
+
+    def _receipt_now(self, transaction_hash: Hash32) -> orjson.Fragment | None:
+        """The receipt of a transaction that has just been mined; None while it is not."""
+        found = self._blocks.chain.transaction_block(transaction_hash)
+        if found is None:
+            return None
+        block, index = found
+        return orjson.Fragment(self._engine.receipt_json(block.rlp, block.receipts, index))
 
     # -- accounts of the node, of which there are none
 

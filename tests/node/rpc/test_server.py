@@ -260,13 +260,13 @@ async def test_a_client_that_does_not_read_is_cut_off(mock_clock: MockClock) -> 
     async with running(backend) as server:
         deaf = await server.http()
         await deaf.send(http_post(call_text("eth_call", {}, "latest")))
-        while server.service.server.budget.used == 0:
+        while server.service.server.untaken.used == 0:
             await wait_all_tasks_blocked()
         mock_clock.jump(35)
         while server.service.server.connections() != (0, 0):
             await wait_all_tasks_blocked()
             mock_clock.jump(1)
-        assert server.service.server.budget.used == 0
+        assert server.service.server.untaken.used == 0
 
 
 async def test_a_long_call_does_not_hold_up_others() -> None:
@@ -314,7 +314,7 @@ async def test_a_client_that_vanishes_leaves_nothing_behind() -> None:
         assert (await client.post(NUMBER)).json() == ANSWER
         while server.service.server.connections() != (1, 0):
             await wait_all_tasks_blocked()
-        assert server.service.server.budget.used == 0
+        assert server.service.server.untaken.used == 0
 
 
 async def test_a_bug_in_a_handler_is_told_and_counted_and_does_not_stop_the_server() -> None:

@@ -288,7 +288,7 @@ async def test_a_message_that_does_not_end_is_cut_off(mock_clock: MockClock) -> 
             await wait_all_tasks_blocked()
             mock_clock.jump(1)
         await _until_gone(server)
-        assert server.service.server.budget.used == 0
+        assert server.service.server.untaken.used == 0
 
 
 async def _send_fragment(client: WebSocketClient) -> None:
@@ -309,7 +309,7 @@ async def test_a_large_answer_arrives_whole() -> None:
         assert isinstance(answer, str)
         assert len(answer) == 2 + (8 << 20)
         assert await client.result("eth_chainId") == "0x384"
-        assert server.service.server.budget.used == 0
+        assert server.service.server.untaken.used == 0
 
 
 @pytest.mark.parametrize(

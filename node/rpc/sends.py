@@ -1,0 +1,158 @@
+"""Transactions on their way into an L2 block, without a task for each.
+
+    eth_sendRawTransaction     -> Sends.send             -> Intake.offer -> told -> hash
+    eth_sendRawTransactionSync -> Sends.send_for_receipt -> Intake.offer -> told -> receipt
+                                                 Sends.run (20 times a second) -> receipt | too late
+
+When the intake tells, the receipt is there: the block is sealed and journaled. Only what waits for an earlier nonce, or was
+handed on to another node, is told before; one task looks after all of those.
+Deliberately absent: L1, where a receipt is seconds away and a task for each who waits costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+import trio
+
+from node.eth.hashing import keccak256
+from node.eth.primitives import Hash32
+from node.rpc.backend import Intake, Pool, Submission
+from node.rpc.jsonrpc import SERVER_ERROR, RpcError
+from node.rpc.later import Later
+
+LOOK_EVERY_S: Final = 0.05
+"""How often late receipts are looked for: far below any sensible time limit, and nothing beside the blocks' own cost."""
+
+WAITING_MAX: Final = 4_096
+"""Callers that wait for a receipt; a connection may have several."""
+
+TIMED_OUT: Final = 4
+"""Error code when the transaction waits and could be executed (EIP-7966)."""
+
+NOT_READY: Final = 5
+"""Error code when the transaction waits for an earlier nonce (EIP-7966)."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Waiting:
+    """A caller who wants a receipt."""
+
+    answer: Later[object]
+    """What the caller is told."""
+    hash: Hash32
+    """The transaction."""
+    wait_ms: int
+    """How long the caller waits."""
+    due: float
+    """When that is over; trio's time."""
+    told: bool = False
+    """Whether the intake has taken it."""
+
+
+class Sends:
+    """Hands transactions in and tells what became of them."""
+
+    def __init__(
+        self, intake: Intake, pool: Pool, receipt: Callable[[Hash32], object | None]
+    ) -> None:
+        """`receipt` gives a receipt, JSON, once there is one."""
+        self._intake: Final = intake
+        self._pool: Final = pool
+        self._receipt: Final = receipt
+        self._waiting: dict[_Waiting, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def send(self, raw: bytes) -> Later[object]:
+        """Take a signed transaction; gives its hash once its receipt can be read."""
+        answer: Later[object] = Later()
+
+        def told(submission: Submission) -> None:
+            if submission.refusal is None:
+                answer.settle("0x" + submission.hash.hex())
+            else:
+                answer.settle(RpcError(SERVER_ERROR, submission.refusal))
+
+        self._intake.offer(raw, told)
+        return answer
+
+    def send_for_receipt(self, raw: bytes, wait_ms: int) -> Later[object]:
+        """Take a signed transaction; gives its receipt. Raises RpcError when too many wait for theirs."""
+        if len(self._waiting) >= WAITING_MAX:
+            raise RpcError(SERVER_ERROR, "too many callers wait for receipts")
+        waiting = _Waiting(
+            answer=Later(),
+            hash=keccak256(raw),
+            wait_ms=wait_ms,
+            due=trio.current_time() + wait_ms / 1_000,
+        )
+        self._waiting[waiting] = None
+
+        def told(submission: Submission) -> None:
+            if submission.refusal is not None:
+                self._finish(waiting, RpcError(SERVER_ERROR, submission.refusal))
+            else:
+                waiting.told, waiting.hash = True, submission.hash
+                self._look_for(waiting)
+
+        self._intake.offer(raw, told)
+        return waiting.answer
+
+    async def run(self) -> NoReturn:
+        """Look after those who wait, until cancelled."""
+        while True:
+            await trio.sleep(LOOK_EVERY_S)
+            self.look(trio.current_time())
+
+    def look(self, now: float) -> None:
+        """Answer whoever's receipt has come or whose time is over; `now` is trio's time."""
+        for waiting in list(self._waiting):
+            if waiting.told:
+                self._look_for(waiting)
+            if now >= waiting.due and waiting in self._waiting:
+                self._finish(waiting, self._too_late(waiting))
+
+    def _look_for(self, waiting: _Waiting) -> None:
+        receipt = self._receipt(waiting.hash)
+        if receipt is not None:
+            self._finish(waiting, receipt)
+
+    def _finish(self, waiting: _Waiting, answer: object) -> None:
+        self._waiting.pop(waiting, None)
+        waiting.answer.settle(answer)
+
+    def _too_late(self, waiting: _Waiting) -> RpcError:
+        if self._is_queued(waiting.hash):
+            return not_ready(waiting.hash)
+        return timed_out(waiting.hash, waiting.wait_ms)
+
+    def _is_queued(self, transaction_hash: Hash32) -> bool:
+        pooled = self._pool.get(transaction_hash)
+        if pooled is None:
+            return False
+        _, queued = self._pool.of_sender(pooled.sender)
+        return any(one.hash == transaction_hash for one in queued)
+
+
+def timed_out(transaction_hash: Hash32, wait_ms: int) -> RpcError:
+    """The error for a transaction that was taken and is in no block yet, in geth's words (EIP-7966)."""
+    return RpcError(
+        TIMED_OUT,
+        "The transaction was added to the transaction pool but wasn't processed in "
+        f"{wait_ms / 1_000:g}s.",
+        "0x" + transaction_hash.hex(),
+    )
+
+
+def not_ready(transaction_hash: Hash32) -> RpcError:
+    """The error for a transaction that was taken and can't be in a block yet (EIP-7966)."""
+    return RpcError(
+        NOT_READY,
+        "The transaction was added to the transaction pool but waits for a transaction with an "
+        "earlier nonce.",
+        "0x" + transaction_hash.hex(),
+    )
