@@ -89,9 +89,19 @@ def l1_allocations(
 
 
 def l2_allocations(*, fees: FeeTerms, vaults: VaultTerms) -> dict[str, dict[str, object]]:
-    """The predeploys."""
-    l1_block = _account(load("L1Block").code(), storage=_l1_block_storage(fees))
-    return {_hex(addresses.L1_BLOCK): l1_block}
+    """The predeploys of L2."""
+    vault = load("FeeVault").code(
+        RECIPIENT=vaults.recipient,
+        MIN_WITHDRAWAL_AMOUNT=vaults.minimum_wei,
+        WITHDRAWAL_NETWORK=vaults.network,
+    )
+    return {
+        _hex(addresses.WETH): _account(load("WETH").code()),
+        _hex(addresses.GAS_PRICE_ORACLE): _account(load("GasPriceOracle").code()),
+        _hex(addresses.L1_BLOCK): _account(load("L1Block").code(), storage=_l1_block_storage(fees)),
+        _hex(addresses.MESSAGE_PASSER): _account(load("L2ToL1MessagePasser").code()),
+        **{_hex(address): _account(vault) for address in addresses.FEE_VAULTS},
+    }
 
 
 def _l1_block_storage(fees: FeeTerms) -> dict[int, int]:
