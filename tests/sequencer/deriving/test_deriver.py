@@ -1,0 +1,300 @@
+"""Deriving from L1, as a sequencer, as a follower and from nothing."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from node.errors import Corruption
+from node.execution.adapter import encode_batch
+from node.execution.engine import PackedBlock
+from node.rollup.records import InboxTip
+from sequencer.batching.calls import append_call, force_call
+from sequencer.batching.fees import Fee
+from sequencer.batching.misbehaving import BOMB
+from tests.kit.model_l1 import ModelBlock, ModelDeposit, ModelTree
+from tests.kit.model_l2 import L2Node, batcher_account, model_parameters, transfer
+
+FEE = Fee(max_fee_wei=10**10, tip_wei=10**9)
+
+
+def appended(
+    tree: ModelTree, nonce: int, tip: InboxTip, batch: bytes, *, blocks: int, origin: int
+) -> bytes:
+    """A signed append."""
+    call = append_call(
+        batch,
+        first_block=tip.next_block,
+        block_count=blocks,
+        origin=origin,
+        expected=tip.accumulator,
+    )
+    account = batcher_account()
+    return account.sign(
+        nonce=nonce, to=tree.parameters.inbox, call_data=call, gas_limit=10**6, fee=FEE
+    ).raw
+
+
+def packed(node: L2Node, first: int) -> list[PackedBlock]:
+    """The blocks of a node from a number on, as a batch says them."""
+    found: list[PackedBlock] = []
+    for block in node.chain.blocks[first:]:
+        parent = node.chain.blocks[block.header.number - 1]
+        origin, before = (node.chain.origins[one.hash].number for one in (block, parent))
+        raws = node.engine.raw_transactions(block.rlp)
+        users = tuple(raw for raw in raws if raw[0] != 0x7E)
+        found.append(PackedBlock(block.header.timestamp, origin != before, users))
+    return found
+
+
+def post(node: L2Node, nonce: int, first: int) -> bytes:
+    """An append of all blocks of a node from a number on."""
+    blocks = packed(node, first)
+    return appended(
+        node.l1.tree,
+        nonce,
+        node.l1.tip_block.tip,
+        encode_batch(blocks, 5),
+        blocks=len(blocks),
+        origin=node.chain.origins[node.chain.head.hash].number,
+    )
+
+
+def hashes(node: L2Node, last: int | None = None) -> list[bytes]:
+    blocks = node.chain.blocks if last is None else node.chain.blocks[: last + 1]
+    return [block.hash for block in blocks]
+
+
+async def late_replica(node: L2Node, head: ModelBlock | None = None) -> L2Node:
+    """A node that knows nothing but L1."""
+    late = L2Node(node.l1.tree)
+    late.l1.adopt(head or node.l1.tip_block)
+    async with late.running():
+        await late.caught_up()
+    return late
+
+
+def test_what_the_sequencer_built_becomes_safe_without_being_executed_again() -> None:
+    async def history() -> None:
+        # Given a sequencer with blocks that hold transfers, two origins and a deposit
+        node = L2Node(ModelTree(model_parameters()))
+        async with node.running():
+            node.l1.mine(deposits=[ModelDeposit()])
+            node.l1.mine()
+            node.build([transfer(0, 0)], advances=True)
+            node.build([transfer(0, 1), transfer(1, 0)])
+            node.build(advances=True)
+            # When L1 holds them
+            node.l1.mine([post(node, 0, 1)])
+            await node.caught_up()
+            # Then they are safe, and nothing was executed
+            assert node.chain.safe_number == 3
+            assert node.metric("faultline_deriving_blocks_total", outcome="matched") == 3
+            assert node.metric("faultline_deriving_blocks_total", outcome="executed") == 0
+            assert node.metric("faultline_chain_safe_number", layer="l2") == 3
+            # And a node that has only L1 makes the same blocks
+            late = await late_replica(node)
+            assert hashes(late) == hashes(node)
+            assert late.metric("faultline_deriving_blocks_total", outcome="executed") == 3
+            assert late.balance(b"\xbb" * 20) == 10**17
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_garbage_in_place_of_a_batch_resets_everybody_to_the_same_chain() -> None:
+    async def history() -> None:
+        # Given unsafe blocks
+        node = L2Node(ModelTree(model_parameters()))
+        async with node.running():
+            node.l1.mine(deposits=[ModelDeposit()])
+            node.build([transfer(0, 0)], advances=True)
+            node.build([transfer(0, 1)])
+            node.build([transfer(0, 2)])
+            unsafe = hashes(node)
+            # When L1 holds garbage for the first two
+            tip = node.l1.tip_block.tip
+            node.l1.mine([appended(node.l1.tree, 0, tip, b"garbage", blocks=2, origin=1)])
+            await node.caught_up()
+            # Then they hold no transactions, and the third is gone
+            assert len(node.chain.blocks) == 3
+            assert hashes(node)[1:] != unsafe[1:3]
+            assert node.nonce(0) == 0
+            assert node.metric("faultline_deriving_resets_total", reason="derivation_differs") == 1
+            assert [one.header.number for one in node.chain.dropped] == [3, 2, 1]
+            assert node.balance(b"\xbb" * 20) == 10**17, "the deposit stays"
+            late = await late_replica(node)
+            assert hashes(late) == hashes(node)
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_blocks_that_cannot_be_executed_in_full_hold_their_deposits_and_later_ones_stand() -> None:
+    async def history() -> None:
+        node = L2Node(ModelTree(model_parameters()))
+        async with node.running():
+            node.l1.mine(deposits=[ModelDeposit()])
+            blocks = [
+                PackedBlock(0, True, (transfer(0, 5),)),
+                PackedBlock(0, False, (transfer(0, 0),)),
+            ]
+            tip = node.l1.tip_block.tip
+            batch = encode_batch(blocks, 5)
+            node.l1.mine([appended(node.l1.tree, 0, tip, batch, blocks=2, origin=1)])
+            await node.caught_up()
+            assert node.nonce(0) == 1
+            assert node.balance(b"\xbb" * 20) == 10**17
+            assert node.metric("faultline_deriving_blocks_stripped_total") == 1
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_anybody_can_force_a_deposit_through_when_nobody_posts() -> None:
+    async def history() -> None:
+        # Given a deposit, and a sequencing window without a record
+        parameters = model_parameters(sequencing_window_blocks=3)
+        node = L2Node(ModelTree(parameters))
+        async with node.running():
+            node.l1.mine(deposits=[ModelDeposit()])
+            node.build([transfer(0, 0)], advances=True)
+            for _ in range(3):
+                node.l1.mine()
+            # When somebody forces the Inbox on
+            forced = batcher_account().sign(
+                nonce=0, to=parameters.inbox, call_data=force_call(1), gas_limit=10**6, fee=FEE
+            )
+            node.l1.mine([forced.raw])
+            await node.caught_up()
+            # Then the deposit is safe and the unsafe block is gone
+            assert node.chain.safe_number == 1
+            assert node.nonce(0) == 0
+            assert node.balance(b"\xbb" * 20) == 10**17
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_a_reorganisation_of_l1_takes_the_safe_head_along_and_leaves_unsafe_blocks() -> None:
+    async def history() -> None:
+        # Given a safe chain
+        node = L2Node(ModelTree(model_parameters()))
+        tree = node.l1.tree
+        async with node.running():
+            node.l1.mine()
+            fork = node.l1.tip_block
+            node.build([transfer(0, 0)], advances=True)
+            node.l1.mine([post(node, 0, 1)])
+            await node.caught_up()
+            assert node.chain.safe_number == 1
+            # When L1 drops the record
+            node.l1.adopt(tree.make(fork, (), ()))
+            await node.caught_up()
+            # Then the block is unsafe again
+            assert node.chain.safe_number == 0
+            assert len(node.chain.blocks) == 2
+            # And safe once L1 has it again
+            node.l1.mine([post(node, 0, 1)])
+            await node.caught_up()
+            assert node.chain.safe_number == 1
+            # When L1 drops the origin itself
+            other = tree.make(tree.genesis, (), ())
+            node.l1.adopt(tree.make(tree.make(other, (), ()), (), ()))
+            await node.caught_up()
+            # Then the block that named it goes too
+            assert len(node.chain.blocks) == 1
+            assert node.metric("faultline_deriving_resets_total", reason="origin_reorganised") == 1
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_finality_moves_the_finalized_head_and_a_restart_goes_on_from_there() -> None:
+    async def history() -> None:
+        node = L2Node(ModelTree(model_parameters()))
+        async with node.running():
+            for nonce in range(3):
+                node.l1.mine()
+                node.build([transfer(0, nonce)], advances=True)
+                node.l1.mine([post(node, nonce, nonce + 1)])
+                await node.caught_up()
+            node.l1.finalize(4)
+            await trio.testing.wait_all_tasks_blocked()
+            assert node.chain.finalized_number == 2
+            assert node.metric("faultline_chain_finalized_number", layer="l2") == 2
+        # When the process starts again
+        again = node.restart()
+        async with again.running():
+            await again.caught_up()
+            # Then nothing is derived twice
+            assert again.chain.safe_number == 3
+            assert again.metric("faultline_deriving_blocks_total", outcome="executed") == 0
+            assert again.metric("faultline_deriving_blocks_total", outcome="matched") == 0
+            assert again.deriver.book.final_count == 2
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+def test_blocks_that_a_crash_has_lost_are_derived_again(lost: int) -> None:
+    async def history() -> None:
+        # Given a node whose chain on disk is behind its book
+        node = L2Node(ModelTree(model_parameters()))
+        async with node.running():
+            for nonce in range(3):
+                node.l1.mine()
+                node.build([transfer(0, nonce)], advances=True)
+                node.l1.mine([post(node, nonce, nonce + 1)])
+                await node.caught_up()
+            node.l1.finalize(6)
+            await trio.testing.wait_all_tasks_blocked()
+        before = hashes(node)
+        chain = node.chain
+        chain.finalized_number = chain.safe_number = 3 - lost
+        del chain.blocks[4 - lost :]
+        # When it starts again
+        again = node.restart()
+        async with again.running():
+            await again.caught_up()
+            await trio.testing.wait_all_tasks_blocked()
+            # Then it has what it had
+            assert hashes(again) == before
+            assert again.chain.finalized_number == 3
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_l1_that_drops_a_final_record_is_another_l1() -> None:
+    async def history() -> None:
+        # Given a final record
+        node = L2Node(ModelTree(model_parameters()))
+        tree = node.l1.tree
+        async with node.running():
+            node.l1.mine()
+            node.build([transfer(0, 0)], advances=True)
+            node.l1.mine([post(node, 0, 1)])
+            node.l1.finalize(2)
+            await node.caught_up()
+            await trio.testing.wait_all_tasks_blocked()
+            assert node.chain.finalized_number == 1
+        # When the process starts again over an L1 that has never had it
+        again = L2Node(tree, disk=node.disk, chain=node.chain, engine=node.engine)
+        for _ in range(3):
+            again.l1.mine()
+        # Then it stops
+        with pytest.RaisesGroup(Corruption):
+            async with again.running():
+                await again.caught_up()
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_a_long_record_is_derived_in_chunks_and_a_bomb_costs_nothing() -> None:
+    async def history() -> None:
+        node = L2Node(ModelTree(model_parameters()))
+        async with node.running():
+            tip = node.l1.tip_block.tip
+            node.l1.mine()
+            node.l1.mine([appended(node.l1.tree, 0, tip, BOMB, blocks=512, origin=1)])
+            await node.caught_up()
+            assert node.chain.safe_number == 512
+            assert node.metric("faultline_deriving_records_without_content_total") == 1
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
