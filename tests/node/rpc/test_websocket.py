@@ -247,7 +247,9 @@ async def test_subscribers_never_hold_up_the_chain_and_never_miss_a_block_silent
         await other.result("eth_subscribe", "newPendingTransactions")
         logs = await polling.result("eth_newFilter", {})
         waiting = await polling.result("eth_newPendingTransactionFilter")
-        for _ in range(WAITING_BLOCKS_MAX + 1):
+        await server.service.head_changed([head], [])
+        await wait_all_tasks_blocked()
+        for _ in range(WAITING_BLOCKS_MAX):
             await server.service.head_changed([head], [])
         await wait_all_tasks_blocked()
         assert server.service.server.connections() == (1, 2)
@@ -288,7 +290,7 @@ async def test_a_message_that_does_not_end_is_cut_off(mock_clock: MockClock) -> 
             await wait_all_tasks_blocked()
             mock_clock.jump(1)
         await _until_gone(server)
-        assert server.service.server.untaken.used == 0
+        assert server.service.server.budget.used == 0
 
 
 async def _send_fragment(client: WebSocketClient) -> None:
