@@ -224,7 +224,8 @@ class Dispatcher:
             await batch.settle(self._timer())
 
     def _is_side_by_side(self, message: object) -> bool:
-        return isinstance(message, dict) and message.get("method") in self._side_by_side
+        method = message.get("method") if isinstance(message, dict) else None
+        return isinstance(method, str) and method in self._side_by_side
 
 
 class _Batch:

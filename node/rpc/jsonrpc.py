@@ -8,6 +8,7 @@ Deliberately absent: methods, connections, time. This module is pure.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -83,7 +84,32 @@ def parse(body: bytes) -> object:
         message: object = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise RpcError(PARSE_ERROR, "parse error") from None
+    calls = message if type(message) is list else (message,)
+    for call in calls:
+        if type(call) is dict and type(call.get("id")) is float:
+            _restore_ids(body, calls)
+            break
     return message
+
+
+class _Verbatim(str):
+    """A number as it was written."""
+
+    __slots__ = ()
+
+
+def _restore_ids(body: bytes, calls: Sequence[object]) -> None:
+    """Put ids that are numbers back as they were written: above 64 bits, and with a fraction, decoding loses digits.
+
+    Raises InvalidRequest when the body is nested more deeply than Python decodes.
+    """
+    try:
+        written = json.loads(body, parse_int=_Verbatim, parse_float=_Verbatim)
+    except RecursionError:
+        raise InvalidRequest("request nested too deeply") from None
+    for call, exact in zip(calls, written if isinstance(written, list) else [written], strict=True):
+        if isinstance(call, dict) and isinstance(exact.get("id"), _Verbatim):
+            call["id"] = orjson.Fragment(exact["id"].encode())
 
 
 def _values_at_most(body: bytes) -> int:

@@ -132,3 +132,41 @@ def test_a_subscription_event_holds_its_json_unchanged() -> None:
         "method": "eth_subscription",
         "params": {"subscription": "0x1", "result": {"a": [1]}},
     }
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "18446744073709551615",
+        "18446744073709551616",
+        "123456789012345678901234567890",
+        "-9223372036854775809",
+        "1.0",
+        "1.10",
+        "1e5",
+        "0.1000000000000000055511151231257827",
+        "9" * 300,
+    ],
+)
+def test_an_id_that_is_a_number_comes_back_as_it_was_written(written: str) -> None:
+    body = f'{{"jsonrpc":"2.0","id":{written},"method":"m","params":[1.50,{{"id":7.0}}]}}'
+    _, params, identity = jsonrpc.read_call(jsonrpc.parse(body.encode()))
+    assert params == [1.5, {"id": 7.0}]
+    assert f'"id":{written},'.encode() in jsonrpc.result_text(identity, None)
+
+
+def test_ids_of_a_batch_come_back_as_they_were_written() -> None:
+    ids = ["1", "18446744073709551616", '"a"', "null", "2.50"]
+    calls = ",".join(f'{{"jsonrpc":"2.0","id":{one},"method":"m"}}' for one in ids)
+    messages = jsonrpc.parse(f"[{calls},7.5,[]]".encode())
+    assert isinstance(messages, list)
+    answered = [jsonrpc.result_text(jsonrpc.read_call(one)[2], 0) for one in messages[:-2]]
+    for written, text in zip(ids, answered, strict=True):
+        assert f'"id":{written},'.encode() in text
+
+
+def test_a_nested_body_with_an_odd_id_is_refused_and_no_crash() -> None:
+    nested = "[" * 1_000 + "]" * 1_000
+    body = f'{{"jsonrpc":"2.0","id":1.5,"method":"m","params":{nested}}}'
+    with pytest.raises(jsonrpc.InvalidRequest):
+        jsonrpc.parse(body.encode())
