@@ -12,8 +12,8 @@ from typing import Final, Literal
 
 import orjson
 
+from node.contracts.addresses import INBOX, PORTAL
 from node.eth.hashing import keccak256
-from node.rollup.parameters import INBOX, PORTAL
 
 L1_CHAIN_ID: Final = 900
 """EIP-155 chain id of the L1."""

@@ -16,8 +16,9 @@ from deploy.accounts import ACCOUNT_BALANCE_WEI, FundedAccount
 from deploy.keys import RollupSecrets
 from deploy.manifest import Manifest
 from deploy.published import L1_CHAIN_ID, L1_ONLY, L2_CHAIN_ID, published_contracts
+from node.contracts.addresses import SEQUENCER_FEE_VAULT
 from node.eth.primitives import Address, Hash32
-from node.rollup.headers import EXTRA_DATA, SEQUENCER_FEE_VAULT
+from node.rollup.headers import EXTRA_DATA
 from node.rollup.parameters import L2_GENESIS_HASH_KEY, RollupParameters
 
 BATCHER_BALANCE_WEI: Final = 10_000 * 10**18

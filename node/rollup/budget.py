@@ -17,10 +17,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from node.contracts.addresses import FEE_VAULTS, L1_BLOCK, MESSAGE_PASSER
 from node.eth.primitives import Address
-from node.rollup.deposits import L1_BLOCK, Deposit
-from node.rollup.headers import SEQUENCER_FEE_VAULT
-from node.rollup.outputs import MESSAGE_PASSER
+from node.rollup.deposits import Deposit
 
 BLOCK_HASHES: Final = Address(bytes.fromhex("0000f90827f1c53a10cb7a02335b175320002935"))
 """Keeps block hashes (EIP-2935)."""
@@ -30,15 +29,6 @@ BEACON_ROOTS: Final = Address(bytes.fromhex("000f3df6d732807ef1319fb7b8bb8522d0b
 
 SYSTEM_ADDRESS: Final = Address(bytes.fromhex("fffffffffffffffffffffffffffffffffffffffe"))
 """Calls both of them before a block's transactions."""
-
-BASE_FEE_VAULT: Final = Address(bytes.fromhex("4200000000000000000000000000000000000019"))
-"""Gets base fees."""
-
-L1_FEE_VAULT: Final = Address(bytes.fromhex("420000000000000000000000000000000000001a"))
-"""Gets L1 fees."""
-
-OPERATOR_FEE_VAULT: Final = Address(bytes.fromhex("420000000000000000000000000000000000001b"))
-"""Gets operator fees."""
 
 RING_SLOTS: Final = 8_191
 """Slots of each ring of the two system contracts."""
@@ -69,11 +59,8 @@ def always_touched(
         BLOCK_HASHES: frozenset({(number - 1) % RING_SLOTS}),
         BEACON_ROOTS: frozenset({place, place + RING_SLOTS}),
         L1_BLOCK: frozenset(L1_BLOCK_SLOTS),
-        SEQUENCER_FEE_VAULT: frozenset(),
-        BASE_FEE_VAULT: frozenset(),
-        L1_FEE_VAULT: frozenset(),
-        OPERATOR_FEE_VAULT: frozenset(),
         MESSAGE_PASSER: frozenset(),
+        **dict.fromkeys(FEE_VAULTS, frozenset[int]()),
     }
 
 

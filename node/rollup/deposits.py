@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from node.contracts.addresses import DEPOSITOR, L1_BLOCK
 from node.errors import Rejected
 from node.eth import rlp
 from node.eth.fees import BLOB_UPDATE_FRACTION, blob_base_fee
@@ -37,12 +38,6 @@ DEPOSIT_TYPE: Final = 0x7E
 
 TRANSACTION_DEPOSITED: Final = keccak256(b"TransactionDeposited(address,address,uint256,bytes)")
 """First topic of the Portal's log."""
-
-ATTRIBUTES_DEPOSITOR: Final = Address(bytes.fromhex("deaddeaddeaddeaddeaddeaddeaddeaddead0001"))
-"""Who L1Block obeys; nobody has its key."""
-
-L1_BLOCK: Final = Address(bytes.fromhex("4200000000000000000000000000000000000015"))
-"""The predeploy that knows the origin."""
 
 ATTRIBUTES_SELECTOR: Final = bytes.fromhex("098999be")
 """setL1BlockValuesIsthmus()"""
@@ -120,7 +115,7 @@ def attributes_deposit(
     """Build the deposit that tells L1Block of a new origin; the first transaction of its block."""
     return Deposit(
         source_hash=source_hash(ATTRIBUTES_DOMAIN, origin_hash, 0),
-        sender=ATTRIBUTES_DEPOSITOR,
+        sender=DEPOSITOR,
         to=L1_BLOCK,
         mint=0,
         value=0,

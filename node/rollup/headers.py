@@ -11,13 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from node.contracts.addresses import SEQUENCER_FEE_VAULT
 from node.eth.headers import Header
-from node.eth.primitives import ZERO_HASH, Address, Hash32
+from node.eth.primitives import ZERO_HASH, Hash32
 from node.rollup.derivation import BlockAttributes
 from node.rollup.parameters import RollupParameters
-
-SEQUENCER_FEE_VAULT: Final = Address(bytes.fromhex("4200000000000000000000000000000000000011"))
-"""Fee recipient of every block."""
 
 EXTRA_DATA: Final = bytes.fromhex("00000000fa00000006")
 """Holocene: version 0, base fee denominator 250, elasticity 6; tools read it, the constant base fee does not."""

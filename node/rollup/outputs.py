@@ -22,9 +22,6 @@ OUTPUT_VERSION: Final = ZERO_HASH
 SENT_MESSAGES_SLOT: Final = 0
 """Slot of the mapping `sentMessages` in L2ToL1MessagePasser."""
 
-MESSAGE_PASSER: Final = Address(bytes.fromhex("4200000000000000000000000000000000000016"))
-"""L2ToL1MessagePasser, whose storage root every header carries."""
-
 MESSAGE_VERSION: Final = 1
 """Version in the highest two bytes of a withdrawal's nonce."""
 

@@ -12,18 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Final
 
+from node.contracts.addresses import INBOX, PORTAL
 from node.errors import Rejected
 from node.eth import rlp
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address, Hash32
 from node.rollup.limits import ATTRIBUTES_GAS, MAX_DEPOSITS_GAS, MAX_UINT64
 from node.rollup.reasons import RollupReason
-
-INBOX: Final = Address(bytes.fromhex("4c00000000000000000000000000000000000001"))
-"""Where L1 keeps the records."""
-
-PORTAL: Final = Address(bytes.fromhex("4c00000000000000000000000000000000000002"))
-"""Where L1 takes deposits."""
 
 L2_GENESIS_HASH_KEY: Final = "l2_genesis_hash"
 """The one further key, in L1's genesis only: the L2's genesis does not depend on L1's, but L1's on the L2's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
+from node.contracts.addresses import L1_BLOCK, MESSAGE_PASSER
 from node.eth.primitives import Address, Hash32
 from node.rollup.budget import (
     BEACON_ROOTS,
@@ -12,9 +13,8 @@ from node.rollup.budget import (
     deposit_allowance_bytes,
     witness_bytes,
 )
-from node.rollup.deposits import L1_BLOCK, Deposit
+from node.rollup.deposits import Deposit
 from node.rollup.limits import ATTRIBUTES_GAS, MAX_DEPOSITS, MAX_DEPOSITS_GAS
-from node.rollup.outputs import MESSAGE_PASSER
 from tests.kit.rollup import PARAMETERS
 
 

@@ -7,13 +7,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies as st
 
+from node.contracts.addresses import DEPOSITOR, L1_BLOCK
 from node.eth import rlp
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address, Hash32
 from node.rollup.deposits import (
-    ATTRIBUTES_DEPOSITOR,
     DEPOSIT_TYPE,
-    L1_BLOCK,
     TRANSACTION_DEPOSITED,
     Deposit,
     alias,
@@ -195,7 +194,7 @@ def test_attributes_are_packed_in_176_bytes() -> None:
 def test_attributes_come_from_the_depositor_and_go_to_l1block() -> None:
     origin = l1_block(7)
     deposit = attributes_deposit(PARAMETERS, 7, origin.hash, origin.header)
-    assert (deposit.sender, deposit.to, deposit.gas) == (ATTRIBUTES_DEPOSITOR, L1_BLOCK, 1_000_000)
+    assert (deposit.sender, deposit.to, deposit.gas) == (DEPOSITOR, L1_BLOCK, 1_000_000)
     assert (deposit.mint, deposit.value) == (0, 0)
     assert deposit.source_hash == source_hash(1, origin.hash, 0)
 

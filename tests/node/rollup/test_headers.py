@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from node.contracts.addresses import SEQUENCER_FEE_VAULT
 from node.eth.hashing import keccak256
 from node.eth.headers import EMPTY_REQUESTS_HASH, EMPTY_TRIE_ROOT, Header, decode_header
 from node.eth.primitives import ZERO_HASH
 from node.rollup.derivation import BlockAttributes
 from node.rollup.headers import (
     EXTRA_DATA,
-    SEQUENCER_FEE_VAULT,
     Execution,
     genesis_header,
     header_of,
