@@ -19,7 +19,15 @@ from typing import TypeVar
 
 import orjson
 
-BASE_PORTS = [*range(8545, 8561), *range(9000, 9016), *range(9100, 9116), 8600]
+BASE_PORTS = [
+    *range(8545, 8561),
+    *range(9000, 9016),
+    *range(9100, 9116),
+    *range(9545, 9548),
+    *range(9050, 9053),
+    *range(9150, 9153),
+    8600,
+]
 """Every port that a devnet may bind at offset 0."""
 
 DEADLINE_S = 180.0
@@ -81,6 +89,8 @@ class Devnet:
     """Added to every port."""
     arguments: tuple[str, ...] = ()
     """Further arguments of `faultline up`."""
+    with_l2: bool = False
+    """Whether it has a sequencer and a replica; tests of the L1 do without."""
 
     def faultline(
         self, *arguments: str, check: bool = True, timeout_s: float = 300.0
@@ -88,7 +98,12 @@ class Devnet:
         """Run the command line tool on this devnet."""
         command = [sys.executable, "-m", "deploy.cli", *arguments, "--data", str(self.data)]
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout_s, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            env=os.environ | {"FAULTLINE_L2_ENABLED": str(self.with_l2).lower()},
         )
         if check and done.returncode != 0:
             raise AssertionError(
@@ -121,30 +136,41 @@ class Devnet:
 
     def rpc(self, method: str, *parameters: object, validator: int = 0) -> object:
         """One call. Raises RpcFailure, OSError."""
-        body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters})
-        request = urllib.request.Request(
-            self.rpc_url(validator), data=body, headers={"content-type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            decoded = orjson.loads(answer.read())
-        if "error" in decoded:
-            raise RpcFailure(decoded["error"])
-        result: object = decoded["result"]
-        return result
+        return _call(self.rpc_url(validator), method, parameters)
 
     def number(self, tag: str = "latest", validator: int = 0) -> int:
         """Number of a tagged block."""
-        block = self.rpc("eth_getBlockByNumber", tag, False, validator=validator)
-        assert isinstance(block, dict)
-        return int(block["number"], 16)
+        return _number(self.rpc("eth_getBlockByNumber", tag, False, validator=validator))
 
     def metrics(self, validator: int = 0) -> dict[str, float]:
         """Every sample of a process, by its name with labels."""
-        url = f"http://127.0.0.1:{9100 + validator + self.offset}/metrics"
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            lines = answer.read().decode().splitlines()
-        samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
-        return {name: float(value) for name, value in samples}
+        return _metrics(9100 + validator + self.offset)
+
+    def l2_url(self, replica: int | None = None) -> str:
+        """Where the sequencer's JSON-RPC is, or a replica's, counted from 0."""
+        return f"http://127.0.0.1:{9545 + _place(replica) + self.offset}"
+
+    def l2_ws_url(self, replica: int | None = None) -> str:
+        """The same over WebSocket."""
+        return f"ws://127.0.0.1:{9545 + _place(replica) + self.offset}"
+
+    def l2_rpc(self, method: str, *parameters: object, replica: int | None = None) -> object:
+        """One call of the sequencer, or of a replica. Raises RpcFailure, OSError."""
+        return _call(self.l2_url(replica), method, parameters)
+
+    def l2_number(self, tag: str = "latest", replica: int | None = None) -> int:
+        """Number of a tagged L2 block."""
+        return _number(self.l2_rpc("eth_getBlockByNumber", tag, False, replica=replica))
+
+    def l2_metrics(self, replica: int | None = None) -> dict[str, float]:
+        """Every sample of the sequencer, or of a replica."""
+        return _metrics(9150 + _place(replica) + self.offset)
+
+    def addresses(self) -> dict[str, dict[str, str]]:
+        """Contracts by layer and name."""
+        printed = orjson.loads(self.faultline("addresses", "--json").stdout)
+        contracts: dict[str, dict[str, str]] = printed["contracts"]
+        return contracts
 
     def has_finalized(self, number: int, validator: int) -> bool:
         """Whether a validator has finalized a block of at least this number."""
@@ -163,10 +189,37 @@ class Devnet:
         os.kill(pid, signal.SIGKILL)
 
 
+def _place(replica: int | None) -> int:
+    return 0 if replica is None else 1 + replica
+
+
+def _call(url: str, method: str, parameters: tuple[object, ...]) -> object:
+    body = orjson.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters})
+    request = urllib.request.Request(url, data=body, headers={"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        decoded = orjson.loads(answer.read())
+    if "error" in decoded:
+        raise RpcFailure(decoded["error"])
+    result: object = decoded["result"]
+    return result
+
+
+def _number(block: object) -> int:
+    assert isinstance(block, dict)
+    return int(block["number"], 16)
+
+
+def _metrics(port: int) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    samples = (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+    return {name: float(value) for name, value in samples}
+
+
 @contextmanager
-def running_devnet(folder: Path, *arguments: str) -> Iterator[Devnet]:
+def running_devnet(folder: Path, *arguments: str, with_l2: bool = False) -> Iterator[Devnet]:
     """A devnet that is up; stopped at the end whatever happens."""
-    devnet = Devnet(data=folder / "devnet", arguments=arguments)
+    devnet = Devnet(data=folder / "devnet", arguments=arguments, with_l2=with_l2)
     devnet.up()
     try:
         yield devnet
