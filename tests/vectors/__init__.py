@@ -1,0 +1,1 @@
+"""Vectors that we publish: Given, When, Then in JSON, checked in beside the scripts that write them."""
