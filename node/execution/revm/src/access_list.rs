@@ -10,7 +10,7 @@ use crate::{
     json::{self, Quantity},
     outcome::{LastStep, Outcome},
     overrides::StateArguments,
-    scene::{Place, Scene},
+    scene::{Machine, Place, Scene},
 };
 use alloy_eips::eip2930::{AccessList, AccessListItem};
 use alloy_evm::Evm;
@@ -100,7 +100,7 @@ impl<C> Inspector<C, EthInterpreter> for Touches {
 }
 
 /// What is warm without a list: sender, callee, precompiles, and the signers of authorisations that may count.
-fn excluded(scene: &mut Scene<Touches>, message: &Message) -> Result<BTreeSet<Address>> {
+fn excluded(scene: &mut Scene<Machine<Touches>>, message: &Message) -> Result<BTreeSet<Address>> {
     let callee = match message.to {
         Some(to) => to,
         None => message.from.create(scene.account(message.from)?.nonce),

@@ -8,7 +8,7 @@ use crate::{
     hex::Hex,
     outcome::{LastStep, Outcome, needs_last_step},
     overrides::{BlockArguments, StateArguments},
-    scene::{Place, Refusal, Scene},
+    scene::{Machine, Place, Refusal, Scene},
 };
 use alloy_evm::Evm;
 use pyo3::{prelude::*, types::PyBytes};
@@ -41,7 +41,7 @@ struct Request<'a> {
 
 /// A scene and the message to run in it.
 struct Call {
-    scene: Scene<LastStep>,
+    scene: Scene<Machine<LastStep>>,
     message: Message,
 }
 

@@ -1,15 +1,17 @@
-//! Transactions of type 0x7E: what L1 deposits. Nobody signs them, and a block must execute them whatever they are.
+//! Transactions of a rollup's blocks: of type 0x7E, which L1 deposits (nobody signs them, and a block must execute them
+//! whatever they are), and signed ones.
 
 use crate::{
     errors::{Error, Result},
-    transactions::{self, L1Tx},
+    transactions::{self, L1Tx, Prepared},
 };
 use alloy_consensus::Transaction;
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
-use alloy_evm::FromTxWithEncoded;
+use alloy_evm::{FromTxWithEncoded, IntoTxEnv};
 use alloy_op_evm::OpTx;
 use alloy_primitives::{Address, B256, Bytes, keccak256};
 use op_alloy_consensus::TxDeposit;
+use op_revm::OpTransaction;
 
 /// Their EIP-2718 type.
 pub const DEPOSIT: u8 = 0x7e;
@@ -105,4 +107,10 @@ impl Deposit {
     pub fn env(&self) -> OpTx {
         OpTx::from_encoded_tx(&self.tx, self.tx.from, self.raw.clone())
     }
+}
+
+/// A signed transaction as op-revm takes it; its bytes are what L1 charges for.
+pub fn message(tx: &Prepared) -> OpTx {
+    let enveloped_tx = Some(tx.encoded_bytes().clone());
+    OpTx(OpTransaction { base: (&**tx).into_tx_env(), enveloped_tx, deposit: Default::default() })
 }

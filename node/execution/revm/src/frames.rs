@@ -5,7 +5,6 @@ use crate::{
     outcome::{name, stack_words},
     watch::{Stop, Watched},
 };
-use alloy_evm::eth::EthEvmContext;
 use alloy_primitives::{Address, Bytes, Log, U256};
 use revm::{
     Inspector,
@@ -73,8 +72,6 @@ pub struct Recorder {
     size_max: usize,
 }
 
-type Context = EthEvmContext<Watched>;
-
 impl Recorder {
     /// Stops the run at a size; `first_log` is the number of the block's logs before it.
     pub fn new(first_log: usize, size_max: usize) -> Self {
@@ -88,14 +85,14 @@ impl Recorder {
         }
     }
 
-    fn count(&mut self, data: usize, context: &mut Context) {
+    fn count(&mut self, data: usize, context: &mut impl ContextTr<Db = Watched>) {
         self.size += FRAME_SIZE + 2 * data;
         if self.size > self.size_max {
             context.db_mut().watch.stop(Stop::Size);
         }
     }
 
-    fn begin(&mut self, mut frame: Frame, context: &mut Context) {
+    fn begin(&mut self, mut frame: Frame, context: &mut impl ContextTr<Db = Watched>) {
         // flatCallTracer writes every frame's way from the outermost.
         self.count(frame.input.len() + 4 * self.open.len(), context);
         let place = self.frames.len();
@@ -113,7 +110,7 @@ impl Recorder {
         result: InstructionResult,
         gas: &Gas,
         output: &Bytes,
-        context: &mut Context,
+        context: &mut impl ContextTr<Db = Watched>,
     ) -> Option<&mut Frame> {
         let open = self.open.pop()?;
         let frame = &mut self.frames[open.place];
@@ -160,14 +157,14 @@ fn words(result: InstructionResult, (opcode, stack): (u8, usize), kind: &str) ->
     Some(words.into())
 }
 
-impl Inspector<Context, EthInterpreter> for Recorder {
-    fn step(&mut self, interpreter: &mut Interpreter, _: &mut Context) {
+impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for Recorder {
+    fn step(&mut self, interpreter: &mut Interpreter, _: &mut C) {
         if let Some(open) = self.open.last_mut() {
             open.last = (interpreter.bytecode.opcode(), interpreter.stack.len());
         }
     }
 
-    fn log(&mut self, context: &mut Context, log: Log) {
+    fn log(&mut self, context: &mut C, log: Log) {
         self.count(log.data.data.len(), context);
         if let Some(open) = self.open.last() {
             let frame = &mut self.frames[open.place];
@@ -176,7 +173,7 @@ impl Inspector<Context, EthInterpreter> for Recorder {
         }
     }
 
-    fn call(&mut self, context: &mut Context, inputs: &mut CallInputs) -> Option<CallOutcome> {
+    fn call(&mut self, context: &mut C, inputs: &mut CallInputs) -> Option<CallOutcome> {
         let (kind, from, to) = match inputs.scheme {
             CallScheme::Call => ("CALL", inputs.caller, inputs.target_address),
             CallScheme::CallCode => ("CALLCODE", inputs.caller, inputs.bytecode_address),
@@ -196,12 +193,12 @@ impl Inspector<Context, EthInterpreter> for Recorder {
         None
     }
 
-    fn call_end(&mut self, context: &mut Context, _: &CallInputs, outcome: &mut CallOutcome) {
+    fn call_end(&mut self, context: &mut C, _: &CallInputs, outcome: &mut CallOutcome) {
         let result = &outcome.result;
         self.end(result.result, &result.gas, &result.output, context);
     }
 
-    fn create(&mut self, context: &mut Context, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+    fn create(&mut self, context: &mut C, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
         let frame = Frame {
             kind: if matches!(inputs.scheme(), CreateScheme::Create2 { .. }) { "CREATE2" } else { "CREATE" },
             from: inputs.caller(),
@@ -214,7 +211,7 @@ impl Inspector<Context, EthInterpreter> for Recorder {
         None
     }
 
-    fn create_end(&mut self, context: &mut Context, _: &CreateInputs, outcome: &mut CreateOutcome) {
+    fn create_end(&mut self, context: &mut C, _: &CreateInputs, outcome: &mut CreateOutcome) {
         let (result, address) = (&outcome.result, outcome.address);
         if let Some(frame) = self.end(result.result, &result.gas, &result.output, context) {
             frame.to = address.filter(|_| frame.error.is_none());

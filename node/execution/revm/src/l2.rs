@@ -9,7 +9,7 @@
 use crate::{
     block::Block,
     builder::{GAS_MIN, Outcome, reason},
-    deposits::{DEPOSIT, Deposit},
+    deposits::{DEPOSIT, Deposit, message},
     errors::{Error, Result},
     record::{self, Entry, Fees},
     result::{BlockResult, Contents},
@@ -18,14 +18,13 @@ use crate::{
     transactions::Prepared,
 };
 use alloy_consensus::{Header, Transaction, Typed2718};
-use alloy_evm::{Evm, EvmFactory, IntoTxEnv, InvalidTxError, block::SystemCaller, precompiles::PrecompilesMap};
+use alloy_evm::{Evm, EvmFactory, InvalidTxError, block::SystemCaller, precompiles::PrecompilesMap};
 use alloy_op_evm::{OpEvm, OpEvmFactory, OpTx};
 use alloy_primitives::{Address, B256, Bloom, Bytes, U256, keccak256, map::AddressMap};
 use alloy_trie::{EMPTY_ROOT_HASH, root::ordered_trie_root_encoded};
-use op_revm::{OpHaltReason, OpTransaction};
+use op_revm::OpHaltReason;
 use revm::{
     Database, DatabaseCommit,
-    context::TxEnv,
     context_interface::{
         ContextTr, JournalTr,
         result::{EVMError, ExecutionResult, ResultAndState, ResultGas},
@@ -85,7 +84,7 @@ impl Body {
             cumulative_gas_used: self.gas_used,
             sender: ran.sender,
             logs: result.into_logs(),
-            deposit_nonce: ran.deposit_nonce,
+            depositor: ran.deposit_nonce.map(Into::into),
         });
         self.raws.push(ran.raw);
         self.hashes.push(ran.hash);
@@ -267,9 +266,7 @@ impl<S: Source> Session<'_, S> {
             Err(outcome) => return Ok(outcome),
         };
         let raw = tx.encoded_bytes();
-        let base: TxEnv = (&**tx).into_tx_env();
-        let env = OpTx(OpTransaction { base, enveloped_tx: Some(raw.clone()), deposit: Default::default() });
-        let outcome = match self.evm.transact(env) {
+        let outcome = match self.evm.transact(message(tx)) {
             Ok(outcome) => outcome,
             Err(error) => {
                 // op-revm leaves in the journal what a refused transaction has loaded: it would be warm for the next.

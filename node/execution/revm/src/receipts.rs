@@ -154,13 +154,13 @@ impl Stored {
             };
             LogJson::new(log, place)
         });
-        let fees = self.fees.as_ref().filter(|_| entry.deposit_nonce.is_none());
+        let fees = self.fees.as_ref().filter(|_| entry.deposit_nonce().is_none());
         Ok(ReceiptJson {
             blob_gas_price: tx.blob_gas_used().and(price).map(wide),
             blob_gas_used: tx.blob_gas_used().map(Quantity),
             block_hash: self.block.hash,
             block_number: Quantity(header.number),
-            contract_address: tx.to().is_none().then(|| entry.sender.create(tx.nonce(entry.deposit_nonce))),
+            contract_address: tx.to().is_none().then(|| entry.sender.create(tx.nonce(entry.deposit_nonce()))),
             cumulative_gas_used: Quantity(entry.cumulative_gas_used),
             effective_gas_price: wide(tx.effective_gas_price(header.base_fee_per_gas)),
             from: entry.sender,
@@ -174,8 +174,8 @@ impl Stored {
             transaction_index: index.into(),
             kind: Quantity(entry.kind.into()),
             l1_fee: fees.map(|fees| L1FeeJson::new(fees, &self.block.transactions[index])),
-            deposit_nonce: entry.deposit_nonce.map(Quantity),
-            deposit_receipt_version: entry.deposit_nonce.map(|_| Quantity(DEPOSIT_RECEIPT_VERSION)),
+            deposit_nonce: entry.deposit_nonce().map(Quantity),
+            deposit_receipt_version: entry.deposit_nonce().map(|_| Quantity(DEPOSIT_RECEIPT_VERSION)),
         })
     }
 
@@ -334,9 +334,7 @@ impl NativeEngine {
         let entries = detached(py, || record::decode(receipts))?.entries;
         let logs = entries.iter().flat_map(|entry| &entry.logs).enumerate();
         let wanted = logs.filter(|(_, log)| log.address == address && log.topics().first() == Some(&topic));
-        let out = |(index, log): (usize, &Log)| {
-            (index, bytes_list(py, log.topics()), PyBytes::new(py, &log.data.data))
-        };
+        let out = |(index, log): (usize, &Log)| (index, bytes_list(py, log.topics()), PyBytes::new(py, &log.data.data));
         Ok(wanted.map(out).collect())
     }
 

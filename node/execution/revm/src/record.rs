@@ -9,7 +9,7 @@ use crate::{
 };
 use alloy_consensus::{Eip658Value, Receipt, ReceiptEnvelope, TxReceipt, TxType};
 use alloy_eips::eip2718::Encodable2718;
-use alloy_primitives::{Address, B256, Bloom, Bytes, Log, U256};
+use alloy_primitives::{Address, B64, B256, Bloom, Bytes, Log, U256};
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
 use op_alloy_consensus::{OpDepositReceipt, OpReceiptEnvelope};
 use op_revm::L1BlockInfo;
@@ -31,8 +31,8 @@ pub struct Entry {
     pub sender: Address,
     /// In order.
     pub logs: Vec<Log>,
-    /// The depositor's nonce before a deposit; deposits alone have it.
-    pub deposit_nonce: Option<u64>,
+    /// The depositor's nonce before a deposit, big-endian (a trailing number could not be told from none if it is 0).
+    pub depositor: Option<B64>,
 }
 
 impl Entry {
@@ -49,7 +49,7 @@ impl Entry {
             cumulative_gas_used: plain.cumulative_gas_used,
             sender,
             logs: plain.logs.clone(),
-            deposit_nonce: None,
+            depositor: None,
         }
     }
 
@@ -57,7 +57,7 @@ impl Entry {
     pub fn encoded(&self) -> Result<(Vec<u8>, Bloom)> {
         let receipt = self.receipt()?;
         let logs_bloom = receipt.bloom();
-        let Some(nonce) = self.deposit_nonce else {
+        let Some(nonce) = self.deposit_nonce() else {
             let kind = TxType::try_from(self.kind).map_err(|_| damaged("a type"))?;
             return Ok((ReceiptEnvelope::from_typed(kind, receipt).encoded_2718(), logs_bloom));
         };
@@ -75,6 +75,11 @@ impl Entry {
             root => Eip658Value::PostState(B256::try_from(root).map_err(|_| damaged("an outcome"))?),
         };
         Ok(Receipt { status, cumulative_gas_used: self.cumulative_gas_used, logs: self.logs.clone() })
+    }
+
+    /// The depositor's nonce before a deposit; deposits alone have it.
+    pub fn deposit_nonce(&self) -> Option<u64> {
+        self.depositor.map(u64::from)
     }
 
     /// Whether it succeeded; `None` before Byzantium.

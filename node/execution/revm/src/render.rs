@@ -313,7 +313,7 @@ impl Stored {
         Ok(match self.transaction(index)? {
             BlockTx::Signed(tx) => TransactionJson::new(&tx, entry.sender, Some(place)),
             BlockTx::Deposit(deposit) => {
-                TransactionJson::deposit(&deposit, entry.deposit_nonce.unwrap_or_default(), place)
+                TransactionJson::deposit(&deposit, entry.deposit_nonce().unwrap_or_default(), place)
             }
         })
     }

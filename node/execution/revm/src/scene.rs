@@ -9,23 +9,30 @@ use crate::{
     json,
     overrides::{self, BlockArguments, StateArguments},
     precompile::Step,
+    rollup::L2Spec,
     spec::Chain,
-    state::Failure,
+    state::{Failure, StateDb},
     tracers::SIZE_MAX,
     watch::{self, Stop, Watch, Watched},
 };
 use alloy_consensus::Header;
 use alloy_eips::eip4844::{DATA_GAS_PER_BLOB, VERSIONED_HASH_VERSION_KZG};
 use alloy_evm::{
-    Evm,
+    Evm, EvmFactory,
     eth::{EthEvm, EthEvmBuilder, EthEvmContext},
     precompiles::PrecompilesMap,
 };
+use alloy_op_evm::{OpEvm, OpEvmContext, OpEvmFactory, OpTx};
 use alloy_primitives::{Address, B256, TxKind, U256};
+use op_revm::OpHaltReason;
 use pyo3::exceptions::PyTimeoutError;
 use revm::{
     Database, Inspector,
-    context::{TxEnv, either::Either, result::ResultAndState},
+    context::{
+        TxEnv,
+        either::Either,
+        result::{HaltReason, ResultAndState},
+    },
     context_interface::cfg::gas::calculate_initial_tx_gas,
     database::State,
     precompile::{PrecompileSpecId, Precompiles},
@@ -39,6 +46,9 @@ use std::{
 
 /// An EVM of a simulation.
 pub type Machine<I> = EthEvm<Watched, I, PrecompilesMap>;
+
+/// An EVM that runs a rollup's blocks again.
+pub type RollupMachine<I> = OpEvm<Watched, I, PrecompilesMap>;
 
 /// EIP-7594: most blobs of one transaction.
 const BLOBS_MAX: usize = 6;
@@ -79,18 +89,57 @@ impl Refusal {
     }
 }
 
-/// See the module.
-pub struct Scene<I> {
+/// A halt of either layer's EVM.
+pub trait Halt {
+    /// As the L1 names it.
+    fn common(self) -> HaltReason;
+}
+
+impl Halt for HaltReason {
+    fn common(self) -> HaltReason {
+        self
+    }
+}
+
+impl Halt for OpHaltReason {
+    fn common(self) -> HaltReason {
+        match self {
+            Self::Base(reason) => reason,
+            Self::FailedDeposit => HaltReason::PrecompileErrorWithContext("failed deposit".into()),
+        }
+    }
+}
+
+/// See the module; `E` is an EVM.
+pub struct Scene<E> {
     pub header: Header,
     pub chain_id: u64,
-    pub evm: Machine<I>,
+    pub evm: E,
     failure: Failure,
     step: Option<Step>,
     patience: Option<Duration>,
 }
 
-impl<I: Inspector<EthEvmContext<Watched>>> Scene<I> {
+/// The state of a place, watched.
+fn watched(engine: &Engine, place: Place<'_>, header: &Header) -> Result<Watched> {
+    let parent = header.number.saturating_sub(1);
+    let db = match engine.rollup() {
+        Ok(_) => StateDb::of_rollup(place.root, engine.backing()?.view(), parent, header.parent_hash),
+        Err(_) => engine.state(place.root, Ancestors::new(parent, place.ancestors)?)?,
+    };
+    let deadline = place.patience.map(|patience| Instant::now() + patience);
+    Ok(Watched {
+        state: State::builder().with_database(db).build(),
+        watch: Watch::new(deadline),
+        codes: engine.codes.clone(),
+        number: header.number,
+    })
+}
+
+impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
     /// Opens a state, with its overrides. The inspector is idle until `Evm::enable_inspector`.
+    ///
+    /// A call on a rollup pays no fees of L1, so this EVM serves it as well.
     pub fn open(
         engine: &Engine,
         place: Place<'_>,
@@ -99,22 +148,15 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<I> {
         inspector: I,
     ) -> Result<Self> {
         let mut header = edge::header(place.header)?;
-        let ancestors = Ancestors::new(header.number.saturating_sub(1), place.ancestors)?;
-        let db = engine.state(place.root, ancestors)?;
-        let failure = db.failure();
-        let deadline = place.patience.map(|patience| Instant::now() + patience);
-        let mut db = Watched {
-            state: State::builder().with_database(db).build(),
-            watch: Watch::new(deadline),
-            codes: engine.codes.clone(),
-            number: header.number,
-        };
+        let mut db = watched(engine, place, &header)?;
+        let failure = db.state.database.failure();
         let block = block.unwrap_or_default();
         block.apply(&mut header)?;
         let mut env = engine.spec.env(&header);
         block.apply_to_environment(&mut env.block_env)?;
-        let mut precompiles =
-            PrecompilesMap::from_static(Precompiles::new(PrecompileSpecId::from_spec_id(env.cfg_env.spec)));
+        let rules = PrecompileSpecId::from_spec_id(env.cfg_env.spec);
+        let precompiles = engine.rollup().map_or_else(|_| Precompiles::new(rules), |_| L2Spec::precompiles());
+        let mut precompiles = PrecompilesMap::from_static(precompiles);
         let step = engine.step();
         if let Some(step) = &step {
             step.install(&mut precompiles);
@@ -284,9 +326,26 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<I> {
         }
         Ok(())
     }
+}
 
+impl<I: Inspector<OpEvmContext<Watched>>> Scene<RollupMachine<I>> {
+    /// Opens a state for a block of a rollup that is run again, deposits and fees included.
+    pub fn open_rollup(engine: &Engine, place: Place<'_>, inspector: I) -> Result<Self> {
+        let (spec, header) = (engine.rollup()?, edge::header(place.header)?);
+        let db = watched(engine, place, &header)?;
+        let failure = db.state.database.failure();
+        let evm = OpEvmFactory::<OpTx>::default().create_evm_with_inspector(db, spec.env(&header), inspector);
+        let mut inner = evm.into_inner();
+        watch::install(&mut inner.0.instruction);
+        let mut evm = OpEvm::new(inner, false);
+        *evm.precompiles_mut() = PrecompilesMap::from_static(L2Spec::precompiles());
+        Ok(Self { header, chain_id: spec.chain_id, evm, failure, step: None, patience: place.patience })
+    }
+}
+
+impl<E: Evm<DB = Watched, Error: Display, HaltReason: Halt>> Scene<E> {
     /// Runs a checked message; its changes are given, not kept.
-    pub fn run(&mut self, transaction: TxEnv) -> Result<ResultAndState> {
+    pub fn run(&mut self, transaction: E::Tx) -> Result<ResultAndState> {
         let outcome = self.evm.transact(transaction);
         match self.evm.db().watch.stopped() {
             Some(Stop::Deadline) => {
@@ -297,7 +356,8 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<I> {
             Some(Stop::Size) => return Err(json::too_large(SIZE_MAX)),
             None => {}
         }
-        outcome.map_err(|error| self.explain(error))
+        let ResultAndState { result, state } = outcome.map_err(|error| self.explain(error))?;
+        Ok(ResultAndState { result: result.map_haltreason(Halt::common), state })
     }
 
     /// The true cause of an error: a read that failed, or the exception of the precompile's callable.

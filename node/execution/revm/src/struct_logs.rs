@@ -6,7 +6,6 @@ use crate::{
     outcome::{name, stack_words},
     watch::{Stop, Watched},
 };
-use alloy_evm::eth::EthEvmContext;
 use alloy_primitives::{Address, B256, U256, hex};
 use revm::{
     Inspector,
@@ -62,8 +61,6 @@ pub struct StructLogger {
     refunds: Vec<i64>,
     storage: HashMap<Address, BTreeMap<B256, B256>>,
 }
-
-type Context = EthEvmContext<Watched>;
 
 impl StructLogger {
     /// A logger that stops the run at a size.
@@ -171,8 +168,8 @@ fn error(result: Option<InstructionResult>, opcode: u8, stack: usize) -> Option<
     }
 }
 
-impl Inspector<Context, EthInterpreter> for StructLogger {
-    fn step(&mut self, interpreter: &mut Interpreter, _: &mut Context) {
+impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for StructLogger {
+    fn step(&mut self, interpreter: &mut Interpreter, _: &mut C) {
         let limit = self.options.limit;
         self.step.shown = limit == 0 || self.logs.len() <= limit;
         if let Some(refund) = self.refunds.last_mut() {
@@ -201,7 +198,7 @@ impl Inspector<Context, EthInterpreter> for StructLogger {
         self.write_before(interpreter);
     }
 
-    fn step_end(&mut self, interpreter: &mut Interpreter, context: &mut Context) {
+    fn step_end(&mut self, interpreter: &mut Interpreter, context: &mut C) {
         if !self.step.shown {
             return;
         }
@@ -220,21 +217,21 @@ impl Inspector<Context, EthInterpreter> for StructLogger {
         }
     }
 
-    fn call(&mut self, _: &mut Context, _: &mut CallInputs) -> Option<CallOutcome> {
+    fn call(&mut self, _: &mut C, _: &mut CallInputs) -> Option<CallOutcome> {
         self.refunds.push(0);
         None
     }
 
-    fn call_end(&mut self, _: &mut Context, _: &CallInputs, _: &mut CallOutcome) {
+    fn call_end(&mut self, _: &mut C, _: &CallInputs, _: &mut CallOutcome) {
         self.refunds.pop();
     }
 
-    fn create(&mut self, _: &mut Context, _: &mut CreateInputs) -> Option<CreateOutcome> {
+    fn create(&mut self, _: &mut C, _: &mut CreateInputs) -> Option<CreateOutcome> {
         self.refunds.push(0);
         None
     }
 
-    fn create_end(&mut self, _: &mut Context, _: &CreateInputs, _: &mut CreateOutcome) {
+    fn create_end(&mut self, _: &mut C, _: &CreateInputs, _: &mut CreateOutcome) {
         self.refunds.pop();
     }
 }

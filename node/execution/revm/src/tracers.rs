@@ -11,11 +11,10 @@ use crate::{
     struct_logs::{self, StructLogger},
     watch::Watched,
 };
-use alloy_evm::eth::EthEvmContext;
 use alloy_primitives::{Address, Log, U256};
 use revm::{
     Inspector,
-    context::result::ResultAndState,
+    context::{ContextTr, result::ResultAndState},
     interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter},
 };
 use serde::de::DeserializeOwned;
@@ -218,8 +217,6 @@ pub enum Tracer {
     Frames(Recorder),
 }
 
-type Context = EthEvmContext<Watched>;
-
 macro_rules! delegate {
     ($self:ident, $inspector:ident => $call:expr, $idle:expr) => {
         match $self {
@@ -230,29 +227,29 @@ macro_rules! delegate {
     };
 }
 
-impl Inspector<Context, EthInterpreter> for Tracer {
-    fn step(&mut self, interpreter: &mut Interpreter, context: &mut Context) {
+impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for Tracer {
+    fn step(&mut self, interpreter: &mut Interpreter, context: &mut C) {
         delegate!(self, it => it.step(interpreter, context), ());
     }
-    fn step_end(&mut self, interpreter: &mut Interpreter, context: &mut Context) {
+    fn step_end(&mut self, interpreter: &mut Interpreter, context: &mut C) {
         delegate!(self, it => it.step_end(interpreter, context), ());
     }
-    fn log(&mut self, context: &mut Context, log: Log) {
+    fn log(&mut self, context: &mut C, log: Log) {
         delegate!(self, it => it.log(context, log), ());
     }
-    fn call(&mut self, context: &mut Context, inputs: &mut CallInputs) -> Option<CallOutcome> {
+    fn call(&mut self, context: &mut C, inputs: &mut CallInputs) -> Option<CallOutcome> {
         delegate!(self, it => it.call(context, inputs), None)
     }
-    fn call_end(&mut self, context: &mut Context, inputs: &CallInputs, outcome: &mut CallOutcome) {
+    fn call_end(&mut self, context: &mut C, inputs: &CallInputs, outcome: &mut CallOutcome) {
         delegate!(self, it => it.call_end(context, inputs, outcome), ());
     }
-    fn create(&mut self, context: &mut Context, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+    fn create(&mut self, context: &mut C, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
         delegate!(self, it => it.create(context, inputs), None)
     }
-    fn create_end(&mut self, context: &mut Context, inputs: &CreateInputs, outcome: &mut CreateOutcome) {
+    fn create_end(&mut self, context: &mut C, inputs: &CreateInputs, outcome: &mut CreateOutcome) {
         delegate!(self, it => it.create_end(context, inputs, outcome), ());
     }
     fn selfdestruct(&mut self, contract: Address, target: Address, value: U256) {
-        delegate!(self, it => Inspector::<Context, EthInterpreter>::selfdestruct(it, contract, target, value), ());
+        delegate!(self, it => Inspector::<C, EthInterpreter>::selfdestruct(it, contract, target, value), ());
     }
 }

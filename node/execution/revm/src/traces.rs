@@ -3,33 +3,45 @@
 use crate::{
     arguments::{self, CallArguments},
     block::Block,
+    deposits::{DEPOSIT, Deposit, message},
     edge::{self, Ancestors, detached},
     engine::{Engine, NativeEngine},
     errors::{Error, Result},
     frames_json::Position,
     json,
     overrides::{BlockArguments, StateArguments},
-    scene::{Place, Scene},
+    scene::{Halt, Place, Scene},
     tracers::{Plan, Run, SIZE_MAX, TraceArguments, Tracer},
-    transactions::{Prepared, prepare_all},
-    watch::{Stop, Watch},
+    transactions::{Prepared, Refusal, prepare_all},
+    watch::{Stop, Watch, Watched},
 };
-use alloy_evm::{Evm, IntoTxEnv, block::SystemCaller};
+use alloy_evm::{Evm, IntoTxEnv, block::SystemCaller, precompiles::PrecompilesMap};
+use alloy_op_evm::OpTx;
 use alloy_primitives::{B256, Bytes, U256, hex, keccak256};
 use pyo3::{prelude::*, types::PyBytes};
-use revm::{DatabaseCommit, context::TxEnv};
+use revm::DatabaseCommit;
 use serde::Serialize;
 use std::{
     borrow::Cow,
     collections::BTreeMap,
+    fmt::Display,
     time::{Duration, Instant},
 };
 
+/// An EVM that can be traced, of either layer.
+trait Stage: Evm<DB = Watched, Inspector = Tracer, Precompiles = PrecompilesMap, Error: Display, HaltReason: Halt> {}
+
+impl<E> Stage for E where
+    E: Evm<DB = Watched, Inspector = Tracer, Precompiles = PrecompilesMap, Error: Display, HaltReason: Halt>
+{
+}
+
 /// A block that is run again.
-struct Replay {
-    scene: Scene<Tracer>,
+struct Replay<E: Evm> {
+    scene: Scene<E>,
     hash: B256,
-    transactions: Vec<Prepared>,
+    /// Hash and message of each transaction.
+    transactions: Vec<(B256, E::Tx)>,
     plan: Plan,
     /// Logs of the block so far.
     logs: usize,
@@ -37,39 +49,91 @@ struct Replay {
     deadline: Option<Instant>,
 }
 
-impl Replay {
-    /// Runs the system calls.
-    fn open(
-        engine: &Engine,
-        root: B256,
-        block: &[u8],
-        ancestors: &[u8],
-        options: &[u8],
-        patience: Option<Duration>,
-    ) -> Result<Self> {
-        let plan = Plan::new(&trace_arguments(1, options)?)?;
+/// What is to be run again, and how.
+struct Request<'a> {
+    root: B256,
+    block: Block,
+    header: Bytes,
+    ancestors: &'a [u8],
+    plan: Plan,
+    patience: Option<Duration>,
+}
+
+impl<'a> Request<'a> {
+    fn new(root: &[u8], block: &[u8], ancestors: &'a [u8], options: &[u8], deadline_us: Option<u64>) -> Result<Self> {
         let block = Block::decode(Bytes::copy_from_slice(block))?;
         if block.header.number == 0 {
             return Err(Error::call("genesis is not traceable"));
         }
-        let header = alloy_rlp::encode(&block.header);
-        let place = Place { root, header: &header, ancestors, patience };
-        let mut scene = Scene::open(engine, place, None, None, Tracer::Idle)?;
-        let transactions = prepare_all(&block.transactions, engine.spec.chain_id, &engine.senders);
-        let transactions = transactions.into_iter().map(|tx| {
-            tx.map_err(|refusal| Error::invalid("transaction", "a transaction of this chain", refusal.message))
-        });
-        let transactions = transactions.collect::<Result<_>>()?;
-        let outcome = SystemCaller::new(&*engine.spec).apply_pre_execution_changes(&block.header, &mut scene.evm);
+        Ok(Self {
+            root: edge::word(root)?,
+            header: alloy_rlp::encode(&block.header).into(),
+            block,
+            ancestors,
+            plan: Plan::new(&trace_arguments(1, options)?)?,
+            patience: deadline_us.map(Duration::from_micros),
+        })
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { root: self.root, header: &self.header, ancestors: self.ancestors, patience: self.patience }
+    }
+
+    /// Runs the block, of whichever layer the chain is; `index` is the transaction that is traced, none traces all.
+    fn run(self, engine: &Engine, index: Option<usize>) -> Result<Vec<u8>> {
+        if engine.rollup().is_ok() {
+            let scene = Scene::open_rollup(engine, self.place(), Tracer::Idle)?;
+            let transactions = rollup_messages(engine, &self.block)?;
+            Replay::open(self, engine, scene, transactions)?.answer(index)
+        } else {
+            let scene = Scene::open(engine, self.place(), None, None, Tracer::Idle)?;
+            let messages = signed(engine, &self.block.transactions)?.into_iter();
+            let transactions = messages.map(|tx| (*tx.1.inner().tx_hash(), (&*tx).into_tx_env())).collect();
+            Replay::open(self, engine, scene, transactions)?.answer(index)
+        }
+    }
+}
+
+/// Signed transactions of a block.
+fn signed(engine: &Engine, raws: &[Bytes]) -> Result<Vec<Prepared>> {
+    let transactions = prepare_all(raws, engine.spec.chain_id, &engine.senders).into_iter();
+    let refused = |refusal: Refusal| Error::invalid("transaction", "a transaction of this chain", refusal.message);
+    transactions.map(|tx| tx.map_err(refused)).collect()
+}
+
+/// A rollup's: deposits, then signed ones.
+fn rollup_messages(engine: &Engine, block: &Block) -> Result<Vec<(B256, OpTx)>> {
+    let deposits = block.transactions.iter().take_while(|raw| raw.first() == Some(&DEPOSIT)).count();
+    let (deposits, raws) = block.transactions.split_at(deposits);
+    let mut messages = Vec::with_capacity(block.transactions.len());
+    for raw in deposits {
+        let deposit = Deposit::decode(raw.clone())?;
+        messages.push((deposit.hash, deposit.env()));
+    }
+    for tx in signed(engine, raws)? {
+        messages.push((*tx.1.inner().tx_hash(), message(&tx)));
+    }
+    Ok(messages)
+}
+
+impl<E: Stage<Tx: Clone>> Replay<E> {
+    /// Runs the system calls.
+    fn open(
+        request: Request<'_>,
+        engine: &Engine,
+        mut scene: Scene<E>,
+        transactions: Vec<(B256, E::Tx)>,
+    ) -> Result<Self> {
+        let outcome =
+            SystemCaller::new(&*engine.spec).apply_pre_execution_changes(&request.block.header, &mut scene.evm);
         outcome.map_err(|error| scene.explain(error))?;
-        let deadline = patience.map(|patience| Instant::now() + patience);
-        Ok(Self { scene, hash: block.hash, transactions, plan, logs: 0, deadline })
+        let deadline = request.patience.map(|patience| Instant::now() + patience);
+        Ok(Self { scene, hash: request.block.hash, transactions, plan: request.plan, logs: 0, deadline })
     }
 
     /// Runs a transaction and keeps its changes.
     fn advance(&mut self, index: usize) -> Result<()> {
-        let transaction: TxEnv = (&*self.transactions[index]).into_tx_env();
-        let result = self.scene.run(transaction)?;
+        let result = self.scene.run(self.transactions[index].1.clone())?;
         self.logs += result.result.logs().len();
         self.scene.evm.db_mut().commit(result.state);
         Ok(())
@@ -77,17 +141,45 @@ impl Replay {
 
     /// Runs a transaction, keeps its changes and gives its trace.
     fn trace(&mut self, index: usize) -> Result<Vec<u8>> {
-        let tx = &self.transactions[index];
-        let transaction: TxEnv = (&**tx).into_tx_env();
+        let (hash, transaction) = self.transactions[index].clone();
         let position = Position {
             block_hash: Some(self.hash),
             block_number: Some(self.scene.header.number),
-            transaction_hash: Some(*tx.1.inner().tx_hash()),
+            transaction_hash: Some(hash),
             transaction_index: index,
         };
         let tracer = self.plan.tracer(self.logs);
         let (json, logs) = traced(&mut self.scene, &self.plan, tracer, transaction, position, self.deadline)?;
         self.logs += logs;
+        Ok(json)
+    }
+
+    /// `debug_traceTransaction` or `debug_traceBlockBy*`.
+    fn answer(mut self, index: Option<usize>) -> Result<Vec<u8>> {
+        let Some(index) = index else { return self.trace_all() };
+        if index >= self.transactions.len() {
+            return Err(Error::Argument(format!("index: {index} of {}", self.transactions.len())));
+        }
+        for before in 0..index {
+            self.advance(before)?;
+        }
+        self.trace(index)
+    }
+
+    fn trace_all(&mut self) -> Result<Vec<u8>> {
+        let mut json = vec![b'['];
+        for index in 0..self.transactions.len() {
+            let trace = self.trace(index)?;
+            let hash = hex::encode(self.transactions[index].0);
+            let comma = if index == 0 { "" } else { "," };
+            json.extend_from_slice(format!("{comma}{{\"txHash\":\"0x{hash}\",\"result\":").as_bytes());
+            json.extend_from_slice(&trace);
+            json.push(b'}');
+            if json.len() > SIZE_MAX {
+                return Err(json::too_large(SIZE_MAX));
+            }
+        }
+        json.push(b']');
         Ok(json)
     }
 }
@@ -98,11 +190,11 @@ fn trace_arguments(place: usize, options: &[u8]) -> Result<TraceArguments> {
 }
 
 /// Runs a transaction under a tracer and keeps its changes: its trace, and how many logs it has left.
-fn traced(
-    scene: &mut Scene<Tracer>,
+fn traced<E: Stage>(
+    scene: &mut Scene<E>,
     plan: &Plan,
     tracer: Tracer,
-    transaction: TxEnv,
+    transaction: E::Tx,
     position: Position,
     deadline: Option<Instant>,
 ) -> Result<(Vec<u8>, usize)> {
@@ -127,35 +219,6 @@ fn traced(
     let logs = result.result.logs().len();
     scene.evm.db_mut().commit(result.state);
     Ok((json, logs))
-}
-
-/// `debug_traceBlockBy*`.
-fn trace_block(mut replay: Replay) -> Result<Vec<u8>> {
-    let mut json = vec![b'['];
-    for index in 0..replay.transactions.len() {
-        let trace = replay.trace(index)?;
-        let hash = hex::encode(replay.transactions[index].1.inner().tx_hash());
-        let comma = if index == 0 { "" } else { "," };
-        json.extend_from_slice(format!("{comma}{{\"txHash\":\"0x{hash}\",\"result\":").as_bytes());
-        json.extend_from_slice(&trace);
-        json.push(b'}');
-        if json.len() > SIZE_MAX {
-            return Err(json::too_large(SIZE_MAX));
-        }
-    }
-    json.push(b']');
-    Ok(json)
-}
-
-/// `debug_traceTransaction`.
-fn trace_transaction(mut replay: Replay, index: usize) -> Result<Vec<u8>> {
-    if index >= replay.transactions.len() {
-        return Err(Error::Argument(format!("index: {index} of {}", replay.transactions.len())));
-    }
-    for before in 0..index {
-        replay.advance(before)?;
-    }
-    replay.trace(index)
 }
 
 /// `debug_traceCall`.
@@ -234,9 +297,9 @@ impl NativeEngine {
         options: &[u8],
         deadline_us: Option<u64>,
     ) -> Result<Bound<'py, PyBytes>> {
-        let (root, patience) = (edge::word(parent_root)?, deadline_us.map(Duration::from_micros));
-        let json =
-            detached(py, || self::trace_block(Replay::open(&self.engine, root, block, ancestors, options, patience)?))?;
+        let json = detached(py, || {
+            Request::new(parent_root, block, ancestors, options, deadline_us)?.run(&self.engine, None)
+        })?;
         Ok(PyBytes::new(py, &json))
     }
 
@@ -253,9 +316,8 @@ impl NativeEngine {
         options: &[u8],
         deadline_us: Option<u64>,
     ) -> Result<Bound<'py, PyBytes>> {
-        let (root, patience) = (edge::word(parent_root)?, deadline_us.map(Duration::from_micros));
         let json = detached(py, || {
-            self::trace_transaction(Replay::open(&self.engine, root, block, ancestors, options, patience)?, index)
+            Request::new(parent_root, block, ancestors, options, deadline_us)?.run(&self.engine, Some(index))
         })?;
         Ok(PyBytes::new(py, &json))
     }

@@ -11,12 +11,11 @@ use crate::{
     codes::Codes,
     state::{StateDb, StateError},
 };
-use alloy_evm::eth::EthEvmContext;
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
 use revm::{
     Database, DatabaseCommit, DatabaseRef,
     bytecode::{Bytecode, opcode},
-    context_interface::ContextTr,
+    context_interface::{ContextTr, Host},
     database::State,
     database_interface::bal::EvmDatabaseError,
     handler::instructions::EthInstructions,
@@ -132,33 +131,31 @@ impl DatabaseCommit for Watched {
     }
 }
 
-type Context<'a> = InstructionContext<'a, EthEvmContext<Watched>, EthInterpreter>;
-
 /// An instruction that asks the watch before it does its work.
 macro_rules! watched {
-    ($work:expr) => {{
-        fn instruction(context: Context<'_>) {
+    ($host:ident, $work:expr) => {{
+        fn instruction<$host: Host + ContextTr<Db = Watched>>(context: InstructionContext<'_, $host, EthInterpreter>) {
             if context.host.db_mut().watch.over() {
                 context.interpreter.halt(InstructionResult::OutOfGas);
             } else {
                 $work(context);
             }
         }
-        instruction
+        instruction::<$host>
     }};
 }
 
 /// Puts the watch into an EVM's instructions; what they cost stays.
-pub fn install(instructions: &mut EthInstructions<EthInterpreter, EthEvmContext<Watched>>) {
-    let watched: [(u8, fn(Context<'_>)); 8] = [
-        (opcode::JUMP, watched!(control::jump)),
-        (opcode::JUMPI, watched!(control::jumpi)),
-        (opcode::CALL, watched!(contract::call)),
-        (opcode::CALLCODE, watched!(contract::call_code)),
-        (opcode::DELEGATECALL, watched!(contract::delegate_call)),
-        (opcode::STATICCALL, watched!(contract::static_call)),
-        (opcode::CREATE, watched!(contract::create::<_, false, _>)),
-        (opcode::CREATE2, watched!(contract::create::<_, true, _>)),
+pub fn install<C: Host + ContextTr<Db = Watched>>(instructions: &mut EthInstructions<EthInterpreter, C>) {
+    let watched: [(u8, fn(InstructionContext<'_, C, EthInterpreter>)); 8] = [
+        (opcode::JUMP, watched!(C, control::jump)),
+        (opcode::JUMPI, watched!(C, control::jumpi)),
+        (opcode::CALL, watched!(C, contract::call)),
+        (opcode::CALLCODE, watched!(C, contract::call_code)),
+        (opcode::DELEGATECALL, watched!(C, contract::delegate_call)),
+        (opcode::STATICCALL, watched!(C, contract::static_call)),
+        (opcode::CREATE, watched!(C, contract::create::<_, false, _>)),
+        (opcode::CREATE2, watched!(C, contract::create::<_, true, _>)),
     ];
     for (opcode, work) in watched {
         let gas = instructions.instruction_table[usize::from(opcode)].static_gas();
