@@ -10,7 +10,7 @@ Deliberately absent: judging transactions. Only the sequencer knows what it will
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -126,14 +126,11 @@ class ForwardingPool:
             self._waiting.clear()
         raise AssertionError("both tasks run for ever")
 
-    def seen(self, transaction_hashes: Iterable[bytes]) -> None:
-        """A block with these transactions is on this replica's chain now."""
-        if not self._unseen:
-            return
-        for transaction_hash in transaction_hashes:
-            waiting = self._unseen.pop(Hash32(transaction_hash), None)
-            if waiting is not None:
-                waiting[1](Forwarded(Hash32(transaction_hash)))
+    def look(self) -> None:
+        """The replica's chain has grown: tell those whose transaction is on it now."""
+        for transaction_hash in [one for one in self._unseen if self._holds(one)]:
+            _, told = self._unseen.pop(transaction_hash)
+            told(Forwarded(transaction_hash))
 
     async def _forward(self) -> NoReturn:
         while True:

@@ -1,0 +1,1 @@
+"""An L2 process put together: a sequencer or a replica."""

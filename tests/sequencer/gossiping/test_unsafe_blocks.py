@@ -1,0 +1,343 @@
+"""A replica follows what a sequencer tells, and nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+import trio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client import CollectorRegistry
+from trio.testing import MockClock
+
+from node.eth.primitives import Hash32
+from node.execution.adapter import verify_signatures
+from node.p2p.network import PeerId, RequestFailed, Verdict
+from node.rollup.unsafe import encode_body, open_message, signing_message, unsafe_domain
+from node.runtime.fault_catalogue import faults_of
+from node.runtime.faults import FaultBoard
+from sequencer.gossiping.following import Follower
+from sequencer.gossiping.metrics import GossipMetrics
+from sequencer.gossiping.publishing import Publisher
+from sequencer.gossiping.wire import encode_range
+from tests.kit.model_l1 import ModelDeposit, ModelTree
+from tests.kit.model_l2 import L2Node, model_parameters, transfer
+
+PEER = PeerId("peer")
+KEY = Ed25519PrivateKey.from_private_bytes(bytes([7] * 32))
+
+
+def tree() -> ModelTree:
+    """An L1 whose rollup trusts KEY."""
+    key = KEY.public_key().public_bytes_raw()
+    return ModelTree(replace(model_parameters(), sequencer_key=key))
+
+
+@dataclass(slots=True, kw_only=True)
+class Sequencer:
+    """A node that tells of its blocks."""
+
+    node: L2Node
+    """Its chain."""
+    publisher: Publisher
+    """Tells."""
+    faults: FaultBoard
+    """Of the publisher."""
+    told: list[bytes]
+    """Messages gossiped and not taken yet."""
+
+    def take(self) -> list[bytes]:
+        """What was gossiped since the last time."""
+        self.publisher.flush()
+        taken, self.told[:] = list(self.told), []
+        return taken
+
+
+def sequencer(l1: ModelTree, *, key: Ed25519PrivateKey = KEY, generation: int = 1) -> Sequencer:
+    """A node that seals blocks, on this L1."""
+    node = L2Node(l1)
+    told: list[bytes] = []
+    faults = FaultBoard(faults_of("sequencer"))
+    publisher = Publisher(
+        chain=node.chain,
+        engine=node.engine,
+        domain=domain_of(node),
+        sign=key.sign,
+        publish=told.append,
+        generation=generation,
+        faults=faults,
+        metrics=GossipMetrics(CollectorRegistry()),
+    )
+    return Sequencer(node=node, publisher=publisher, faults=faults, told=told)
+
+
+def domain_of(node: L2Node) -> Hash32:
+    """What signatures start with."""
+    return unsafe_domain(node.parameters.chain_id, Hash32(node.engine.genesis().block_hash))
+
+
+@dataclass(slots=True, kw_only=True)
+class Replica:
+    """A node that follows."""
+
+    node: L2Node
+    """Its chain."""
+    follower: Follower
+    """Follows."""
+    asked: list[bytes] = field(default_factory=list)
+    """Questions that it asked."""
+
+    def open(self, message: bytes) -> Awaitable[None]:
+        """Follow a message, as its queue would."""
+        return self.follower.follow(
+            open_message(message, self.node.parameters, domain_of(self.node), verify_signatures)
+        )
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A sample."""
+        return self.node.metric(name, **labels)
+
+
+def replica(of: Sequencer, *, ask: Callable[[bytes], Awaitable[bytes]] | None = None) -> Replica:
+    """A node on the same L1 that follows a sequencer."""
+    node = L2Node(of.node.l1.tree)
+    node.l1.adopt(of.node.l1.tip_block)
+    asked: list[bytes] = []
+
+    async def serve(request: bytes) -> bytes:
+        asked.append(request)
+        return await of.publisher.serve(PEER, request)
+
+    follower = Follower(
+        parameters=node.parameters,
+        l1=node.view,
+        l2=node.chain,
+        engine=node.engine,
+        worker=node.worker,
+        domain=domain_of(node),
+        verify=verify_signatures,
+        ask=ask or serve,
+        metrics=GossipMetrics(node.registry),
+    )
+    return Replica(node=node, follower=follower, asked=asked)
+
+
+def hashes(node: L2Node) -> list[bytes]:
+    return [block.hash for block in node.chain.blocks]
+
+
+def run(history: Callable[[], Awaitable[None]]) -> None:
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_a_replica_makes_the_blocks_it_is_told_of_from_its_own_l1() -> None:
+    async def history() -> None:
+        # Given a sequencer whose blocks hold a deposit, transfers and two origins
+        teller = sequencer(tree())
+        teller.node.l1.mine(deposits=[ModelDeposit()])
+        teller.node.l1.mine()
+        reader = replica(teller)
+        teller.node.build([transfer(0, 0)], advances=True)
+        teller.node.build([transfer(0, 1), transfer(1, 0)])
+        teller.node.build(advances=True)
+        # When it tells of them
+        for message in teller.take():
+            await reader.open(message)
+        # Then the replica has them, with the deposit
+        assert hashes(reader.node) == hashes(teller.node)
+        assert reader.node.balance(b"\xbb" * 20) == 10**17
+        assert reader.metric("faultline_unsafe_blocks_total", outcome="followed") == 3
+        assert not teller.take(), "nothing is told twice"
+
+    run(history)
+
+
+def test_a_gap_is_asked_for() -> None:
+    async def history() -> None:
+        teller = sequencer(tree())
+        reader = replica(teller)
+        for nonce in range(5):
+            teller.node.build([transfer(0, nonce)])
+            teller.take()
+        teller.node.build([transfer(0, 5)])
+        for message in teller.take():
+            await reader.open(message)
+        assert hashes(reader.node) == hashes(teller.node)
+        assert reader.asked == [encode_range(1, 512)]
+
+    run(history)
+
+
+def test_a_sequencer_that_does_not_answer_leaves_the_gap() -> None:
+    async def history() -> None:
+        async def silent(_: bytes) -> bytes:
+            raise RequestFailed("gone")
+
+        teller = sequencer(tree())
+        reader = replica(teller, ask=silent)
+        teller.node.build([transfer(0, 0)])
+        teller.take()
+        teller.node.build([transfer(0, 1)])
+        for message in teller.take():
+            await reader.open(message)
+        assert len(reader.node.chain.blocks) == 1
+        assert reader.metric("faultline_unsafe_runs_total", outcome="gap") == 1
+
+    run(history)
+
+
+def test_a_new_generation_replaces_blocks_and_an_old_one_is_stale() -> None:
+    async def history() -> None:
+        # Given a replica with three blocks of a sequencer
+        teller = sequencer(tree())
+        reader = replica(teller)
+        for nonce in range(3):
+            teller.node.build([transfer(0, nonce)])
+        old = teller.take()
+        for message in old:
+            await reader.open(message)
+        # When the sequencer is reset to the first, and seals others
+        teller.node.chain.reset_to(1)
+        teller.node.build([transfer(1, 0)])
+        for message in teller.take():
+            await reader.open(message)
+        # Then the replica has those, and does not go back
+        assert hashes(reader.node) == hashes(teller.node)
+        for message in old:
+            await reader.open(message)
+        assert hashes(reader.node) == hashes(teller.node)
+        assert reader.metric("faultline_unsafe_runs_total", outcome="stale") == 1
+
+    run(history)
+
+
+def test_a_reset_below_everything_that_was_told_is_followed_too() -> None:
+    async def history() -> None:
+        teller = sequencer(tree())
+        reader = replica(teller)
+        for nonce in range(3):
+            teller.node.build([transfer(0, nonce)])
+        for message in teller.take():
+            await reader.open(message)
+        teller.node.chain.reset_to(0)
+        teller.node.build([transfer(1, 0)])
+        for message in teller.take():
+            await reader.open(message)
+        assert hashes(reader.node) == hashes(teller.node)
+
+    run(history)
+
+
+def test_equivocation_changes_nothing_and_is_counted() -> None:
+    async def history() -> None:
+        # Given a sequencer that tells of another block before the true one
+        teller = sequencer(tree())
+        reader = replica(teller)
+        teller.node.build([transfer(0, 0)])
+        for message in teller.take():
+            await reader.open(message)
+        await teller.faults.inject("equivocate-unsafe", {"count": 1})
+        teller.node.build([transfer(0, 1)])
+        lie, truth = teller.take()
+        # When the replica hears both
+        await reader.open(lie)
+        seen = hashes(reader.node)
+        await reader.open(truth)
+        # Then it stays with what it saw first, a block that derives without differing
+        assert len(seen) == 3
+        assert hashes(reader.node) == seen != hashes(teller.node)
+        assert reader.metric("faultline_unsafe_equivocations_total") == 1
+        assert reader.metric("faultline_unsafe_blocks_total", outcome="differs") == 0
+
+    run(history)
+
+
+def test_a_block_that_derives_differently_is_not_followed() -> None:
+    async def history() -> None:
+        teller = sequencer(tree())
+        reader = replica(teller)
+        teller.node.build([transfer(0, 0)])
+        (message,) = teller.take()
+        honest = open_message(
+            message, reader.node.parameters, domain_of(reader.node), verify_signatures
+        )
+        await reader.follower.follow(
+            type(honest)(
+                generation=honest.generation,
+                first_number=honest.first_number,
+                parent_hash=honest.parent_hash,
+                blocks=(
+                    type(honest.blocks[0])(
+                        timestamp=honest.blocks[0].timestamp,
+                        origin_number=honest.blocks[0].origin_number,
+                        origin_hash=honest.blocks[0].origin_hash,
+                        transactions=honest.blocks[0].transactions,
+                        block_hash=Hash32(b"\x01" * 32),
+                    ),
+                ),
+            )
+        )
+        assert len(reader.node.chain.blocks) == 1
+        assert reader.metric("faultline_unsafe_blocks_total", outcome="differs") == 1
+
+    run(history)
+
+
+def test_an_origin_that_l1_has_dropped_is_waited_for_and_given_up() -> None:
+    async def history() -> None:
+        # Given a sequencer whose L1 has a block more than the replica's
+        teller = sequencer(tree())
+        reader = replica(teller)
+        teller.node.l1.mine()
+        teller.node.build([transfer(0, 0)], advances=True)
+        for message in teller.take():
+            await reader.open(message)
+        assert len(reader.node.chain.blocks) == 1
+        assert reader.metric("faultline_unsafe_runs_total", outcome="waited") == 1
+        # When the replica's L1 catches up
+        reader.node.l1.adopt(teller.node.l1.tip_block)
+        teller.node.build([transfer(0, 1)])
+        for message in teller.take():
+            await reader.open(message)
+        # Then the next message closes the gap
+        assert hashes(reader.node) == hashes(teller.node)
+
+    run(history)
+
+
+def test_a_foreign_key_is_refused_and_counted() -> None:
+    async def history() -> None:
+        l1 = tree()
+        stranger = sequencer(l1, key=Ed25519PrivateKey.generate())
+        reader = replica(sequencer(l1))
+        stranger.node.build([transfer(0, 0)])
+        (message,) = stranger.take()
+        assert await reader.follower.on_gossip(PEER, message) is Verdict.REJECT
+        assert await reader.follower.on_gossip(PEER, b"\x85nonsense") is Verdict.REJECT
+        assert reader.metric("faultline_unsafe_runs_total", outcome="refused") == 2
+
+    run(history)
+
+
+@pytest.mark.parametrize("first", [0, 3, 99])
+def test_questions_beyond_the_chain_are_answered_with_nothing(first: int) -> None:
+    async def history() -> None:
+        teller = sequencer(tree())
+        teller.node.build([transfer(0, 0)])
+        answer = await teller.publisher.serve(PEER, encode_range(first, 10))
+        assert answer == b""
+
+    run(history)
+
+
+def test_a_message_signs_what_it_holds() -> None:
+    teller = sequencer(tree())
+    teller.node.build([transfer(0, 0)])
+    (message,) = teller.take()
+    opened = open_message(
+        message, teller.node.parameters, domain_of(teller.node), verify_signatures
+    )
+    signature = message[-64:]
+    digest = signing_message(domain_of(teller.node), encode_body(opened))
+    KEY.public_key().verify(signature, digest)
