@@ -118,6 +118,9 @@ class ModelChain:
     def block_by_number(self, number: int) -> Block | None:
         return self.blocks[number] if 0 <= number < len(self.blocks) else None
 
+    def block_by_hash(self, block_hash: Hash32) -> Block | None:
+        return next((one for one in self.blocks if one.hash == block_hash), None)
+
     def origin_of(self, block_hash: Hash32) -> L1Ref | None:
         return self.origins.get(block_hash)
 
@@ -145,6 +148,9 @@ class ModelChain:
     def set_finalized(self, number: int) -> None:
         assert self.finalized_number <= number <= self.safe_number
         self.finalized_number = number
+
+    async def room(self) -> None:
+        await trio.lowlevel.checkpoint()
 
 
 def block_of(result: BlockResult) -> Block:
