@@ -114,6 +114,10 @@ class BlockResult(Protocol):
         """Trie nodes, codes and ancestors' header hashes that were read, if it was recorded."""
 
     @property
+    def witness_size(self) -> tuple[int, int, int]:
+        """Bytes of a rollup block's witness by the witness rule: nodes, codes, room for siblings; zeros on an L1."""
+
+    @property
     def seconds(self) -> tuple[float, float, float]:
         """Decoding with recovery, execution, state root."""
 

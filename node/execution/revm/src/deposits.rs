@@ -9,12 +9,15 @@ use alloy_consensus::Transaction;
 use alloy_eips::eip2718::{Decodable2718, Encodable2718};
 use alloy_evm::{FromTxWithEncoded, IntoTxEnv};
 use alloy_op_evm::OpTx;
-use alloy_primitives::{Address, B256, Bytes, keccak256};
+use alloy_primitives::{Address, B256, Bytes, address, keccak256};
 use op_alloy_consensus::TxDeposit;
 use op_revm::OpTransaction;
 
 /// Their EIP-2718 type.
 pub const DEPOSIT: u8 = 0x7e;
+
+/// Who tells L1Block of a new origin; nobody has its key.
+pub const ATTRIBUTES_DEPOSITOR: Address = address!("deaddeaddeaddeaddeaddeaddeaddeaddead0001");
 
 /// A transaction of a block of either layer.
 #[derive(Debug, Clone)]

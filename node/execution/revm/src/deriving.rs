@@ -9,7 +9,7 @@ use crate::{
     l2::Open,
     result::BlockResult,
     rollup::{Attributes, L2Spec},
-    state::{Source, StateDb},
+    state::Source,
     transactions::{Prepared, Refusal, Senders, prepare, prepare_all},
     witness::Recorder,
 };
@@ -30,13 +30,9 @@ pub struct Context<'a> {
 type Decoded = Vec<std::result::Result<Prepared, Refusal>>;
 
 impl Context<'_> {
-    /// The parent's state.
-    pub fn state<S: Source>(&self, source: S) -> StateDb<S> {
-        StateDb::of_rollup(self.parent.state_root, source, self.parent.number, self.parent.hash_slow())
-    }
-
-    fn open<S: Source>(&self, source: S, header: Header, deposits: &[Deposit]) -> Result<Open<S>> {
-        Open::new(self.spec.clone(), self.state(source), header, deposits)
+    /// Opens the block of a header on the parent's state.
+    pub fn open<S: Source + Clone>(&self, source: S, header: Header, deposits: &[Deposit]) -> Result<Open<S>> {
+        Open::new(self.spec.clone(), self.parent, source, header, deposits)
     }
 
     fn prepare(&self, raws: &[Bytes]) -> Decoded {
@@ -94,7 +90,7 @@ impl Context<'_> {
 
     /// Judges a sealed block: what follows from parent and contents must be what its header says. Whether its deposits
     /// are L1's is not judged.
-    pub fn judge<S: Source>(&self, block: &Block, source: S) -> Result<BlockResult> {
+    pub fn judge<S: Source + Clone>(&self, block: &Block, source: S) -> Result<BlockResult> {
         let header = &block.header;
         if header.timestamp < self.parent.timestamp {
             let want = format!("at least {}", self.parent.timestamp);

@@ -151,7 +151,7 @@ impl NativeEngine {
         slack_mb: u64,
     ) -> Result<Self> {
         let (json, genesis) = (genesis, genesis::parse(genesis)?);
-        let (spec, rollup) = match Role::parse(json, genesis.config.chain_id)? {
+        let (spec, rollup) = match Role::parse(json, &genesis)? {
             Role::Rollup(rollup) => (L1Spec::new(L2Spec::config(rollup.chain_id), None)?, Some(Arc::new(rollup))),
             Role::Host(named) => (L1Spec::new(genesis.config.clone(), portal.map(Address::from).or(named))?, None),
         };

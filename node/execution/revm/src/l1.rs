@@ -88,6 +88,7 @@ impl Executed {
             requests: self.requests,
             update: self.update,
             ancestors: self.hashes,
+            ..Default::default()
         }
     }
 }

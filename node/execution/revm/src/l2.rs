@@ -9,17 +9,18 @@
 use crate::{
     block::Block,
     builder::{GAS_MIN, Outcome, reason},
-    deposits::{DEPOSIT, Deposit, message},
+    deposits::{ATTRIBUTES_DEPOSITOR, DEPOSIT, Deposit, message},
     errors::{Error, Result},
+    meter::{Base, Meter, Metered, Payer},
     record::{self, Entry, Fees},
     result::{BlockResult, Contents},
     rollup::{L2Spec, MESSAGE_PASSER},
-    state::{Failure, Source, StateDb, Update},
+    state::{Failure, Source, StateDb, StateError, Update},
     transactions::Prepared,
 };
 use alloy_consensus::{Header, Transaction, Typed2718};
 use alloy_evm::{Evm, EvmFactory, InvalidTxError, block::SystemCaller, precompiles::PrecompilesMap};
-use alloy_op_evm::{OpEvm, OpEvmFactory, OpTx};
+use alloy_op_evm::{OpEvm, OpEvmFactory, OpTx, OpTxError};
 use alloy_primitives::{Address, B256, Bloom, Bytes, U256, keccak256, map::AddressMap};
 use alloy_trie::{EMPTY_ROOT_HASH, root::ordered_trie_root_encoded};
 use op_revm::OpHaltReason;
@@ -30,16 +31,17 @@ use revm::{
         result::{EVMError, ExecutionResult, ResultAndState, ResultGas},
     },
     database::{State, states::bundle_state::BundleRetention},
+    database_interface::bal::EvmDatabaseError,
     inspector::NoOpInspector,
     state::Account,
 };
 use std::{sync::Arc, time::Instant};
 
-/// What a block's EVM works on.
-type Db<'a, S> = &'a mut State<StateDb<S>>;
-
 /// A block's EVM.
-type Machine<'a, S> = OpEvm<Db<'a, S>, NoOpInspector, PrecompilesMap>;
+type Machine<'a, S> = OpEvm<Metered<'a, S>, NoOpInspector, PrecompilesMap>;
+
+/// Why an EVM does not run a transaction.
+type Refused = EVMError<EvmDatabaseError<StateError>, OpTxError>;
 
 /// A rollup block under construction. It holds no EVM (which could not leave its thread), only what an EVM works on.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub struct Open<S: Source> {
     spec: Arc<L2Spec>,
     header: Header,
     state: State<StateDb<S>>,
+    /// Counts the block's witness.
+    meter: Meter<S>,
     failure: Failure,
     body: Body,
 }
@@ -92,19 +96,29 @@ impl Body {
     }
 }
 
-impl<S: Source> Open<S> {
-    /// Opens a block: EIP-2935, EIP-4788, then its deposits.
-    pub fn new(spec: Arc<L2Spec>, db: StateDb<S>, header: Header, deposits: &[Deposit]) -> Result<Self> {
+impl<S: Source + Clone> Open<S> {
+    /// Opens a block on its parent's state: EIP-2935, EIP-4788, then its deposits.
+    pub fn new(spec: Arc<L2Spec>, parent: &Header, source: S, header: Header, deposits: &[Deposit]) -> Result<Self> {
+        let (limit, lengths) = (spec.limits.witness_limit_bytes, spec.code_lengths.clone());
+        let mut meter = Meter::new(source.clone(), parent.state_root, limit, lengths);
+        meter.charge(&Base {
+            number: header.number,
+            timestamp: header.timestamp,
+            depositors: deposits.iter().map(|deposit| deposit.tx.from).collect(),
+        })?;
+        let db = StateDb::of_rollup(parent.state_root, source, parent.number, header.parent_hash);
         let failure = db.failure();
         let state = State::builder().with_database(db).with_bundle_update().build();
-        let mut open = Self { spec, header, state, failure, body: Body::default() };
+        let mut open = Self { spec, header, state, meter, failure, body: Body::default() };
         open.session(|session| {
             session.system_calls()?;
             deposits.iter().try_for_each(|deposit| session.deposit(deposit))
         })?;
         Ok(open)
     }
+}
 
+impl<S: Source> Open<S> {
     /// Gas that is left.
     pub fn gas_left(&self) -> u64 {
         self.header.gas_limit - self.body.gas_used
@@ -117,7 +131,7 @@ impl<S: Source> Open<S> {
 
     /// Bytes that further transactions may add to the witness.
     pub fn witness_left(&self) -> usize {
-        self.spec.limits.witness_limit_bytes
+        self.meter.left()
     }
 
     /// Offers transactions in order: what became of each. What does not execute leaves nothing behind.
@@ -140,7 +154,13 @@ impl<S: Source> Open<S> {
 
     /// Works on the block with one EVM. A read that failed is the true cause of whatever else was wrong.
     fn session<T>(&mut self, work: impl FnOnce(&mut Session<'_, S>) -> Result<T>) -> Result<T> {
-        let mut evm = OpEvmFactory::<OpTx>::default().create_evm(&mut self.state, self.spec.env(&self.header));
+        let db = Metered {
+            state: &mut self.state,
+            meter: &mut self.meter,
+            parent: self.header.number.saturating_sub(1),
+            failure: self.failure.clone(),
+        };
+        let mut evm = OpEvmFactory::<OpTx>::default().create_evm(db, self.spec.env(&self.header));
         *evm.precompiles_mut() = PrecompilesMap::from_static(L2Spec::precompiles());
         let mut session = Session { evm, spec: &self.spec, header: &self.header, body: &mut self.body };
         let outcome = work(&mut session);
@@ -153,7 +173,7 @@ impl<S: Source> Open<S> {
     /// Closes the block: the roots, and the header that holds them. `seconds` is what it took so far.
     pub fn close(self, (recovery, execution): (f64, f64)) -> Result<(BlockResult, Header)> {
         let start = Instant::now();
-        let Self { mut state, mut header, body, .. } = self;
+        let Self { mut state, mut header, body, meter, .. } = self;
         state.merge_transitions(BundleRetention::PlainState);
         let bundle = state.take_bundle();
         let mut update = Update::default();
@@ -177,6 +197,7 @@ impl<S: Source> Open<S> {
             gas_used: body.gas_used,
             record: record::encode(&body.entries, body.fees.as_ref()),
             update,
+            witness: meter.size(),
             ..Default::default()
         };
         let seconds = (recovery, execution + start.elapsed().as_secs_f64() - root, root);
@@ -212,6 +233,30 @@ impl<S: Source> Session<'_, S> {
         self.header.gas_limit - self.body.gas_used
     }
 
+    fn meter(&mut self) -> &mut Meter<S> {
+        self.evm.db_mut().meter
+    }
+
+    /// Runs a transaction whose bytes of witness somebody pays; `None` if it was stopped because they might not fit.
+    ///
+    /// What does not run leaves nothing in the EVM; what it touched is counted until the meter is told to forget it.
+    fn run(&mut self, payer: Payer, env: OpTx) -> std::result::Result<Option<ResultAndState<OpHaltReason>>, Refused> {
+        self.meter().begin(payer);
+        let outcome = self.evm.transact(env);
+        if outcome.is_err() {
+            // op-revm leaves in the journal what a refused transaction has loaded: it would be warm for the next, and
+            // unseen by the meter.
+            let journal = self.evm.ctx_mut().journal_mut();
+            journal.discard_tx();
+            journal.finalize();
+        }
+        if let Ok(outcome) = &outcome {
+            // Its outcome is in what the meter says.
+            let _ = self.meter().clear(&outcome.state);
+        }
+        if self.meter().crossed() { Ok(None) } else { outcome.map(Some) }
+    }
+
     /// EIP-2935 and EIP-4788.
     fn system_calls(&mut self) -> Result<()> {
         SystemCaller::new(self.spec).apply_pre_execution_changes(self.header, &mut self.evm)?;
@@ -220,15 +265,15 @@ impl<S: Source> Session<'_, S> {
 
     /// Executes a deposit, which is in the block whatever becomes of it.
     ///
-    /// One that wants more gas than the block has fails with what is left; the portal's limits prevent it.
+    /// One that wants more gas than the block has fails with what is left; the portal's limits prevent it. One that
+    /// crosses its share of the witness fails as well, and what it touched stays counted: it is needed to see that.
     fn deposit(&mut self, deposit: &Deposit) -> Result<()> {
         let tx = &deposit.tx;
         let nonce = self.evm.db_mut().basic(tx.from).map_err(fatal)?.unwrap_or_default().nonce;
-        let outcome = if tx.gas_limit > self.gas_left() {
-            self.failed_deposit(deposit)?
-        } else {
-            self.evm.transact(deposit.env()).map_err(fatal)?
-        };
+        let payer = if tx.from == ATTRIBUTES_DEPOSITOR { Payer::Common } else { Payer::Deposit(tx.gas_limit) };
+        let outcome =
+            if tx.gas_limit > self.gas_left() { None } else { self.run(payer, deposit.env()).map_err(fatal)? };
+        let outcome = outcome.map_or_else(|| self.failed_deposit(deposit), Ok)?;
         let ran = Ran {
             kind: DEPOSIT,
             sender: tx.from,
@@ -266,13 +311,11 @@ impl<S: Source> Session<'_, S> {
             Err(outcome) => return Ok(outcome),
         };
         let raw = tx.encoded_bytes();
-        let outcome = match self.evm.transact(message(tx)) {
-            Ok(outcome) => outcome,
+        let outcome = match self.run(Payer::Common, message(tx)) {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => return Ok(self.too_much_witness()),
             Err(error) => {
-                // op-revm leaves in the journal what a refused transaction has loaded: it would be warm for the next.
-                let journal = self.evm.ctx_mut().journal_mut();
-                journal.discard_tx();
-                journal.finalize();
+                self.meter().forget();
                 return refusal(error);
             }
         };
@@ -291,6 +334,24 @@ impl<S: Source> Session<'_, S> {
         let state = self.body.take(ran);
         self.evm.db_mut().commit(state);
         Ok(Outcome::default())
+    }
+
+    /// Why a transaction that was stopped by the meter is left out; what it touched is forgotten.
+    fn too_much_witness(&mut self) -> Outcome {
+        let meter = self.meter();
+        let alone = meter.alone();
+        meter.forget();
+        if alone {
+            let limit = self.spec.limits.witness_limit_bytes;
+            return Outcome::refused(
+                "never_fits",
+                format!("touches more than a block's witness of {limit} bytes holds"),
+            );
+        }
+        Outcome::refused(
+            "witness_limit",
+            format!("touches more than the {} bytes of witness that are left", meter.left()),
+        )
     }
 
     /// What may be tried at all.

@@ -36,6 +36,7 @@ mod json;
 mod l1;
 mod l2;
 mod memory;
+mod meter;
 mod mpt;
 mod outcome;
 mod overrides;

@@ -1,6 +1,6 @@
 //! What executing or building a block gives, as Python sees it.
 
-use crate::{block::Block, edge::Ancestors, state::Update, witness::Witness};
+use crate::{block::Block, edge::Ancestors, meter::Size, state::Update, witness::Witness};
 use alloy_eips::eip7685::Requests;
 use alloy_primitives::{Address, B256, Bytes, U256};
 use pyo3::{
@@ -22,6 +22,8 @@ pub struct Contents {
     /// What it changes in the store.
     pub update: Update,
     pub record: Vec<u8>,
+    /// Its witness by the rule; zero on an L1, which has none.
+    pub witness: Size,
     /// Hashes of the ancestors down to the oldest that was asked for.
     pub ancestors: Vec<B256>,
 }
@@ -121,6 +123,11 @@ impl BlockResult {
         let witness = self.witness.as_ref()?;
         let hashes = bytes_list(py, &self.contents.ancestors);
         Some((bytes_list(py, witness.nodes.values()), bytes_list(py, witness.codes.values()), hashes))
+    }
+    #[getter]
+    fn witness_size(&self) -> (usize, usize, usize) {
+        let Size { nodes, codes, siblings } = self.contents.witness;
+        (nodes, codes, siblings)
     }
     #[getter]
     fn seconds(&self) -> (f64, f64, f64) {

@@ -11,11 +11,11 @@ use alloy_genesis::{ChainConfig, Genesis};
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_op_evm::evm_env_for_op_block;
 use alloy_op_hardforks::{OpChainHardforks, OpHardfork, OpHardforks};
-use alloy_primitives::{Address, B256, Bytes, U256, address};
+use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256, map::B256Map};
 use op_revm::{OpSpecId, precompiles::isthmus};
 use revm::precompile::{Precompiles, modexp};
 use serde::Deserialize;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// The vault that a block's priority fees go to.
 pub const SEQUENCER_FEE_VAULT: Address = address!("4200000000000000000000000000000000000011");
@@ -71,13 +71,16 @@ pub enum Role {
 
 impl Role {
     /// Reads the `rollup` object.
-    pub fn parse(json: &[u8], chain_id: u64) -> Result<Self> {
+    pub fn parse(json: &[u8], genesis: &Genesis) -> Result<Self> {
+        let chain_id = genesis.config.chain_id;
         let refused = |error| Error::Argument(format!("genesis: rollup: {error}"));
         let document: Document = serde_json::from_slice(json).map_err(refused)?;
         match document.rollup {
             Some(named) if named.chain_id == chain_id => {
                 let own: Own = serde_json::from_slice(json).map_err(refused)?;
-                Ok(Self::Rollup(L2Spec::new(chain_id, own.rollup)))
+                let codes = genesis.alloc.values().filter_map(|account| account.code.as_ref());
+                let lengths = codes.map(|code| (keccak256(code), code.len())).collect();
+                Ok(Self::Rollup(L2Spec::new(chain_id, own.rollup, lengths)))
             }
             named => Ok(Self::Host(named.and_then(|named| named.portal))),
         }
@@ -90,18 +93,21 @@ pub struct L2Spec {
     /// EIP-155 chain id.
     pub chain_id: u64,
     pub limits: Limits,
+    /// Lengths of the genesis file's codes by hash: the meter knows them before it has seen the code.
+    pub code_lengths: Arc<B256Map<usize>>,
     forks: OpChainHardforks,
 }
 
 impl L2Spec {
     /// Every fork up to Isthmus from genesis on. `OpChainHardforks` reads a missing tail as "never".
-    fn new(chain_id: u64, limits: Limits) -> Self {
+    fn new(chain_id: u64, limits: Limits, code_lengths: B256Map<usize>) -> Self {
         let active = OpHardfork::VARIANTS.iter().filter(|fork| fork.idx() <= OpHardfork::Isthmus.idx());
         let at = |fork: &OpHardfork| match fork {
             OpHardfork::Bedrock => ForkCondition::ZERO_BLOCK,
             _ => ForkCondition::ZERO_TIMESTAMP,
         };
-        Self { chain_id, limits, forks: OpChainHardforks::new(active.map(|fork| (*fork, at(fork)))) }
+        let forks = OpChainHardforks::new(active.map(|fork| (*fork, at(fork))));
+        Self { chain_id, limits, code_lengths: Arc::new(code_lengths), forks }
     }
 
     /// The environment of a block.

@@ -227,7 +227,7 @@ impl NativeEngine {
             let start = Instant::now();
             let context = Context { spec, parent: &inputs.parent, senders: Some(&engine.senders) };
             let header = inputs.attributes.header(spec, &inputs.parent)?;
-            let open = Open::new(spec.clone(), context.state(engine.backing()?.view()), header, &inputs.deposits)?;
+            let open = context.open(engine.backing()?.view(), header, &inputs.deposits)?;
             let building = Building { open, seconds: (0.0, start.elapsed().as_secs_f64()) };
             Ok(NativeL2Builder {
                 building: Mutex::new(Some(building)),

@@ -56,6 +56,9 @@ pub enum StateError {
     /// The source lacks this ancestor.
     #[error("missing block hash {0}")]
     MissingBlockHash(u64),
+    /// The next read could make a block's witness too large: no fault of the source.
+    #[error("the block's witness would be too large")]
+    WitnessLimit,
 }
 
 impl DBErrorMarker for StateError {}

@@ -1,8 +1,10 @@
 //! The database of an L2 block's EVM: revm's `State` with the meter in front.
 
 use super::{Meter, history_slot};
-use crate::state::{Failure, Source, StateDb, StateError};
-use alloy_eips::eip2935::HISTORY_STORAGE_ADDRESS;
+use crate::{
+    rollup::HISTORY,
+    state::{Failure, Source, StateDb, StateError},
+};
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
 use revm::{
     Database, DatabaseCommit,
@@ -19,8 +21,8 @@ type DbError = EvmDatabaseError<StateError>;
 pub struct Metered<'a, S: Source> {
     pub state: &'a mut State<StateDb<S>>,
     pub meter: &'a mut Meter<S>,
-    /// The parent's number and hash: its header is known without a proof.
-    pub parent: (u64, B256),
+    /// The parent's number: its hash is known without a proof.
+    pub parent: u64,
     /// Where a read that failed is noted, as [`StateDb`] does.
     pub failure: Failure,
 }
@@ -59,14 +61,11 @@ impl<S: Source> Database for Metered<'_, S> {
 
     /// From EIP-2935's contract, except the parent's: a witness has no list of ancestors.
     fn block_hash(&mut self, number: u64) -> Result<B256, DbError> {
-        if number == self.parent.0 {
-            return Ok(self.parent.1);
+        if number != self.parent {
+            let metered = self.meter.slot(HISTORY, history_slot(number));
+            self.note(metered)?;
         }
-        let metered = self.meter.slot(HISTORY_STORAGE_ADDRESS, history_slot(number));
-        self.note(metered)?;
-        // As of the parent: this block's own system call has written another slot.
-        let value = self.state.database.storage(HISTORY_STORAGE_ADDRESS, history_slot(number));
-        value.map(B256::from).map_err(EvmDatabaseError::Database)
+        self.state.block_hash(number)
     }
 }
 

@@ -18,13 +18,11 @@ mod metered;
 mod tests;
 
 use crate::{
-    mpt::{Loaded, Ref, walk},
+    mpt::{Loaded, Ref, Value, walk},
+    rollup::{HISTORY, HISTORY_WINDOW, MESSAGE_PASSER, SEQUENCER_FEE_VAULT},
     state::{Source, StateError, StoredAccount},
 };
-use alloy_eips::{
-    eip2935::{HISTORY_SERVE_WINDOW, HISTORY_STORAGE_ADDRESS},
-    eip4788::{BEACON_ROOTS_ADDRESS, SYSTEM_ADDRESS},
-};
+use alloy_eips::eip4788::{BEACON_ROOTS_ADDRESS, SYSTEM_ADDRESS};
 use alloy_primitives::{
     Address, B256, U256, address, keccak256,
     map::{AddressMap, B256Map, HashSet},
@@ -47,10 +45,11 @@ const BEACON_ROOTS_WINDOW: u64 = 8_191;
 /// op-revm reads its fee slots; an attributes deposit writes them. The last one is 8.
 const L1_BLOCK_SLOTS: u64 = 9;
 const L1_BLOCK: Address = address!("4200000000000000000000000000000000000015");
-/// The fee vaults, and the message passer, whose storage root is in the header.
+/// The fee vaults, of which the first is every block's fee recipient, and the message passer, whose storage root is in
+/// the header.
 const PREDEPLOYS: [Address; 5] = [
-    address!("4200000000000000000000000000000000000011"),
-    address!("4200000000000000000000000000000000000016"),
+    SEQUENCER_FEE_VAULT,
+    MESSAGE_PASSER,
     address!("4200000000000000000000000000000000000019"),
     address!("420000000000000000000000000000000000001a"),
     address!("420000000000000000000000000000000000001b"),
@@ -77,7 +76,6 @@ impl Size {
 pub struct Base {
     pub number: u64,
     pub timestamp: u64,
-    pub fee_recipient: Address,
     /// Who sends the block's deposits: mint and nonce, whatever happens.
     pub depositors: Vec<Address>,
 }
@@ -155,16 +153,13 @@ impl<S: Source> Meter<S> {
 
     /// Charges what every block may touch.
     pub fn charge(&mut self, base: &Base) -> Result<(), StateError> {
-        // The genesis block has no parent to write about.
-        let parent = base.number.saturating_sub(1);
-        self.slot(HISTORY_STORAGE_ADDRESS, history_slot(parent))?;
+        self.slot(HISTORY, history_slot(base.number.saturating_sub(1)))?;
         let place = base.timestamp % BEACON_ROOTS_WINDOW;
         self.slot(BEACON_ROOTS_ADDRESS, U256::from(place))?;
         self.slot(BEACON_ROOTS_ADDRESS, U256::from(place + BEACON_ROOTS_WINDOW))?;
         self.account(SYSTEM_ADDRESS)?;
         (0..L1_BLOCK_SLOTS).try_for_each(|slot| self.slot(L1_BLOCK, U256::from(slot)))?;
         PREDEPLOYS.iter().try_for_each(|account| self.account(*account))?;
-        self.account(base.fee_recipient)?;
         base.depositors.iter().try_for_each(|account| self.account(*account))
     }
 
@@ -245,7 +240,7 @@ impl<S: Source> Meter<S> {
     }
 
     /// The value of a key, every node on its path counted.
-    fn walk(&mut self, root: Ref, key: &B256) -> Result<Option<crate::mpt::Value>, StateError> {
+    fn walk(&mut self, root: Ref, key: &B256) -> Result<Option<Value>, StateError> {
         walk::<StateError>(root, key, |at| {
             if let Some(node) = self.nodes.get(&at.hash) {
                 return Ok(node.clone());
@@ -324,10 +319,11 @@ impl<S: Source> Meter<S> {
             if gone && !account.is_loaded_as_not_existing() {
                 new.push((*address, None));
             }
-            let zeroed = |value: &revm::state::EvmStorageSlot| {
-                value.present_value.is_zero() && !value.original_value.is_zero()
-            };
-            new.extend(account.storage.iter().filter(|(_, value)| zeroed(value)).map(|(slot, _)| (*address, Some(*slot))));
+            let zeroed =
+                |value: &revm::state::EvmStorageSlot| value.present_value.is_zero() && !value.original_value.is_zero();
+            new.extend(
+                account.storage.iter().filter(|(_, value)| zeroed(value)).map(|(slot, _)| (*address, Some(*slot))),
+            );
         }
         new.retain(|place| !self.cleared.contains(place));
         // All or none: the changes come in no order.
@@ -347,5 +343,5 @@ fn allowance(gas: u64) -> usize {
 
 /// The slot of EIP-2935's contract that holds a block's hash.
 pub fn history_slot(number: u64) -> U256 {
-    U256::from(number % HISTORY_SERVE_WINDOW as u64)
+    U256::from(number % HISTORY_WINDOW)
 }

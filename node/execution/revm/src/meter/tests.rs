@@ -276,7 +276,7 @@ fn the_base_is_charged_first() {
     let (store, root) = world();
     let mut meter = Meter::new(store, root, 0, Arc::default());
     let depositors = vec![stranger(1), stranger(2)];
-    let base = Base { number: 9_000, timestamp: 12, fee_recipient: PREDEPLOYS[0], depositors };
+    let base = Base { number: 9_000, timestamp: 12, depositors };
     meter.charge(&base).unwrap();
     let charged = meter.size();
     meter.begin(Payer::Common);
@@ -285,7 +285,7 @@ fn the_base_is_charged_first() {
         meter.slot(L1_BLOCK, U256::from(slot)).unwrap();
     }
     meter.account(stranger(2)).unwrap();
-    meter.slot(HISTORY_STORAGE_ADDRESS, U256::from(8_999 % 8_191)).unwrap();
+    meter.slot(HISTORY, U256::from(8_999 % 8_191)).unwrap();
     assert_eq!(meter.size(), charged);
     assert_eq!(meter.account(stranger(77)), Err(StateError::WitnessLimit));
 }

@@ -132,7 +132,7 @@ fn put_path(out: &mut Vec<u8>, path: &[u8], leaf: bool) {
 }
 
 /// The nibbles of a hex-prefix path and whether it ends in a leaf. Only the canonical form.
-fn expand(data: &[u8]) -> Result<(Path, bool)> {
+pub(super) fn expand(data: &[u8]) -> Result<(Path, bool)> {
     let flag = *data.first().ok_or(TrieError::Corrupt)?;
     let odd = flag >> 4 & 1 == 1;
     if flag >> 4 > 3 || (!odd && flag & 15 != 0) {
@@ -142,7 +142,7 @@ fn expand(data: &[u8]) -> Result<(Path, bool)> {
 }
 
 /// An RLP item: is a list, payload, with its head.
-type Item<'a> = (bool, &'a [u8], &'a [u8]);
+pub(super) type Item<'a> = (bool, &'a [u8], &'a [u8]);
 
 /// Decodes a node that lies in `owner`, which its values then share.
 pub(super) fn decode(data: &[u8], owner: &Bytes, links: &mut &[u8]) -> Result<Node> {
@@ -209,7 +209,7 @@ pub fn next_link(links: &mut &[u8]) -> Link {
 }
 
 /// Splits one RLP item off: (is a list, payload, rest). Only the shortest form of a length.
-fn item(data: &[u8]) -> Result<(bool, &[u8], &[u8])> {
+pub(super) fn item(data: &[u8]) -> Result<(bool, &[u8], &[u8])> {
     let first = *data.first().ok_or(TrieError::Corrupt)?;
     let long = |k: usize| -> Result<usize> {
         let bytes = data.get(1..1 + k).filter(|bytes| k <= 4 && bytes[0] != 0).ok_or(TrieError::Corrupt)?;
