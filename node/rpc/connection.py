@@ -398,6 +398,9 @@ class HttpConnection:
             if answered is None or not request.head.keep_alive:
                 await self._send(b"".join(waiting))
                 return await self._finish(request, answered)
+            if not isinstance(answered, bytes):
+                await self._send(b"".join(waiting))
+                waiting, size = [], 0
             encoded = await self._encoded(request.head, answered)
             waiting.append(encoded)
             size += len(encoded)

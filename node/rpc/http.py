@@ -223,7 +223,8 @@ class RequestReader:
         if not self.in_request:
             self._raw_bytes = 0
             return
-        self._raw_bytes = received_bytes if completed else self._raw_bytes + received_bytes
+        # Of a read that completed others nobody knows how much belongs to this one: it counts from the next read on.
+        self._raw_bytes = 0 if completed else self._raw_bytes + received_bytes
         if self.refused is None:
             if self._in_head and self._raw_bytes > HEAD_BYTES_MAX:
                 self.refused = Refused(431, "request header too large")

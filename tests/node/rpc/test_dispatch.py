@@ -17,6 +17,7 @@ from trio.testing import wait_all_tasks_blocked
 from node.errors import StorageError
 from node.rpc import dispatch, jsonrpc
 from node.rpc.dispatch import LARGE_BATCHES_AT_ONCE, Answer, Caller, Dispatcher, Method
+from node.rpc.later import Later
 from node.rpc.metrics import RpcMetrics
 from node.rpc.service import RpcService, RpcSettings
 from tests.node.rpc.fakes import CONTRACT, RICH, TOPIC, Backend
@@ -98,7 +99,7 @@ class Sink:
 async def settle(answer: Answer) -> bytes:
     if isinstance(answer, Coroutine):
         return await answer
-    return answer
+    return await answer.wait() if isinstance(answer, Later) else answer
 
 
 def make(methods: dict[str, Method]) -> tuple[Dispatcher, CollectorRegistry]:
