@@ -144,7 +144,7 @@ def new_documents(
         return l1_document, None
     parameters = rollup_parameters(manifest, rollup)
     time = consensus_genesis(manifest, validators, start).time
-    l2_document = l2_genesis(parameters, accounts, time)
+    l2_document = l2_genesis(parameters, accounts, time=time, l1_base_fee_wei=BASE_FEE_WEI)
     allocations = l1_document["alloc"]
     assert isinstance(allocations, dict)
     added = {

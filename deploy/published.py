@@ -12,8 +12,9 @@ from typing import Final, Literal
 
 import orjson
 
-from node.contracts.addresses import INBOX, PORTAL
+from node.contracts import addresses
 from node.eth.hashing import keccak256
+from node.eth.primitives import Address
 
 L1_CHAIN_ID: Final = 900
 """EIP-155 chain id of the L1."""
@@ -22,20 +23,23 @@ L2_CHAIN_ID: Final = 901
 """EIP-155 chain id of the L2."""
 
 
-L1_ROLLUP_CONTRACTS: Final[Mapping[str, str]] = {"inbox": INBOX.hex(), "portal": PORTAL.hex()}
-"""Contracts of the rollup on L1; hex."""
-
-L2_PREDEPLOYS: Final[Mapping[str, str]] = {
-    "weth": "4200000000000000000000000000000000000006",
-    "gasPriceOracle": "420000000000000000000000000000000000000f",
-    "sequencerFeeVault": "4200000000000000000000000000000000000011",
-    "l1Block": "4200000000000000000000000000000000000015",
-    "l2ToL1MessagePasser": "4200000000000000000000000000000000000016",
-    "baseFeeVault": "4200000000000000000000000000000000000019",
-    "l1FeeVault": "420000000000000000000000000000000000001a",
-    "operatorFeeVault": "420000000000000000000000000000000000001b",
+L1_ROLLUP_CONTRACTS: Final[Mapping[str, Address]] = {
+    "inbox": addresses.INBOX,
+    "portal": addresses.PORTAL,
 }
-"""Contracts of the OP Stack on L2; hex."""
+"""Contracts of the rollup on L1."""
+
+L2_PREDEPLOYS: Final[Mapping[str, Address]] = {
+    "weth": addresses.WETH,
+    "gasPriceOracle": addresses.GAS_PRICE_ORACLE,
+    "sequencerFeeVault": addresses.SEQUENCER_FEE_VAULT,
+    "l1Block": addresses.L1_BLOCK,
+    "l2ToL1MessagePasser": addresses.MESSAGE_PASSER,
+    "baseFeeVault": addresses.BASE_FEE_VAULT,
+    "l1FeeVault": addresses.L1_FEE_VAULT,
+    "operatorFeeVault": addresses.OPERATOR_FEE_VAULT,
+}
+"""Contracts of the OP Stack on L2."""
 
 L1_ONLY: Final = frozenset({"stakingDeposits", "withdrawalRequests", "consolidationRequests"})
 """Published contracts that belong to staking, so that an L2 has none of them."""
@@ -72,13 +76,14 @@ def contracts(*, with_l2: bool) -> dict[Layer, dict[str, str]]:
         return {"l1": on_l1, "l2": {}}
     on_l2 = {one.name: one.address for one in published if one.name not in L1_ONLY}
     return {
-        "l1": on_l1 | {name: checksummed(digits) for name, digits in L1_ROLLUP_CONTRACTS.items()},
-        "l2": on_l2 | {name: checksummed(digits) for name, digits in L2_PREDEPLOYS.items()},
+        "l1": on_l1 | {name: checksummed(address) for name, address in L1_ROLLUP_CONTRACTS.items()},
+        "l2": on_l2 | {name: checksummed(address) for name, address in L2_PREDEPLOYS.items()},
     }
 
 
-def checksummed(digits: str) -> str:
-    """An address, 40 lower-case hex digits, as EIP-55 writes it."""
+def checksummed(address: Address) -> str:
+    """An address as EIP-55 writes it."""
+    digits = address.hex()
     digest = keccak256(digits.encode()).hex()
     pairs = zip(digits, digest, strict=False)
     return "0x" + "".join(

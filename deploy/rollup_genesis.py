@@ -4,7 +4,7 @@
                                         -> L1: `rollup` with that hash, Inbox, Portal, what the portal holds
 
 What L2 prefunds, the portal holds on L1: nothing on L2 is without cover, not even at the start.
-Deliberately absent: the contracts' codes and storage (node.contracts), and the genesis block (the engine computes it).
+Deliberately absent: the contracts' codes and storage (node.contracts.alloc), and the genesis block (the engine computes it).
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from deploy.accounts import ACCOUNT_BALANCE_WEI, FundedAccount
 from deploy.keys import RollupSecrets
 from deploy.manifest import Manifest
 from deploy.published import L1_CHAIN_ID, L1_ONLY, L2_CHAIN_ID, published_contracts
+from node.contracts import alloc
 from node.contracts.addresses import SEQUENCER_FEE_VAULT
+from node.contracts.alloc import FeeTerms, VaultTerms
 from node.eth.primitives import Address, Hash32
 from node.rollup.headers import EXTRA_DATA
 from node.rollup.parameters import L2_GENESIS_HASH_KEY, RollupParameters
@@ -77,7 +79,11 @@ def rollup_parameters(manifest: Manifest, secrets: RollupSecrets) -> RollupParam
 
 
 def l2_genesis(
-    parameters: RollupParameters, accounts: Sequence[FundedAccount], time: int
+    parameters: RollupParameters,
+    accounts: Sequence[FundedAccount],
+    *,
+    time: int,
+    l1_base_fee_wei: int,
 ) -> dict[str, object]:
     """The L2's genesis document.
 
@@ -85,7 +91,17 @@ def l2_genesis(
         parameters: the rollup's constants.
         accounts: whom to fund, besides address zero, in whose name tools estimate gas.
         time: L1's genesis time, seconds since the epoch of Unix.
+        l1_base_fee_wei: base fee of L1's genesis block.
     """
+    terms = FeeTerms(
+        l1_base_fee_wei=l1_base_fee_wei,
+        l1_base_fee_scalar=parameters.l1_base_fee_scalar,
+        l1_blob_base_fee_scalar=parameters.l1_blob_base_fee_scalar,
+        operator_fee_scalar=parameters.operator_fee_scalar,
+        operator_fee_constant=parameters.operator_fee_constant,
+    )
+    # Fees pay for batches: all vaults pay the batcher, on L2.
+    predeploys = alloc.l2_allocations(fees=terms, vaults=VaultTerms(recipient=parameters.batcher))
     return {
         "config": _chain_config(),
         "nonce": "0x0",
@@ -95,7 +111,7 @@ def l2_genesis(
         "difficulty": "0x0",
         "mixHash": "0x" + "00" * 32,
         "coinbase": "0x" + SEQUENCER_FEE_VAULT.hex(),
-        "alloc": _l2_allocations(accounts),
+        "alloc": _l2_accounts(accounts) | predeploys,
         "number": "0x0",
         "gasUsed": "0x0",
         "parentHash": "0x" + "00" * 32,
@@ -120,7 +136,13 @@ def l1_allocations(
     }
     for account in secrets.forcer_accounts:
         funded[account.address] = {"balance": hex(FORCER_BALANCE_WEI)}
-    return funded | _l1_contracts(parameters, l2_supply_wei(l2_document))
+    contracts = alloc.l1_allocations(
+        batcher=parameters.batcher,
+        sequencing_window_blocks=parameters.sequencing_window_blocks,
+        batch_limit_bytes=parameters.batch_limit_bytes,
+        locked_wei=l2_supply_wei(l2_document),
+    )
+    return funded | contracts
 
 
 def l2_supply_wei(l2_document: dict[str, object]) -> int:
@@ -145,7 +167,7 @@ def _chain_config() -> dict[str, object]:
     return config
 
 
-def _l2_allocations(accounts: Sequence[FundedAccount]) -> dict[str, object]:
+def _l2_accounts(accounts: Sequence[FundedAccount]) -> dict[str, object]:
     allocations: dict[str, object] = {"0x" + "00" * 20: {"balance": hex(ACCOUNT_BALANCE_WEI)}}
     for account in accounts:
         allocations[account.address] = {"balance": hex(ACCOUNT_BALANCE_WEI)}
@@ -157,10 +179,6 @@ def _l2_allocations(accounts: Sequence[FundedAccount]) -> dict[str, object]:
                 "code": contract.code,
             }
     return allocations
-
-
-def _l1_contracts(parameters: RollupParameters, locked_wei: int) -> dict[str, object]:
-    return {"0x" + parameters.portal.hex(): {"balance": hex(locked_wei)}}
 
 
 def _address(account: FundedAccount) -> Address:

@@ -41,6 +41,9 @@ from deploy.supervisor import start_launcher
 WARM_IMPORTS: Final = ("node.__main__", "node.app.process")
 """What a validator needs, imported once for all of them."""
 
+WARM_IMPORTS_WITH_L2: Final = (*WARM_IMPORTS, "sequencer.__main__", "sequencer.app.process")
+"""What the L2's processes need as well."""
+
 BOOT_SECONDS: Final = 2
 """From making a network to its first block: time for the processes to start and find each other."""
 
@@ -122,7 +125,8 @@ def _run(
             claim(layout)
         layout.logs.mkdir(exist_ok=True)
         with (layout.logs / "supervisor.log").open("ab") as log:
-            launcher = start_launcher(WARM_IMPORTS, log)
+            with_l2 = resolved.manifest.l2.enabled
+            launcher = start_launcher(WARM_IMPORTS_WITH_L2 if with_l2 else WARM_IMPORTS, log)
         try:
             network = _prepare(layout, resolved)
         except BaseException:
