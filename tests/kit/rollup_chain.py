@@ -140,8 +140,7 @@ def deposit(
     data: bytes = b"",
 ) -> bytes:
     """A 0x7E transaction; an empty `to` creates a contract."""
-
-    fields = [source, sender, to, mint, value, gas, int(is_system), data]
+    fields: list[bytes | int] = [source, sender, to, mint, value, gas, int(is_system), data]
     return b"\x7e" + rlp.encode(fields)
 
 
