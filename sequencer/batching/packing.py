@@ -15,9 +15,6 @@ from typing import Final
 
 from node.execution.engine import PackedBlock
 
-QUALITY: Final = 5
-"""Brotli's: 6 saves one byte in a hundred and takes twice the time (README)."""
-
 BLOCKS_MAX: Final = 512
 """L2 blocks of one record; the Inbox refuses more."""
 
@@ -42,8 +39,8 @@ ENOUGH: Final = 0.94
 PLENTY: Final = 1.25
 """More than this share of the limit cannot fit, whatever the last ratio was worth."""
 
-Encoder = Callable[[Sequence[PackedBlock], int], bytes]
-"""(blocks, brotli quality) -> batch; `node.execution.adapter.encode_batch`."""
+Encoder = Callable[[Sequence[PackedBlock]], bytes]
+"""Makes a batch of blocks: `node.execution.adapter.encode_batch` with a quality of brotli's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +107,7 @@ class Packer:
         refused = allowed + 1
         count = self._guess(sizes)
         for _ in range(ATTEMPTS_MAX):
-            encoded = self._encode(blocks[:count], QUALITY)
+            encoded = self._encode(blocks[:count])
             self.encodes += 1
             self._ratio = len(encoded) / sum(sizes[:count])
             if len(encoded) <= self._limits.batch_bytes_max:
@@ -123,7 +120,7 @@ class Packer:
                 break
             count = min(max(self._guess(sizes), fitting + 1), refused - 1)
         if not fitting:
-            fitting, data = 1, self._encode(blocks[:1], QUALITY)
+            fitting, data = 1, self._encode(blocks[:1])
             self.encodes += 1
         assert len(data) <= self._limits.batch_bytes_max, "a single block is larger than a batch"
         return Packed(

@@ -97,9 +97,10 @@ def settle(
             break
         live.append(post)
         extent = post.after
-    held = [post for post in posts if final_nonce <= post.nonce < nonce]
-    if held and held[-1].nonce != nonce - 1:
-        held = []
+    held: list[Post] = []
+    for post in reversed(posts):
+        if final_nonce <= post.nonce == nonce - 1 - len(held):
+            held.insert(0, post)
     return Settled(
         posts=(*held, *live)[-REMEMBERED_MAX:],
         live=tuple(live),

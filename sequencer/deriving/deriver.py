@@ -93,6 +93,9 @@ class DerivedChain(Protocol):
     def set_finalized(self, number: int) -> None:
         """Move the finalized head forward."""
 
+    async def room(self) -> None:
+        """Wait until there is room for more blocks in memory."""
+
 
 class Deriver:
     """Derives one L2 from one L1."""
@@ -187,10 +190,19 @@ class Deriver:
             if count
             else L1Ref(number=0, hash=_genesis_hash(self._l1))
         )
-        tip = self.book.tip
-        if self._l2.safe.header.number != tip.next_block - 1:
-            self._l2.set_safe(tip.next_block - 1, count - 1 if count else None)
+        wanted = self.book.tip.next_block - 1
+        if self._l2.safe.header.number > wanted:
+            self._l2.set_safe(wanted, None)
+        self._remake_safe(count)
         self._show()
+
+    def _remake_safe(self, count: int) -> None:
+        """Move a safe head that was saved too early on to where the book says."""
+        index = count
+        while index and self.book.placed(index - 1).last_block > self._l2.safe.header.number:
+            index -= 1
+        for one in range(index, count):
+            self._l2.set_safe(self.book.placed(one).last_block, one)
 
     # -- one step
 
@@ -300,6 +312,7 @@ class Deriver:
     async def _derive_chunk(
         self, found: Found, chunk: Sequence[BlockInput], origins: Sequence[Origin]
     ) -> bool:
+        await self._l2.room()
         parent = self._l2.block_by_number(chunk[0].number - 1)
         if parent is None:
             return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 
 import trio
 from prometheus_client import CollectorRegistry
@@ -62,10 +62,12 @@ def batcher_account() -> L1Account:
     return L1Account(BATCHER_SECRET, 900)
 
 
-def model_parameters(**changes: int) -> RollupParameters:
+def model_parameters(*, sequencing_window_blocks: int = 30) -> RollupParameters:
     """A rollup whose batcher is `batcher_account`."""
     return RollupParameters(
-        batcher=batcher_account().address, sequencer_key=b"\x5e" * 32, **changes
+        batcher=batcher_account().address,
+        sequencer_key=b"\x5e" * 32,
+        sequencing_window_blocks=sequencing_window_blocks,
     )
 
 
@@ -228,7 +230,7 @@ class L2Node:
         options: BatchingOptions | None = None,
     ) -> Batcher:
         """A batcher of this node; it runs beside the deriver."""
-        packer = Packer(encode_batch, packing_limits(self.parameters))
+        packer = Packer(partial(encode_batch, quality=5), packing_limits(self.parameters))
         return Batcher(
             BatcherParts(
                 parameters=self.parameters,

@@ -104,7 +104,9 @@ ACTIONS: st.SearchStrategy[list[Action]] = st.lists(
             st.booleans(),
             st.integers(0, 40),
         ),
+        st.builds(Build, st.integers(4, 30), st.integers(1, 4), st.booleans(), st.integers(0, 2)),
         st.builds(Mine, st.integers(0, APPENDS_MAX), st.integers(0, 2)),
+        st.builds(Mine, st.just(APPENDS_MAX)),
         st.builds(Reorganise, st.integers(1, 4), st.integers(0, 4)),
         st.builds(Finalize, st.integers(2, 5)),
         st.builds(Restart, st.booleans()),
@@ -113,7 +115,8 @@ ACTIONS: st.SearchStrategy[list[Action]] = st.lists(
         st.builds(Stall, st.integers(1, 2 * WINDOW)),
         st.builds(Gossip),
     ),
-    max_size=24,
+    min_size=10,
+    max_size=40,
 )
 
 
@@ -280,7 +283,7 @@ async def finish(devnet: Devnet) -> None:
         await devnet.settle()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ACTIONS)
 def test_every_history_ends_in_one_chain_that_l1_holds(actions: list[Action]) -> None:
     trio.run(run_history, actions, clock=MockClock(autojump_threshold=0))

@@ -1,0 +1,64 @@
+"""Calls and signatures, against other people's encoders."""
+
+from __future__ import annotations
+
+from eth_abi.abi import encode
+from eth_account import Account
+from hypothesis import given, strategies as st
+
+from node.eth.primitives import Address, Hash32
+from sequencer.batching.calls import anchor_call, append_call, force_call
+from sequencer.batching.fees import Fee
+from sequencer.batching.signing import L1Account, gas_limit
+
+SECRET = b"\x11" * 32
+
+
+@given(st.binary(max_size=200), st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
+def test_an_append_is_encoded_as_the_abi_has_it(batch: bytes, number: int, count: int) -> None:
+    expected = Hash32(b"\xab" * 32)
+    ours = append_call(batch, first_block=number, block_count=count, origin=7, expected=expected)
+    kinds = ("bytes", "uint64", "uint32", "uint64", "bytes32")
+    assert ours[4:] == encode(kinds, (batch, number, count, 7, expected))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=700), max_size=4))
+def test_anchoring_is_encoded_as_the_abi_has_it(headers: list[bytes]) -> None:
+    assert anchor_call(9, headers)[4:] == encode(("uint64", "bytes[]"), (9, headers))
+
+
+def test_forcing_is_encoded_as_the_abi_has_it() -> None:
+    assert force_call(5)[4:] == encode(("uint64",), (5,))
+
+
+def test_a_signature_is_what_wallets_read() -> None:
+    # Given our transaction
+    ours = L1Account(SECRET, 900).sign(
+        nonce=3,
+        to=Address(b"\x4c" * 20),
+        call_data=b"\x01\x00\x02",
+        gas_limit=100_000,
+        fee=Fee(max_fee_wei=10**9, tip_wei=10**8),
+    )
+    # Then eth-account names the same signer and hash
+    assert Account.recover_transaction(ours.raw) == Account.from_key(SECRET).address
+    signed = Account.from_key(SECRET).sign_transaction(
+        {
+            "type": 2,
+            "chainId": 900,
+            "nonce": 3,
+            "to": "0x" + "4c" * 20,
+            "value": 0,
+            "data": "0x010002",
+            "gas": 100_000,
+            "maxFeePerGas": 10**9,
+            "maxPriorityFeePerGas": 10**8,
+        }
+    )
+    assert bytes(signed.hash) == ours.hash
+
+
+def test_the_gas_limit_is_never_below_the_floor_of_call_data() -> None:
+    data = bytes(100) + b"\x01" * 100
+    assert gas_limit(data, 0) == 21_000 + 10 * 500
+    assert gas_limit(data, 10**6) == 21_000 + 4 * 500 + 10**6
