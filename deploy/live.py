@@ -1,4 +1,4 @@
-"""The live table that `up` shows on a terminal: processes, heads, finality, peers."""
+"""The live table that `up` shows on a terminal: processes, heads, finality, batches, peers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from deploy.network import Network
+from deploy.network import Network, ProcessPlan
 from deploy.observation import Observation, observe
 from deploy.supervisor import ProcessStatus, Supervisor
 
@@ -55,13 +55,7 @@ class LiveTable:
                     async with trio.open_nursery() as nursery:
                         for status in supervisor.statuses:
                             plan = plans[status.name]
-                            nursery.start_soon(
-                                _look,
-                                observations,
-                                status.name,
-                                self._network.rpc_url(plan),
-                                self._network.metrics_url(plan),
-                            )
+                            nursery.start_soon(_look, observations, self._network, plan)
                     live.update(
                         table(self._network, supervisor.statuses, observations), refresh=True
                     )
@@ -70,11 +64,13 @@ class LiveTable:
                 self._live = None
 
 
-async def _look(
-    observations: dict[str, Observation], name: str, rpc_url: str, metrics_url: str
-) -> None:
-    observations[name] = await trio.to_thread.run_sync(
-        observe, rpc_url, metrics_url, abandon_on_cancel=True
+async def _look(observations: dict[str, Observation], network: Network, plan: ProcessPlan) -> None:
+    observations[plan.name] = await trio.to_thread.run_sync(
+        observe,
+        network.rpc_url(plan),
+        network.metrics_url(plan),
+        plan.layer,
+        abandon_on_cancel=True,
     )
 
 
@@ -92,7 +88,7 @@ def table(
     )
     for heading in ("process", "state"):
         drawn.add_column(heading, no_wrap=True)
-    for heading in ("head", "age", "safe", "final", "peers", "restarts"):
+    for heading in ("head", "age", "safe", "final", "batches", "peers", "restarts"):
         drawn.add_column(heading, justify="right", no_wrap=True)
     drawn.add_column("JSON-RPC", no_wrap=True)
     plans = {plan.name: plan for plan in network.processes()}
@@ -104,7 +100,9 @@ def table(
         if state == "running":
             state, colour = ("ready", "green") if seen.ready else ("not ready", "yellow")
         age = UNKNOWN if seen.head_timestamp is None else f"{now_s - seen.head_timestamp} s"
-        late = seen.head_timestamp is not None and now_s - seen.head_timestamp > 4 * slot_seconds
+        # An L2 without transactions makes a block for each L1 block that it reaches.
+        patience_s = (4 if plans[status.name].layer == "l1" else 12) * slot_seconds
+        late = seen.head_timestamp is not None and now_s - seen.head_timestamp > patience_s
         drawn.add_row(
             status.name,
             f"[{colour}]{state}[/]",
@@ -112,6 +110,7 @@ def table(
             f"[yellow]{age}[/]" if late else age,
             _shown(seen.safe),
             _shown(seen.finalized),
+            _shown(seen.batches),
             _shown(seen.peers),
             str(status.restarts),
             network.rpc_url(plans[status.name]).removeprefix("http://"),

@@ -86,7 +86,7 @@ def _observed(network: Network, answer: JsonValue) -> list[dict[str, JsonValue]]
     with ThreadPoolExecutor(max_workers=len(plans)) as pool:
         seen = list(
             pool.map(
-                lambda plan: observe(network.rpc_url(plan), network.metrics_url(plan)),
+                lambda plan: observe(network.rpc_url(plan), network.metrics_url(plan), plan.layer),
                 plans.values(),
             )
         )
@@ -98,6 +98,7 @@ def _observed(network: Network, answer: JsonValue) -> list[dict[str, JsonValue]]
         rows.append(
             {
                 **process,
+                "layer": plans[name].layer,
                 **_camel(observations[name]),
                 "rpc": network.rpc_url(plans[name]),
                 "metrics": f"{network.metrics_url(plans[name])}/metrics",
@@ -114,21 +115,25 @@ def _camel(observation: Observation) -> dict[str, JsonValue]:
 
 def _table(network: Network, rows: list[dict[str, JsonValue]]) -> str:
     lines = [f"{network.manifest.network.name} in {network.layout.data}"]
-    headings = ("process", "state", "pid", "head", "safe", "finalized", "peers", "restarts", "rpc")
-    lines.append(_row(headings))
+    headings = ("head", "safe", "finalized", "batches", "peers", "restarts", "rpc")
+    lines.append(_row(["process", "state", "pid", *headings]))
     for row in rows:
         state = row["state"]
         if state == "running":
             state = "ready" if row["ready"] else "not ready"
-        shown = [row["name"], state, *(row[heading] for heading in headings[2:])]
+        shown = [_name(row), state, row["pid"], *(row[heading] for heading in headings)]
         lines.append(_row(["-" if value is None else str(value) for value in shown]))
         if row["reason"]:
             lines.append(f"    {row['reason']}")
     return "\n".join(lines)
 
 
-def _row(cells: list[str] | tuple[str, ...]) -> str:
-    widths = (14, 10, 8, 8, 8, 9, 5, 8, 0)
+def _name(row: dict[str, JsonValue]) -> str:
+    return f"{row['name']} ({str(row['layer']).upper()})"
+
+
+def _row(cells: list[str]) -> str:
+    widths = (16, 10, 8, 8, 8, 9, 7, 5, 8, 0)
     return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 

@@ -12,10 +12,21 @@ import pytest
 from deploy.cli import main
 from deploy.creation import claim, create
 from deploy.layout import Layout
-from deploy.manifest import Manifest
+from deploy.manifest import L2Section, Manifest
 from deploy.network import Network
+from deploy.rendering import addresses_env, addresses_viem, announcement
 
-COMMANDS = ("up", "down", "status", "logs", "processes", "break", "accounts", "addresses")
+COMMANDS = (
+    "up",
+    "down",
+    "status",
+    "logs",
+    "processes",
+    "break",
+    "deposit",
+    "accounts",
+    "addresses",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -153,6 +164,19 @@ def test_accounts_are_printed_for_people_and_programs(
         ("env", "L1_RPC_URL=http://127.0.0.1:8545"),
         ("viem", "    multicall3: { address: '0xcA11bde05977b3631167028862bE2a173976CA11' },"),
         ("viem", "  id: 900,"),
+        ("table", "L2, chain id 901"),
+        ("table", "  sequencer              http://127.0.0.1:9545"),
+        ("table", "  inbox                  0x4C00000000000000000000000000000000000001"),
+        ("env", "L1_PORTAL_ADDRESS=0x4c00000000000000000000000000000000000002"),
+        ("env", "L2_RPC_URL=http://127.0.0.1:9545"),
+        ("env", "L2_GAS_PRICE_ORACLE_ADDRESS=0x420000000000000000000000000000000000000F"),
+        ("viem", "import { chainConfig } from 'viem/op-stack'"),
+        ("viem", "  id: 901,"),
+        ("viem", "  sourceId: 900,"),
+        (
+            "viem",
+            "    portal: { 900: { address: '0x4c00000000000000000000000000000000000002' } },",
+        ),
     ],
 )
 def test_addresses_are_printed_in_every_form(
@@ -165,6 +189,41 @@ def test_addresses_are_printed_in_every_form(
     assert network.layout.network.exists()
     assert run(monkeypatch, "addresses", "--format", form) == 0
     assert line in capsys.readouterr().out.splitlines()
+
+
+def test_addresses_for_programs_name_both_chains(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], network: Network
+) -> None:
+    assert run(monkeypatch, "addresses", "--json") == 0
+    printed = orjson.loads(capsys.readouterr().out)
+    assert printed == {**network.chains(), "contracts": network.contracts()}
+    assert printed["l2"]["rpc"] == ["http://127.0.0.1:9545", "http://127.0.0.1:9546"]
+
+
+def test_up_prints_in_order_what_to_connect_to(network: Network) -> None:
+    shown = announcement(network)
+    wanted = (
+        "L1, chain id 900: http://127.0.0.1:8545  validator-0",
+        "L2, chain id 901: http://127.0.0.1:9545  sequencer",
+        "http://127.0.0.1:9546  replica",
+        network.accounts[0].private_key,
+        "Contracts on L1",
+        "portal                 0x4c00000000000000000000000000000000000002",
+        "Contracts on L2",
+        "l2ToL1MessagePasser    0x4200000000000000000000000000000000000016",
+        str(network.layout.logs),
+    )
+    places = [shown.index(line) for line in wanted]
+    assert places == sorted(places)
+
+
+def test_without_an_l2_nothing_of_it_is_shown(tmp_path: Path) -> None:
+    claim(Layout(tmp_path / "data"))
+    manifest = Manifest(l2=L2Section(enabled=False))
+    network = create(Layout(tmp_path / "data"), manifest, 1_800_000_000)
+    for shown in (announcement(network), addresses_env(network), addresses_viem(network)):
+        assert "901" not in shown
+        assert "L2" not in shown
 
 
 def test_reset_wants_a_yes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import orjson
 import pytest
@@ -19,9 +20,10 @@ class Answers(BaseHTTPRequestHandler):
     """A process that answers as `mode` says."""
 
     mode = "ready"
+    batch: ClassVar[dict[str, str] | None] = None
 
     def do_GET(self) -> None:
-        if self.mode == "ready":
+        if self.mode in ("ready", "rollup"):
             self._send(200, {"ready": True, "reasons": {}})
         else:
             self._send(503, {"ready": False, "reasons": {"chain": "9 slots behind"}})
@@ -42,6 +44,11 @@ class Answers(BaseHTTPRequestHandler):
             number = BLOCKS[parameters[0]]
             block = {"number": hex(number), "timestamp": hex(1_000 + number)}
             return {"id": one["id"], "result": block}
+        if self.mode == "rollup" and one["method"] == "optimism_syncStatus":
+            return {"id": one["id"], "result": {"unsafe_l2": {"l1origin": {"number": 4}}}}
+        if self.mode == "rollup" and one["method"] == "rollup_batchOf":
+            assert one["params"] == ["safe"]
+            return {"id": one["id"], "result": self.batch}
         return {"id": one["id"], "error": {"code": -32601, "message": "not there"}}
 
     def _send(self, status: int, body: object) -> None:
@@ -65,12 +72,24 @@ def url() -> Iterator[str]:
     thread.join()
     server.server_close()
     Answers.mode = "ready"
+    Answers.batch = None
 
 
 def test_a_ready_process_tells_everything(url: str) -> None:
     assert observe(url, url) == Observation(
         ready=True, reason="", head=9, safe=7, finalized=5, peers=3, head_timestamp=1_009
     )
+
+
+def test_a_process_of_the_l2_tells_origin_and_batches(url: str) -> None:
+    Answers.mode = "rollup"
+    seen = observe(url, url, "l2")
+    assert (seen.head, seen.origin, seen.batches) == (9, 4, 0)
+    Answers.batch = {"recordIndex": "0x4"}
+    assert observe(url, url, "l2").batches == 5
+    Answers.mode = "ready"  # it serves neither method
+    seen = observe(url, url, "l2")
+    assert (seen.head, seen.origin, seen.batches) == (9, None, None)
 
 
 def test_a_process_that_is_not_ready_tells_why(url: str) -> None:
