@@ -35,7 +35,7 @@ def test_a_signature_is_what_wallets_read() -> None:
     # Given our transaction
     ours = L1Account(SECRET, 900).sign(
         nonce=3,
-        to=Address(b"\x4c" * 20),
+        to=Address(b"\x44" * 20),
         call_data=b"\x01\x00\x02",
         gas_limit=100_000,
         fee=Fee(max_fee_wei=10**9, tip_wei=10**8),
@@ -47,7 +47,7 @@ def test_a_signature_is_what_wallets_read() -> None:
             "type": 2,
             "chainId": 900,
             "nonce": 3,
-            "to": "0x" + "4c" * 20,
+            "to": "0x" + "44" * 20,
             "value": 0,
             "data": "0x010002",
             "gas": 100_000,
