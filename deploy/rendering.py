@@ -121,7 +121,7 @@ def _rpc_lines(network: Network) -> list[str]:
     for layer in layers(network):
         heading = f"{_TITLES[layer]}, chain id {CHAIN_IDS[layer]}:"
         for plan in network.of_layer(layer):
-            lines.append(f"  {heading:<18} {network.rpc_url(plan)}  {plan.name}")
+            lines.append(f"  {heading:<17} {network.rpc_url(plan)}  {plan.name}")
             heading = ""
     return lines
 
