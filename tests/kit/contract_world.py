@@ -18,7 +18,7 @@ from eth_account.signers.local import LocalAccount
 from node.contracts.artifacts import Artifact
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address
-from tests.kit.execution_chain import ExecutionChain, address_of, sign
+from tests.kit.execution_chain import ExecutionChain, sign
 
 GAS: Final = 16_000_000
 """Gas of a transaction that says nothing else: below the cap of EIP-7825."""
@@ -177,12 +177,28 @@ class World:
         value: int = 0,
         gas: int = GAS,
     ) -> Receipt:
-        """A call of a contract that must succeed, in a block of its own. Raises Reverted, without a block."""
+        """A call of a contract in a block of its own. Raises Reverted, and there is no block."""
+        nonce = self.nonces.get(sender.address, 0)
         data = contract.input(name, *arguments)
-        self.ask(contract, data, sender=address_of(sender), value=value, gas=gas)
-        receipt = self.send(sender, contract.address, data, value=value, gas=gas)
-        assert receipt.succeeded
+        raw = self.signed(sender, contract.address, data, value=value, gas=gas)
+        block = self.chain.seal([raw])
+        (row,) = orjson.loads(self.chain.engine.receipts_json(block.block, block.receipts))
+        receipt = _receipt(row)
+        if not receipt.succeeded:
+            self.nonces[sender.address] = nonce
+            raise contract.error(self._revert_data(block.block))
+        self.chain.engine.commit(block)
+        self.chain.blocks.append(block)
         return receipt
+
+    def _revert_data(self, block: bytes) -> bytes:
+        chain = self.chain
+        trace = orjson.loads(
+            chain.engine.trace_transaction(
+                chain.head.state_root, block, chain.ancestors, 0, b'{"tracer":"callTracer"}'
+            )
+        )
+        return _bytes(trace.get("output", "0x"))
 
     def read(
         self,
@@ -193,9 +209,21 @@ class World:
         value: int = 0,
         gas: int = 60_000_000,
     ) -> object:
-        """What a call would answer now. Raises Reverted."""
+        """What a call answers in the head's environment. Raises Reverted."""
         data = contract.input(name, *arguments)
         return contract.output(name, self.ask(contract, data, sender=sender, value=value, gas=gas))
+
+    def number(self, contract: Contract, name: str, *arguments: object) -> int:
+        """The number that a call answers."""
+        answer = self.read(contract, name, *arguments)
+        assert isinstance(answer, int)
+        return answer
+
+    def word(self, contract: Contract, name: str, *arguments: object) -> bytes:
+        """The bytes that a call answers."""
+        answer = self.read(contract, name, *arguments)
+        assert isinstance(answer, bytes)
+        return answer
 
     def ask(
         self,
@@ -205,9 +233,8 @@ class World:
         sender: bytes = bytes(20),
         value: int = 0,
         gas: int = 60_000_000,
-        block_overrides: Mapping[str, str] | None = None,
     ) -> bytes:
-        """What raw input would give in the next block. Raises Reverted."""
+        """What raw input gives in the head's environment. Raises Reverted."""
         call = {
             "from": "0x" + sender.hex(),
             "to": "0x" + contract.address.hex(),
@@ -215,14 +242,12 @@ class World:
             "value": hex(value),
             "gas": hex(gas),
         }
-        overrides = {"number": hex(len(self.chain.blocks)), **(block_overrides or {})}
         result = self.chain.engine.call(
             self.chain.head.state_root,
             self.chain.header,
             self.chain.ancestors,
             orjson.dumps(call),
             gas_cap=gas,
-            block_overrides=orjson.dumps(overrides),
         )
         if result.status == "revert":
             raise contract.error(result.output)

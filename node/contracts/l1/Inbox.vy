@@ -63,7 +63,7 @@ MAX_BLOCKS: public(constant(uint32)) = 512
 _HEADERS_MAX: constant(uint256) = 128
 
 
-# @dev Longest header that is accepted; with every number at its largest one has 720 bytes.
+# @dev Longest header that is accepted; with every number at its largest one has fewer.
 _HEADER_BYTES_MAX: constant(uint256) = 768
 
 

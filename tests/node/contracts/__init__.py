@@ -1,0 +1,1 @@
+"""Tests of the network's contracts, on the native engine."""
