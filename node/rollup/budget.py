@@ -7,8 +7,10 @@ present or absent. Touched is what execution asks of the database, reverted fram
 parent, touches slot n mod 8191 of the EIP-2935 contract. C: the distinct codes asked for by hash; code created in the
 block is not. D: slots that a transaction turns from non-zero to zero, and accounts that one removes.
 
-W is compared at each touch, and for D before a commit. The engine's meter counts; this module says what every block
-starts from, what a deposit may add and what given sets weigh.
+Nothing is read that might not fit: a node only while 532 bytes of room are left, a code only while its length (of a code
+in the genesis file) or 24,576 bytes are left, D only whole and before a commit. So W never passes the limit, and what
+proves that a transaction was stopped is within the limit as well.
+The engine's meter counts; this module says what every block starts from, how much room who has, and what sets weigh.
 Deliberately absent: walking tries.
 """
 
@@ -33,17 +35,20 @@ SYSTEM_ADDRESS: Final = Address(bytes.fromhex("fffffffffffffffffffffffffffffffff
 RING_SLOTS: Final = 8_191
 """Slots of each ring of the two system contracts."""
 
-L1_BLOCK_SLOTS: Final = (0, 1, 2, 3, 4, 7, 8)
-"""Slots of L1Block that op-revm or the attributes deposit touches."""
+L1_BLOCK_SLOTS: Final = range(9)
+"""Slots of L1Block that op-revm reads or the attributes deposit writes."""
 
-CLEARED_BYTES: Final = 532
-"""What one removal may add: when a branch loses all but one child, that sibling must be read; a full branch has 532."""
+NODE_BYTES_MAX: Final = 532
+"""Longest trie node, a branch with sixteen hashes; also what one removal may add, because it may read one sibling."""
 
-DEPOSIT_ALLOWANCE_BYTES: Final = 4_096
-"""What each deposit may add whatever its gas: its sender, its target and a transfer."""
+CODE_BYTES_MAX: Final = 24_576
+"""Longest code (EIP-170)."""
 
-DEPOSIT_ALLOWANCE_PER_1000_GAS: Final = 49
-"""Bytes a deposit may add for each 1,000 gas of its limit."""
+DEPOSIT_ALLOWANCE_BYTES: Final = 3_072
+"""What each user deposit may add whatever its gas: its target and a transfer."""
+
+DEPOSIT_ALLOWANCE_PER_1000_GAS: Final = 45
+"""Bytes a user deposit may add besides for each 1,000 gas of its limit."""
 
 
 def always_touched(
@@ -69,13 +74,26 @@ def witness_bytes(nodes: Iterable[bytes], codes: Iterable[bytes], cleared: int) 
     return (
         sum(len(node) for node in set(nodes))
         + sum(len(code) for code in set(codes))
-        + CLEARED_BYTES * cleared
+        + NODE_BYTES_MAX * cleared
     )
 
 
-def deposit_allowance_bytes(gas: int) -> int:
-    """Compute how much a deposit of this gas limit may add to W; crossing it, the deposit fails.
+def room_bytes(limit: int, counted: int) -> int:
+    """Compute how much more the attributes deposit or a user transaction may add to W."""
+    return max(0, limit - counted)
 
-    Its mint stays, its nonce moves, and what it touched stays counted.
-    """
+
+def deposit_allowance_bytes(gas: int) -> int:
+    """Compute how much a user deposit of this gas limit may add to W."""
     return DEPOSIT_ALLOWANCE_BYTES + DEPOSIT_ALLOWANCE_PER_1000_GAS * gas // 1_000
+
+
+def deposit_room_bytes(limit: int, counted: int, added: int, gas: int, *, spilled: bool) -> int:
+    """Compute how much more a user deposit may add to W, of which it has added so much itself.
+
+    Once in a block, one deposit may ask for a code of unknown length that is longer than its room ("spill"); until then
+    24,576 bytes are kept free for that.
+    """
+    reserve = 0 if spilled else CODE_BYTES_MAX
+    own = deposit_allowance_bytes(gas) - added
+    return max(0, min(own, room_bytes(limit, counted) - reserve))

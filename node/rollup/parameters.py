@@ -32,7 +32,7 @@ _RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "max_drift_seconds": (1, 1 << 31),
     "gas_limit": (ATTRIBUTES_GAS + MAX_DEPOSITS_GAS, 30_000_000),
     "witness_limit_bytes": (65_536, 1 << 24),
-    "batch_limit_bytes": (1, 131_072),
+    "batch_limit_bytes": (1, 32_768),
     "decompressed_limit_bytes": (1, 1 << 24),
     "transactions_limit_bytes": (1, 131_072),
     "base_fee_wei": (1, MAX_UINT64),

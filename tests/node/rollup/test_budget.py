@@ -9,8 +9,11 @@ from node.eth.primitives import Address, Hash32
 from node.rollup.budget import (
     BEACON_ROOTS,
     BLOCK_HASHES,
+    CODE_BYTES_MAX,
     always_touched,
     deposit_allowance_bytes,
+    deposit_room_bytes,
+    room_bytes,
     witness_bytes,
 )
 from node.rollup.deposits import Deposit
@@ -47,7 +50,7 @@ def test_system_contracts_vaults_and_senders_are_touched_by_every_block() -> Non
     touched = always_touched(8_192, 10_000, [deposit_of(sender), deposit_of(L1_BLOCK)])
     assert touched[BLOCK_HASHES] == {8_191 % 8_191}
     assert touched[BEACON_ROOTS] == {10_000 - 8_191, 10_000}
-    assert touched[L1_BLOCK] == {0, 1, 2, 3, 4, 7, 8}
+    assert touched[L1_BLOCK] == set(range(9))
     assert touched[MESSAGE_PASSER] == touched[Address(sender)] == frozenset()
     assert {
         Address(bytes.fromhex("42" + "00" * 18 + suffix))
@@ -56,16 +59,30 @@ def test_system_contracts_vaults_and_senders_are_touched_by_every_block() -> Non
     assert len(touched) == 10
 
 
+def test_a_transaction_has_what_the_block_has_left() -> None:
+    assert [room_bytes(1_000, counted) for counted in (0, 999, 1_000, 1_001)] == [1_000, 1, 0, 0]
+
+
 def test_a_deposit_may_add_by_its_gas() -> None:
     assert [deposit_allowance_bytes(gas) for gas in (0, 999, 21_000, 3_000_000)] == [
-        4_096,
-        4_096 + 48,
-        4_096 + 1_029,
-        4_096 + 147_000,
+        3_072,
+        3_072 + 44,
+        3_072 + 945,
+        3_072 + 135_000,
     ]
 
 
+def test_a_deposit_has_the_least_of_its_own_room_and_the_blocks() -> None:
+    limit = PARAMETERS.witness_limit_bytes
+    assert deposit_room_bytes(limit, 0, 0, 0, spilled=False) == 3_072
+    assert deposit_room_bytes(limit, 0, 3_000, 0, spilled=False) == 72
+    assert deposit_room_bytes(limit, 0, 3_073, 0, spilled=False) == 0
+    assert deposit_room_bytes(limit, limit - CODE_BYTES_MAX - 10, 0, 0, spilled=False) == 10
+    assert deposit_room_bytes(limit, limit - CODE_BYTES_MAX, 0, 0, spilled=False) == 0
+    assert deposit_room_bytes(limit, limit - CODE_BYTES_MAX, 0, 0, spilled=True) == 3_072
+
+
 def test_all_deposits_together_stay_within_a_block() -> None:
-    most = MAX_DEPOSITS * deposit_allowance_bytes(0) + 49 * MAX_DEPOSITS_GAS // 1_000
-    assert most < PARAMETERS.witness_limit_bytes
+    most = MAX_DEPOSITS * deposit_allowance_bytes(0) + 45 * MAX_DEPOSITS_GAS // 1_000
+    assert most + CODE_BYTES_MAX < PARAMETERS.witness_limit_bytes
     assert PARAMETERS.gas_limit > MAX_DEPOSITS_GAS + ATTRIBUTES_GAS
