@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Final, cast
 
-from node._engine import keccak256
+from node.eth.hashing import keccak256
 from node.execution.adapter import RevmEngine
 from tests.kit.execution_chain import word
-from tests.kit.rollup_chain import CHAIN_ID, L1_BLOCK, RollupChain, rollup_document
+from tests.kit.rollup_chain import CHAIN_ID, GAS_LIMIT, L1_BLOCK, RollupChain, rollup_document
 from tests.kit.transfers import Sender, sender, sign_transfer
 
 SENDERS: Final = 400
@@ -145,7 +145,14 @@ class WitnessWorld:
         return self.sign_at(nonce, by, to, data, value=value, gas=gas)
 
     def sign_at(
-        self, nonce: int, by: int, to: bytes, data: bytes = b"", *, value: int = 0, gas: int = 200_000
+        self,
+        nonce: int,
+        by: int,
+        to: bytes,
+        data: bytes = b"",
+        *,
+        value: int = 0,
+        gas: int = 200_000,
     ) -> bytes:
         """A transaction with a nonce of the caller's."""
         return sign_transfer(
@@ -162,28 +169,34 @@ def stores(pairs: Iterable[tuple[int, int]]) -> bytes:
     return b"".join(word(slot) + word(value) for slot, value in pairs)
 
 
-def witness_world(
+def witness_world(document: bytes, *, folder: Path | None = None) -> WitnessWorld:
+    """A rollup with nothing but the genesis block of a file."""
+    engine = RevmEngine(document, folder=folder)
+    return WitnessWorld(RollupChain(engine, [engine.genesis()]))
+
+
+def witness_document(
     accounts: int,
     *,
     slots: int = 0,
     large_codes: int = 0,
     children: int = 0,
     full_rings: bool = False,
-    folder: Path | None = None,
-    **changes: object,
-) -> WitnessWorld:
-    """A rollup with that many bystanders, slots of the spraying contracts, codes and accounts to destroy.
+    gas_limit: int = GAS_LIMIT,
+    witness_limit: int = 245_760,
+) -> bytes:
+    """The genesis file of a rollup with that many bystanders, slots of sprayed contracts, codes, accounts to destroy.
 
-    `full_rings` fills the rings of the system contracts, as two and a half hours of an L1 do; `changes` are of the
-    genesis file's `rollup` object.
+    `full_rings` fills the rings of the system contracts, as blocks do in time.
     """
-    document = rollup_document(**changes)
+    document = rollup_document(gas_limit=gas_limit, witness_limit_bytes=witness_limit)
     alloc = cast(dict[str, dict[str, object]], document["alloc"])
     alloc |= {_hex(signer(number).address): {"balance": hex(10**20)} for number in range(SENDERS)}
     alloc |= {_hex(bystander(number)): {"balance": hex(number + 1)} for number in range(accounts)}
     alloc |= {_hex(child_of(salt)): {"balance": "0x1"} for salt in range(children)}
     stored = {
-        _hex(keccak256(number.to_bytes(8))): _hex(keccak256(word(number))) for number in range(slots)
+        _hex(keccak256(number.to_bytes(8))): _hex(keccak256(word(number)))
+        for number in range(slots)
     }
     for name, body in _BODIES.items():
         alloc[_hex(SPRAYS[name])] = {
@@ -198,8 +211,7 @@ def witness_world(
         alloc[_hex(address)] = {"balance": "0x0", "nonce": "0x1", "code": _hex(code)}
     if full_rings:
         _fill_rings(alloc)
-    engine = RevmEngine(json.dumps(document).encode(), folder=folder)
-    return WitnessWorld(RollupChain(engine, [engine.genesis()]))
+    return json.dumps(document).encode()
 
 
 def _fill_rings(alloc: dict[str, dict[str, object]]) -> None:

@@ -41,7 +41,7 @@ def chain_with(step: Callable[[bytes, bytes, bool], bytes] | None) -> ExecutionC
 
 
 def call(to: bytes = CALLER, data: bytes = b"question") -> bytes:
-    return sign(SENDER, nonce=0, to=to, data=data, gas=5_000_000)
+    return sign(SENDER, nonce=0, to=to, data=data, gas=10_000_000)
 
 
 def test_it_answers_with_what_the_callable_returns() -> None:
@@ -66,13 +66,29 @@ def test_it_answers_with_what_the_callable_returns() -> None:
 
 
 def test_gas_follows_the_length_of_the_input() -> None:
-    """Given inputs of two lengths, when called, then a byte costs 16 gas in the precompile besides its calldata."""
+    """Given inputs of two lengths, when called, then a byte costs 2 gas besides its calldata, and the call a whole block."""
     used = [
         chain_with(lambda *_: b"").seal([call(to=STEP, data=b"\x01" * length)]).gas_used
         for length in (1_000, 2_000)
     ]
     # 40 gas a byte is EIP-7623's floor, which stays below what the call uses.
-    assert used == [21_000 + 16 * n + 50_000 + 16 * n for n in (1_000, 2_000)]
+    assert used == [21_000 + 16 * n + 8_000_000 + 2 * n for n in (1_000, 2_000)]
+
+
+def test_an_input_that_no_block_needs_is_not_looked_at() -> None:
+    """Given inputs around 352 KiB, when called, then the longer one reverts without asking the callable."""
+    seen: list[int] = []
+
+    def step(data: bytes, _caller: bytes, _static: bool) -> bytes:
+        seen.append(len(data))
+        return word(1)
+
+    chain = chain_with(step)
+    for nonce, length in enumerate((352 << 10, (352 << 10) + 1)):
+        raw = sign(SENDER, nonce=nonce, to=CALLER, data=bytes(length), gas=16_000_000)
+        block = chain.grow([raw])
+        assert chain.engine.storage(block.state_root, CALLER, word(0)) == word(1 - nonce)
+    assert seen == [352 << 10]
 
 
 def test_a_declared_rejection_reverts_the_call() -> None:
@@ -94,8 +110,8 @@ def test_too_little_gas_never_reaches_the_callable() -> None:
         raise Bug
 
     chain = chain_with(step)
-    block = chain.seal([sign(SENDER, nonce=0, to=STEP, data=b"x", gas=60_000)])
-    assert block.gas_used == 60_000
+    block = chain.seal([sign(SENDER, nonce=0, to=STEP, data=b"x", gas=8_000_000)])
+    assert block.gas_used == 8_000_000
 
 
 def test_it_is_no_code_to_borrow() -> None:

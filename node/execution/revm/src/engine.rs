@@ -55,6 +55,8 @@ pub struct Engine {
     rollup: Option<Arc<L2Spec>>,
     genesis: Genesis,
     step: Option<Callable>,
+    /// Gas limit of the rollup's blocks, on its L1.
+    hosted_gas: Option<u64>,
     backing: RwLock<Option<Backing>>,
 }
 
@@ -76,7 +78,7 @@ impl Engine {
 
     /// The precompile for one run.
     pub fn step(&self) -> Option<Step> {
-        self.step.as_ref().map(Step::new)
+        self.step.as_ref().map(|callable| Step::new(callable, self.hosted_gas))
     }
 
     /// The genesis block; its state is stored.
@@ -151,9 +153,16 @@ impl NativeEngine {
         slack_mb: u64,
     ) -> Result<Self> {
         let (json, genesis) = (genesis, genesis::parse(genesis)?);
-        let (spec, rollup) = match Role::parse(json, &genesis)? {
-            Role::Rollup(rollup) => (L1Spec::new(L2Spec::config(rollup.chain_id), None)?, Some(Arc::new(rollup))),
-            Role::Host(named) => (L1Spec::new(genesis.config.clone(), portal.map(Address::from).or(named))?, None),
+        let (spec, rollup, hosted_gas) = match Role::parse(json, &genesis)? {
+            Role::Rollup(rollup) => {
+                let spec = L1Spec::new(L2Spec::config(rollup.chain_id), None)?;
+                (spec, Some(Arc::new(rollup)), None)
+            }
+            Role::Host(named) => {
+                let portal = portal.map(Address::from).or(named.and_then(|named| named.portal));
+                let gas = named.and_then(|named| named.gas_limit);
+                (L1Spec::new(genesis.config.clone(), portal)?, None, gas)
+            }
         };
         let backing = match path {
             None => Backing::Memory(Arc::new(MemoryStore::default())),
@@ -169,6 +178,7 @@ impl NativeEngine {
             rollup,
             genesis,
             step: step.map(Arc::new),
+            hosted_gas,
             backing: RwLock::new(Some(backing)),
         };
         Ok(Self { engine })

@@ -13,10 +13,14 @@ use std::sync::{Arc, Mutex};
 
 /// Where it lives.
 pub const ADDRESS: Address = address!("0000000000000000000000000000000000000101");
-/// Gas of a call, besides its bytes.
-const BASE_GAS: u64 = 50_000;
+/// Gas of a call, besides its bytes and what the rollup's block may use.
+const BASE_GAS: u64 = 1_000_000;
 /// Gas of a byte of input.
-const BYTE_GAS: u64 = 16;
+const BYTE_GAS: u64 = 2;
+/// Longest input that is looked at: no legal block needs more.
+const INPUT_BYTES_MAX: usize = 352 << 10;
+/// Gas limit of the rollup's blocks where the genesis file names no rollup.
+const BLOCK_GAS: u64 = 7_000_000;
 
 /// The callable of an engine. `Arc`, because cloning a `Py` needs the interpreter.
 pub type Callable = Arc<Py<PyAny>>;
@@ -25,13 +29,16 @@ pub type Callable = Arc<Py<PyAny>>;
 #[derive(Debug, Clone)]
 pub struct Step {
     callable: Callable,
+    /// Gas of a call, besides its bytes.
+    gas: u64,
     failure: Arc<Mutex<Option<PyErr>>>,
 }
 
 impl Step {
-    /// A run's precompile.
-    pub fn new(callable: &Callable) -> Self {
-        Self { callable: callable.clone(), failure: Arc::default() }
+    /// A run's precompile; `block_gas` is the gas limit of the rollup's blocks, which it executes again.
+    pub fn new(callable: &Callable, block_gas: Option<u64>) -> Self {
+        let gas = BASE_GAS.saturating_add(block_gas.unwrap_or(BLOCK_GAS));
+        Self { callable: callable.clone(), gas, failure: Arc::default() }
     }
 
     /// Adds the precompile to an EVM. Stateful: no cache may ever answer for it.
@@ -58,9 +65,14 @@ impl Step {
         if !input.is_direct_call() || !input.value.is_zero() {
             return Ok(PrecompileOutput::halt(PrecompileHalt::other_static("step: bad call"), input.reservoir));
         }
-        let gas = BASE_GAS + BYTE_GAS * input.data.len() as u64;
+        // In full before any work: who gives less gets no other answer.
+        let gas = self.gas.saturating_add(BYTE_GAS * input.data.len() as u64);
         if gas > input.gas {
             return Ok(PrecompileOutput::halt(PrecompileHalt::OutOfGas, input.reservoir));
+        }
+        if input.data.len() > INPUT_BYTES_MAX {
+            let reason = Bytes::from_static(b"input_too_long");
+            return Ok(PrecompileOutput::revert(gas, reason, input.reservoir));
         }
         let answer = Python::attach(|py| {
             let data = PyBytes::new(py, input.data);

@@ -37,10 +37,12 @@ struct Document {
 }
 
 /// What both layers' files name.
-#[derive(Debug, Deserialize)]
-struct Named {
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Named {
     chain_id: u64,
-    portal: Option<Address>,
+    pub portal: Option<Address>,
+    /// Of the rollup's blocks.
+    pub gas_limit: Option<u64>,
 }
 
 /// What only the rollup's own engine needs.
@@ -65,8 +67,8 @@ pub struct Limits {
 pub enum Role {
     /// A chain whose blocks are a rollup's.
     Rollup(L2Spec),
-    /// A chain that may hold a rollup: its portal's logs become requests.
-    Host(Option<Address>),
+    /// A chain that may hold a rollup: its portal's logs become requests, its precompile executes the rollup's blocks.
+    Host(Option<Named>),
 }
 
 impl Role {
@@ -82,7 +84,7 @@ impl Role {
                 let lengths = codes.map(|code| (keccak256(code), code.len())).collect();
                 Ok(Self::Rollup(L2Spec::new(chain_id, own.rollup, lengths)))
             }
-            named => Ok(Self::Host(named.and_then(|named| named.portal))),
+            named => Ok(Self::Host(named)),
         }
     }
 }
