@@ -52,7 +52,8 @@ up: build ## Start the default devnet here; Ctrl-C stops it and keeps its data (
 test: test-fast ## Everything needed, then the whole test suite
 	$(BIN)/python -m pytest -m e2e --timeout=300 $(ARGS)
 
-test-fast: tools ## The tests that start no devnet
+test-fast: tools ## The tests that start no devnet, and the crate's own
+	$(BIN)/python -m deploy.engine_build test
 	$(BIN)/python -m pytest -m "not e2e" -n auto --dist=worksteal $(ARGS)
 
 check: tools ## Format, lint, types, layers, dead code, spelling, clippy, rustfmt

@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -31,12 +32,15 @@ CHECKS: Final = (
 )
 """What `make check` runs on the crate."""
 
+TESTS: Final = ("cargo", "test", "--profile", "quick", "--locked", "--no-default-features")
+"""The crate's own tests: a program that links Python instead of being loaded by it."""
+
 TARGETS_KEPT: Final = 2
 """Folders of compiled dependencies that are kept: this build's and the one before."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Build what is missing, or with `check` judge the crate's style; the exit code is 0 when all is well."""
+    """Build what is missing; with `check` judge the crate's style, with `test` run its tests; 0 when all is well."""
     environment = toolchain(os.environ)
     if environment is None:
         return 1
@@ -46,7 +50,9 @@ def main(arguments: Sequence[str]) -> int:
     target.touch()
     _forget_old_targets(target.parent)
     environment["CARGO_TARGET_DIR"] = str(target)
-    return check(environment) if "check" in arguments else build(environment, rustc)
+    if "check" in arguments:
+        return check(environment)
+    return test(environment) if "test" in arguments else build(environment, rustc)
 
 
 def check(environment: Mapping[str, str]) -> int:
@@ -64,6 +70,25 @@ def check(environment: Mapping[str, str]) -> int:
             _say(f"Failed: {' '.join(command)}")
             return 1
     return 0
+
+
+def test(environment: Mapping[str, str]) -> int:
+    """Run the crate's own tests, if this Python has a library that a program can link."""
+    if not sysconfig.get_config_var("Py_ENABLE_SHARED"):
+        _say("Passed over: the crate's own tests (this Python has no shared library).")
+        return 0
+    _say(" ".join(TESTS))
+    return subprocess.run(TESTS, cwd=CRATE, env=linking(environment), check=False).returncode  # noqa: S603  # ours
+
+
+def linking(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program that links this Python: which it is, and where its library lies."""
+    folders = [str(sysconfig.get_config_var("LIBDIR")), environment.get("LD_LIBRARY_PATH", "")]
+    return {
+        **environment,
+        "PYO3_PYTHON": sys.executable,
+        "LD_LIBRARY_PATH": os.pathsep.join(folder for folder in folders if folder),
+    }
 
 
 def build(environment: Mapping[str, str], rustc: str) -> int:

@@ -28,7 +28,7 @@ from deploy.commands.preparing import resolve_manifest
 from deploy.control import is_running
 from deploy.layout import Layout
 from deploy.manifest import Manifest
-from deploy.network import busy_ports
+from deploy.network import busy_ports, places
 
 DISK_BYTES_MIN: Final = 1 << 30
 """Less free space than this is a problem soon."""
@@ -37,7 +37,10 @@ FILES_MIN: Final = 1_024
 """Open files a validator with many connections needs."""
 
 MEMORY_MB_A_PROCESS: Final = 115
-"""What a validator takes, shared parts counted once."""
+"""What a validator takes, shared parts counted once; an L2 process follows both chains and takes a little more."""
+
+MEMORY_MB_AN_L2_PROCESS: Final = 130
+"""What a sequencer or a replica takes at rest."""
 
 LEAST_CLOCK: Final = 1_700_000_000
 """A clock before this (2023) is wrong; seconds since the epoch of Unix."""
@@ -128,7 +131,9 @@ def _available_cores() -> int:
 
 
 def _memory(manifest: Manifest) -> Finding:
-    needed = MEMORY_MB_A_PROCESS * manifest.network.validator_processes
+    validators = manifest.network.validator_processes
+    others = len(places(manifest)) - validators
+    needed = MEMORY_MB_A_PROCESS * validators + MEMORY_MB_AN_L2_PROCESS * others
     pages = os.sysconf("SC_PHYS_PAGES")
     found = pages * os.sysconf("SC_PAGE_SIZE") >> 20
     if found < 2 * needed:

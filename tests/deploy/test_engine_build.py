@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,23 @@ def test_a_missing_toolchain_is_named(
     said = capfd.readouterr().err
     assert "Missing: a Rust toolchain" in said
     assert "no route to anywhere" in said
+
+
+def test_the_crates_tests_link_this_python() -> None:
+    environment = engine_build.linking({"LD_LIBRARY_PATH": "/elsewhere", "PATH": "/bin"})
+    library, elsewhere = environment["LD_LIBRARY_PATH"].split(":")
+    assert elsewhere == "/elsewhere"
+    assert library == sysconfig.get_config_var("LIBDIR")
+    assert (environment["PYO3_PYTHON"], environment["PATH"]) == (sys.executable, "/bin")
+    assert engine_build.linking({})["LD_LIBRARY_PATH"] == library
+
+
+def test_without_a_library_to_link_they_are_passed_over_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sysconfig, "get_config_var", lambda _: 0)
+    assert engine_build.test({}) == 0
+    assert "Passed over: the crate's own tests" in capfd.readouterr().err
 
 
 def test_a_fetched_toolchain_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
