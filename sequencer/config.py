@@ -43,8 +43,6 @@ class SealingConfig(Section):
     """Blocks that may be sealed at once, one for each transaction, before they are rationed."""
     refill_blocks_per_second: int = Field(default=200, ge=1, le=10_000)
     """How fast the ration grows back."""
-    gather_ms: int = Field(default=5, ge=1, le=1_000)
-    """Milliseconds of transactions that share a block once the ration is used up."""
 
 
 class BatcherConfig(Section):

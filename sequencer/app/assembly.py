@@ -54,6 +54,7 @@ from sequencer.app.core import ReplicaRole, RollupNode, SequencerRole, Surroundi
 from sequencer.app.view import RollupAtNode
 from sequencer.batching.options import BatchingOptions
 from sequencer.batching.signing import L1Account
+from sequencer.building.limits import SealingLimits
 from sequencer.config import SequencerConfig
 from sequencer.heads import ChainOptions
 
@@ -301,7 +302,10 @@ def read_role(
     return SequencerRole(
         sign=key.sign,
         batcher=batcher,
-        sealing=config.sealing,
+        sealing=SealingLimits(
+            burst_blocks=config.sealing.burst_blocks,
+            refill_per_second=config.sealing.refill_blocks_per_second,
+        ),
         batching=BatchingOptions(
             interval_ms=config.batcher.interval_ms, in_flight_max=config.batcher.in_flight_max
         ),

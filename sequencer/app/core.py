@@ -43,6 +43,8 @@ from sequencer.batching.packing import Packer, PackingLimits
 from sequencer.batching.service import Batcher, BatcherParts
 from sequencer.batching.signing import L1Account
 from sequencer.batching.unposted import Unposted
+from sequencer.building.limits import SealingLimits
+from sequencer.building.service import Builder, BuilderParts
 from sequencer.deriving.book import RecordBook
 from sequencer.deriving.deriver import Deriver
 from sequencer.deriving.metrics import DerivingMetrics
@@ -249,6 +251,24 @@ class RollupNode:
         )
         self._tasks += [follower.run, pool.run, partial(self._show_blocks, pool)]
         return pool
+
+    def _builder(self, around: Surroundings, role: SequencerRole) -> Builder:
+        return Builder(
+            BuilderParts(
+                parameters=around.parameters,
+                chain=self.chain,
+                engine=around.engine,
+                l1=self.l1,
+                derived=self.deriver.derived,
+                worker=around.worker,
+                sealing_worker=around.duty_worker,
+                wall=around.clock,
+                faults=around.faults,
+                registry=around.registry,
+                kept_file=around.folder / "transactions.journal",
+                sealing=role.sealing,
+            )
+        )
 
     def _batcher(self, around: Surroundings, role: SequencerRole) -> Batcher:
         limits = PackingLimits(
