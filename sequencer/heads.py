@@ -75,7 +75,7 @@ ANCESTORS_MAX: Final = 256
 _log = structlog.get_logger()
 
 ResetCallback = Callable[[Sequence[Block]], None]
-"""Told of dropped blocks, from the old head down, before events are; must not block."""
+"""Told of blocks that are about to be dropped, from the head down: whoever wants them back writes them down first. Must not block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +287,9 @@ class L2Chain:
         if number == self._number:
             return ()
         dropped = self._run(number + 1, self._number)
+        blocks = tuple(kept.block for kept in reversed(dropped))
+        for callback in self._on_reset:
+            callback(blocks)
         if self._safe.header.number > number:
             self.set_safe(number, None)
         self._journal.append_reset(number)
@@ -298,9 +301,6 @@ class L2Chain:
         for gone in [one for one in self._loaded if one > number]:
             del self._loaded[gone]
         self._changed()
-        blocks = tuple(kept.block for kept in reversed(dropped))
-        for callback in self._on_reset:
-            callback(blocks)
         self._events.send(HeadChanged(head=self.head, added=(), dropped=blocks))
         return blocks
 
@@ -332,7 +332,7 @@ class L2Chain:
         return self._events.subscribe(capacity)
 
     def on_reset(self, callback: ResetCallback) -> None:
-        """Tell of dropped blocks at once; events may come too late for whoever must not lose them."""
+        """Tell of blocks before they are dropped; events come too late for whoever must not lose them."""
         self._on_reset.append(callback)
 
     async def room(self) -> None:

@@ -1,0 +1,537 @@
+"""The sequencer's builder: takes transactions, seals blocks, answers.
+
+    offer -> arrived -> [one engine.decode for all] -> L2Pool -> seal_block -> L2Chain.append (journal) -> told
+    L1View.moved -> the next confirmed origin -> a block with its deposits, transactions or not
+    L2Chain.reset_to -> dropped blocks' transactions -> the front of the pool
+
+One task builds, so a block is always on the head it was begun on, unless deriving has reset the chain meanwhile: then the block
+is thrown away and its transactions are offered again. A few transactions are decoded and sealed on the loop, in a fifth of a
+millisecond; more of them in a Worker's thread, while the loop reads the next requests.
+An answer comes after the journal's write. Nothing is built before L1's records are derived up to its head.
+Deliberately absent: nonce and balance (the engine judges), batches, gossip.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final, NoReturn, Protocol
+
+import structlog
+import trio
+from prometheus_client import CollectorRegistry
+
+from node.eth.blocks import Block
+from node.eth.primitives import Address, Hash32
+from node.execution.engine import BlockResult
+from node.rollup.deposits import DEPOSIT_TYPE
+from node.rollup.parameters import RollupParameters
+from node.runtime.clock import WallClock
+from node.runtime.faults import FaultBoard
+from node.runtime.worker import Worker
+from node.txpool import refusals
+from node.txpool.intake import Decoded, complaint
+from sequencer.building.keeping import Keeper
+from sequencer.building.limits import TRANSACTION_BYTES_MAX, SealingLimits, WaitingLimits
+from sequencer.building.metrics import BuildingMetrics
+from sequencer.building.origins import Lost, OriginSource, Turn, choose, inputs_of, origin_name
+from sequencer.building.pace import TokenBucket
+from sequencer.building.pool import L2Pool
+from sequencer.building.refusing import RefusingEngine, word
+from sequencer.building.sealing import Portions, Sealed, SealingEngine, seal_block
+from sequencer.building.waiting import Standing, Submission, Told, Waiting
+from sequencer.l1.places import L1Ref
+
+IN_PLACE_MAX: Final = 16
+"""Transactions decoded, or sealed, on the loop in one go: half a millisecond."""
+
+IN_PLACE_BYTES_MAX: Final = 16 * 1024
+"""Their bytes."""
+
+DECODE_MAX: Final = 2_048
+"""Transactions in one call of the decoder."""
+
+ARRIVED_MAX: Final = 16_384
+"""Transactions that wait for decoding."""
+
+CANDIDATES_MAX: Final = 512
+"""Transactions taken for one block: more than 7M gas hold."""
+
+RETURNING_MAX: Final = 1_000_000
+"""Transactions of dropped blocks that come back; minutes of full load. The newest of more are lost, and that is logged."""
+
+KEEP_EVERY_S: Final = 1.0
+"""How often what waits is synced, and what waited too long goes."""
+
+NO_HASH: Final = Hash32(bytes(32))
+"""Stands for the hash of what could not be decoded."""
+
+STOPPED: Final = "the sequencer is stopped"
+"""Answer while the fault `sequencer-stop` is in force."""
+
+_log = structlog.get_logger()
+
+
+class BuiltChain(Protocol):
+    """What of the L2's chain is read and changed (`sequencer.heads.L2Chain`)."""
+
+    @property
+    def head(self) -> Block:
+        """The unsafe head."""
+
+    @property
+    def head_origin(self) -> L1Ref:
+        """Its L1 origin."""
+
+    def append(self, result: BlockResult, origin: L1Ref) -> Block:
+        """Put a block on the head, journaled when this returns."""
+
+    def on_reset(self, callback: Callback) -> None:
+        """Tell of blocks before they are dropped."""
+
+    async def room(self) -> None:
+        """Wait until the disk keeps up."""
+
+
+class Callback(Protocol):
+    """Hears of dropped blocks."""
+
+    def __call__(self, dropped: Sequence[Block], /) -> None:
+        """From the head down."""
+
+
+class BuildingEngine(SealingEngine, RefusingEngine, Protocol):
+    """What building asks of the L2's engine."""
+
+    def decode(self, transactions: Sequence[bytes]) -> Sequence[Decoded]:
+        """Decodes and recovers in parallel, in order."""
+
+    def raw_transactions(self, block: bytes) -> list[bytes]:
+        """EIP-2718 transactions of an RLP block."""
+
+
+class Signal(Protocol):
+    """Something that changes (`sequencer.l1.latest.Latest`)."""
+
+    @property
+    def value(self) -> object:
+        """The newest value."""
+
+    async def past(self, version: int) -> int:
+        """Wait until it was set more often than this; gives how often."""
+
+
+class MovingL1(OriginSource, Protocol):
+    """L1, and when it moves."""
+
+    @property
+    def moved(self) -> Signal:
+        """Set whenever L1's head or finality moves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuilderParts:
+    """What a builder stands on."""
+
+    parameters: RollupParameters
+    """The rollup's."""
+    chain: BuiltChain
+    """The L2's chain."""
+    engine: BuildingEngine
+    """Execution of the L2."""
+    l1: MovingL1
+    """L1 as this node sees it."""
+    derived: Signal
+    """Not None once L1's records are derived up to its head."""
+    worker: Worker
+    """Where transactions are decoded."""
+    sealing_worker: Worker
+    """Where blocks are sealed; best a thread of its own."""
+    wall: WallClock
+    """Time of day."""
+    faults: FaultBoard
+    """What to do wrong on purpose."""
+    registry: CollectorRegistry
+    """Where metrics go."""
+    kept_file: Path | None = None
+    """Where transactions lie that were taken and are in no block; None keeps none."""
+    limits: WaitingLimits = field(default_factory=WaitingLimits)
+    """Bounds of the pool."""
+    sealing: SealingLimits = field(default_factory=SealingLimits)
+    """The ration of blocks."""
+
+
+class Builder:
+    """The builder of one sequencer; also what JSON-RPC asks as `Pool` and `Intake`."""
+
+    def __init__(self, parts: BuilderParts) -> None:
+        self._parts = parts
+        self._chain = parts.chain
+        self._engine = parts.engine
+        parameters = parts.parameters
+        self._pool = L2Pool(
+            parts.limits, block_gas_limit=parameters.gas_limit, base_fee=parameters.base_fee_wei
+        )
+        self._bucket = TokenBucket(
+            burst=parts.sealing.burst_blocks,
+            refill_per_second=parts.sealing.refill_per_second,
+            now=0.0,
+        )
+        self._metrics = BuildingMetrics(parts.registry, self._pool, self._bucket.tokens)
+        self._keeper = Keeper(parts.kept_file)
+        self._portions = Portions()
+        self._arrived: deque[tuple[bytes, Told]] = deque()
+        self._arrived_bytes = 0
+        self._is_decoding = False
+        self._returning: list[bytes] = []
+        self._is_lost = False
+        self._is_open = False
+        self._work = trio.Event()
+        self._many = trio.Event()
+        parts.chain.on_reset(self._take_back)
+        parts.faults.on_change(self._faults_changed)
+
+    # -- users
+
+    def offer(self, raw: bytes, told: Told) -> None:
+        """Take a transaction; `told` hears once it is sealed, journaled and its receipt readable, or refused, or waits for a nonce."""
+        limits = self._parts.limits
+        if len(raw) > TRANSACTION_BYTES_MAX:
+            self._refuse(told, NO_HASH, refusals.oversized(len(raw), TRANSACTION_BYTES_MAX))
+        elif self._is_stopped():
+            self._metrics.offered("stopped")
+            told(Submission(NO_HASH, STOPPED))
+        elif (
+            len(self._arrived) >= ARRIVED_MAX
+            or self._arrived_bytes + self._pool.bytes_total + len(raw) > limits.bytes_max
+        ):
+            self._refuse(told, NO_HASH, refusals.BUSY)
+        else:
+            self._arrived.append((raw, told))
+            self._arrived_bytes += len(raw)
+            if len(self._arrived) > IN_PLACE_MAX or self._arrived_bytes > IN_PLACE_BYTES_MAX:
+                self._many.set()
+            self._work.set()
+
+    async def submit(self, raw: bytes) -> Submission:
+        """As `offer`, awaited."""
+        answers: list[Submission] = []
+        done = trio.Event()
+
+        def told(submission: Submission) -> None:
+            answers.append(submission)
+            done.set()
+
+        self.offer(raw, told)
+        await done.wait()
+        return answers[0]
+
+    # -- the pool, as JSON-RPC reads it
+
+    def get(self, transaction_hash: bytes) -> Waiting | None:
+        """A waiting transaction."""
+        return self._pool.get(transaction_hash)
+
+    def next_nonce(self, address: bytes) -> int | None:
+        """The nonce after an account's transactions that could run; None where it has none here."""
+        ready, _ = self._pool.of_sender(address)
+        return ready[-1].nonce + 1 if ready else None
+
+    def executable(self) -> Mapping[Address, Sequence[Waiting]]:
+        """Those that could be in the next block, by sender, ascending by nonce."""
+        return self._by_sender(0)
+
+    def queued(self) -> Mapping[Address, Sequence[Waiting]]:
+        """Those that wait for an earlier nonce, by sender, ascending by nonce."""
+        return self._by_sender(1)
+
+    def of_sender(self, address: bytes) -> tuple[Sequence[Waiting], Sequence[Waiting]]:
+        """What could run and what waits for an earlier nonce of one account, ascending by nonce."""
+        return self._pool.of_sender(address)
+
+    def upcoming(self, *, base_fee: int, gas: int, count: int) -> Sequence[Waiting]:
+        """What a block with this base fee (wei) and room (gas, number) would take first, in its order."""
+        found: list[Waiting] = []
+        for one in islice(self._pool.in_order(), count):
+            gas -= one.gas_limit
+            if gas < 0:
+                break
+            if one.max_fee_per_gas >= base_fee:
+                found.append(one)
+        return found
+
+    def counts(self) -> tuple[int, int]:
+        """How many could run and how many wait for an earlier nonce."""
+        return len(self._pool) - self._pool.gapped_count, self._pool.gapped_count
+
+    def explain(self, transaction_hash: bytes) -> str | None:
+        """Why a transaction waits; None for one that does not."""
+        one = self._pool.get(transaction_hash)
+        if one is None:
+            return None
+        if one.standing is Standing.GAPPED:
+            return f"an earlier nonce than {one.nonce} is missing"
+        if self._is_lost:
+            return "the head's L1 origin is not on L1's chain; a reset is due"
+        return f"did not fit into the last block: {one.why}" if one.why else "the next block is due"
+
+    # -- running
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> NoReturn:
+        """Build for ever; started once what a crash left is back in the pool. Raises OSError, StorageError."""
+        try:
+            await self._reopen()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._decode_many)
+                nursery.start_soon(self._build)
+                nursery.start_soon(self._follow_l1)
+                nursery.start_soon(self._keep)
+                task_status.started()
+        finally:
+            self._keeper.close()
+        raise AssertionError("the builder's tasks never end")
+
+    async def _reopen(self) -> None:
+        self._returning = [*self._keeper.open(), *self._returning]
+        if self._returning:
+            _log.info("waiting_transactions_read", transactions=len(self._returning))
+            self._work.set()
+
+    async def _follow_l1(self) -> NoReturn:
+        version = -1
+        while self._parts.derived.value is None:
+            version = await self._parts.derived.past(version)
+        self._is_open = True
+        self._bucket.begin(trio.current_time())
+        version = -1
+        while True:
+            self._is_lost = False
+            self._work.set()
+            version = await self._parts.l1.moved.past(version)
+
+    async def _keep(self) -> NoReturn:
+        while True:
+            await trio.sleep(KEEP_EVERY_S)
+            expired = self._pool.expire(self._parts.wall.now_ms())
+            self._metrics.offered("expired", len(expired))
+            if self._keeper.is_long:
+                self._keeper.rewrite([one.raw for one in self._pool.all() if one.told is None])
+            await self._parts.worker.run(self._keeper.sync)
+
+    # -- decoding
+
+    async def _decode_many(self) -> NoReturn:
+        """Decode what is too much for the loop, while the last block is sealed."""
+        while True:
+            await self._many.wait()
+            await trio.lowlevel.checkpoint()  # let everybody who is about to offer do so
+            self._many = trio.Event()
+            while len(self._arrived) > IN_PLACE_MAX or self._arrived_bytes > IN_PLACE_BYTES_MAX:
+                arrived = self._take_arrived()
+                self._is_decoding = True
+                raws = [raw for raw, _ in arrived]
+                decoded = await self._parts.worker.run(partial(self._engine.decode, raws))
+                self._is_decoding = False
+                self._admit(arrived, decoded)
+                self._work.set()
+
+    def _decode_few(self) -> None:
+        if self._arrived and not self._is_decoding and not self._many.is_set():
+            arrived = self._take_arrived()
+            self._admit(arrived, self._engine.decode([raw for raw, _ in arrived]))
+
+    def _take_arrived(self) -> list[tuple[bytes, Told]]:
+        arrived = [self._arrived.popleft() for _ in range(min(DECODE_MAX, len(self._arrived)))]
+        self._arrived_bytes -= sum(len(raw) for raw, _ in arrived)
+        return arrived
+
+    def _admit(self, arrived: Sequence[tuple[bytes, Told]], decoded: Sequence[Decoded]) -> None:
+        now_ms = self._parts.wall.now_ms()
+        pool = self._pool
+        for (_, told), one in zip(arrived, decoded, strict=True):
+            if hasattr(one, "code"):
+                self._metrics.offered("undecodable")
+                told(Submission(NO_HASH, complaint(one)))
+                continue
+            answer = pool.admit(one, told, now_ms=now_ms)
+            if isinstance(answer, list):
+                for old in answer:
+                    old.tell(Submission(old.hash))
+            else:
+                self._refuse(told, Hash32(one.hash), answer)
+
+    def _refuse(self, told: Told, transaction_hash: Hash32, refusal: refusals.Refused) -> None:
+        self._metrics.offered(refusal.reason)
+        told(Submission(transaction_hash, refusal.message))
+
+    # -- building
+
+    async def _build(self) -> NoReturn:
+        while True:
+            await self._work.wait()
+            self._work = trio.Event()
+            if self._is_open:
+                while await self._step():
+                    await trio.lowlevel.checkpoint()
+
+    async def _step(self) -> bool:
+        """Build a block if there is anything to build; False if not, and nothing is left to do."""
+        await self._chain.room()
+        if self._returning:
+            await self._put_first()
+        self._decode_few()
+        if self._is_lost or self._is_stopped():
+            return False
+        turn = choose(self._parts.l1, self._chain.head_origin)
+        if isinstance(turn, Lost):
+            self._lose()
+            return False
+        self._metrics.lost_origin.set(0)
+        if turn.advances:
+            await self._seal(turn)
+            return True
+        if not self._pool.ready_count:
+            return False
+        wait_s = self._bucket.wait_s(trio.current_time())
+        if wait_s > 0:
+            await trio.sleep(wait_s)
+            return True  # what came meanwhile shares the block; L1 may have moved
+        self._bucket.take(trio.current_time())
+        await self._seal(turn)
+        return True
+
+    async def _seal(self, turn: Turn) -> None:
+        """Seal one block and tell those whose transactions are in it."""
+        begun = trio.current_time()
+        candidates = self._candidates()
+        parent, parameters = self._chain.head, self._parts.parameters
+        attributes = inputs_of(parameters, parent.header, turn, self._parts.wall.now_ms() // 1_000)
+        work = partial(
+            seal_block, self._engine, parent.header, attributes, candidates, self._portions
+        )
+        if len(candidates) <= IN_PLACE_MAX and len(attributes.deposits) <= 1:
+            sealed = work()
+        else:
+            sealed = await self._parts.sealing_worker.run(work)
+        if self._chain.head.hash != parent.hash:
+            self._pool.give_back(candidates)
+            return
+        if sealed.result is not None:
+            self._chain.append(sealed.result, origin_name(turn.origin))
+            self._count(sealed, trio.current_time() - begun)
+        dropped = self._pool.settle(sealed, now_ms=self._parts.wall.now_ms())
+        if len(attributes.deposits) > 1:
+            self._pool.retry_gapped()
+        self._tell(sealed, dropped)
+
+    def _candidates(self) -> list[Waiting]:
+        size = self._parts.parameters.transactions_limit_bytes
+        taken = self._pool.take(count=CANDIDATES_MAX, size=size)
+        censored = self._parts.faults.find("censor-sender")
+        if censored is None:
+            return taken
+        address = censored.address("address")
+        held = [one for one in taken if one.sender == address]
+        self._pool.hold(held)
+        for one in held:
+            self._acknowledge(one)
+        return [one for one in taken if one.sender != address]
+
+    def _tell(self, sealed: Sealed, dropped: Sequence[Waiting]) -> None:
+        for one in sealed.included:
+            told = one.told
+            if told is not None:
+                one.told = None
+                told(Submission(one.hash))
+        root = self._chain.head.header.state_root
+        for refusal in sealed.refused:
+            self._metrics.offered(refusal.reason)
+            one = refusal.one
+            if one.told is not None:
+                one.tell(Submission(one.hash, word(self._engine, root, refusal)))
+        for one in dropped:
+            refused = refusals.account_limit(self._pool.gapped_count)
+            self._metrics.offered(refused.reason)
+            one.tell(Submission(one.hash, refused.message))
+        for one in sealed.early:
+            if one.standing is Standing.GAPPED:
+                self._acknowledge(one)
+
+    def _acknowledge(self, one: Waiting) -> None:
+        """Say that a transaction was taken though it is in no block, and keep it over restarts."""
+        if one.told is not None:
+            self._keeper.keep((one.raw,))
+            one.tell(Submission(one.hash))
+
+    def _count(self, sealed: Sealed, seconds: float) -> None:
+        metrics, number = self._metrics, len(sealed.included)
+        metrics.blocks.inc()
+        metrics.transactions.inc(number)
+        metrics.seal_seconds.observe(seconds)
+        metrics.block_transactions.observe(number)
+        if number:
+            metrics.offered("sealed", number)
+        if sealed.limit:
+            metrics.limits.labels(limit=sealed.limit).inc()
+
+    def _lose(self) -> None:
+        self._is_lost = True
+        self._metrics.lost_origin.set(1)
+        _log.warning(
+            "l2_origin_lost",
+            origin_number=self._chain.head_origin.number,
+            number=self._chain.head.header.number,
+        )
+
+    # -- resets
+
+    def _take_back(self, dropped: Sequence[Block]) -> None:
+        """Write down what blocks hold that are about to be dropped, oldest first."""
+        raws = [
+            raw
+            for block in reversed(dropped)
+            for raw in self._engine.raw_transactions(block.rlp)
+            if raw[0] != DEPOSIT_TYPE
+        ]
+        self._keeper.keep(raws)
+        self._metrics.returned.inc(len(raws))
+        self._returning = raws + self._returning
+        if len(self._returning) > RETURNING_MAX:
+            _log.error("transactions_lost", number=len(self._returning) - RETURNING_MAX)
+            del self._returning[RETURNING_MAX:]
+        self._is_lost = False
+        self._work.set()
+
+    async def _put_first(self) -> None:
+        """Bring what was dropped back to the front of the pool."""
+        returning, self._returning = self._returning, []
+        transactions = []
+        for start in range(0, len(returning), DECODE_MAX):
+            raws = returning[start : start + DECODE_MAX]
+            decoded = await self._parts.worker.run(partial(self._engine.decode, raws))
+            transactions += [one for one in decoded if not hasattr(one, "code")]
+        displaced = self._pool.put_first(transactions, now_ms=self._parts.wall.now_ms())
+        for one in displaced:
+            one.tell(Submission(one.hash))
+        self._pool.retry_gapped()
+
+    # -- faults
+
+    def _is_stopped(self) -> bool:
+        return self._parts.faults.find("sequencer-stop") is not None
+
+    def _faults_changed(self) -> None:
+        self._pool.release()
+        self._work.set()
+
+    # -- inside
+
+    def _by_sender(self, part: int) -> dict[Address, Sequence[Waiting]]:
+        found = {address: self._pool.of_sender(address)[part] for address in self._pool.senders()}
+        return {address: several for address, several in found.items() if several}
