@@ -42,14 +42,14 @@ class _Waiting:
 
     answer: Later[object]
     """What the caller is told."""
-    hash: Hash32
+    raw: bytes
     """The transaction."""
     wait_ms: int
     """How long the caller waits."""
     due: float
     """When that is over; trio's time."""
-    told: bool = False
-    """Whether the intake has taken it."""
+    hash: Hash32 | None = None
+    """Its hash, once the intake has taken it."""
 
 
 class Sends:
@@ -86,7 +86,7 @@ class Sends:
             raise RpcError(SERVER_ERROR, "too many callers wait for receipts")
         waiting = _Waiting(
             answer=Later(),
-            hash=keccak256(raw),
+            raw=raw,
             wait_ms=wait_ms,
             due=trio.current_time() + wait_ms / 1_000,
         )
@@ -96,8 +96,8 @@ class Sends:
             if submission.refusal is not None:
                 self._finish(waiting, RpcError(SERVER_ERROR, submission.refusal))
             else:
-                waiting.told, waiting.hash = True, submission.hash
-                self._look_for(waiting)
+                waiting.hash = submission.hash
+                self._look_for(waiting, submission.hash)
 
         self._intake.offer(raw, told)
         return waiting.answer
@@ -111,13 +111,13 @@ class Sends:
     def look(self, now: float) -> None:
         """Answer whoever's receipt has come or whose time is over; `now` is trio's time."""
         for waiting in list(self._waiting):
-            if waiting.told:
-                self._look_for(waiting)
+            if waiting.hash is not None:
+                self._look_for(waiting, waiting.hash)
             if now >= waiting.due and waiting in self._waiting:
                 self._finish(waiting, self._too_late(waiting))
 
-    def _look_for(self, waiting: _Waiting) -> None:
-        receipt = self._receipt(waiting.hash)
+    def _look_for(self, waiting: _Waiting, transaction_hash: Hash32) -> None:
+        receipt = self._receipt(transaction_hash)
         if receipt is not None:
             self._finish(waiting, receipt)
 
@@ -126,9 +126,10 @@ class Sends:
         waiting.answer.settle(answer)
 
     def _too_late(self, waiting: _Waiting) -> RpcError:
-        if self._is_queued(waiting.hash):
-            return not_ready(waiting.hash)
-        return timed_out(waiting.hash, waiting.wait_ms)
+        transaction_hash = keccak256(waiting.raw) if waiting.hash is None else waiting.hash
+        if self._is_queued(transaction_hash):
+            return not_ready(transaction_hash)
+        return timed_out(transaction_hash, waiting.wait_ms)
 
     def _is_queued(self, transaction_hash: Hash32) -> bool:
         pooled = self._pool.get(transaction_hash)

@@ -99,10 +99,7 @@ class TransactionsNamespace:
         found = self._blocks.chain.transaction_block(parameters.hash32(params, 0))
         if found is None:
             return None
-        block, index = found
-        return self._renderer.one(
-            block, lambda: self._engine.receipt_json(block.rlp, block.receipts, index)
-        )
+        return self._renderer.receipt(*found)
 
     def get_raw_by_hash(self, params: Params, _: Caller) -> str:
         """EIP-2718 bytes of a transaction, mined or waiting."""
@@ -197,10 +194,7 @@ class TransactionsNamespace:
     def _receipt_now(self, transaction_hash: Hash32) -> orjson.Fragment | None:
         """The receipt of a transaction that has just been mined; None while it is not."""
         found = self._blocks.chain.transaction_block(transaction_hash)
-        if found is None:
-            return None
-        block, index = found
-        return orjson.Fragment(self._engine.receipt_json(block.rlp, block.receipts, index))
+        return None if found is None else self._renderer.receipt_now(*found)
 
     # -- accounts of the node, of which there are none
 

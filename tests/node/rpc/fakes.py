@@ -339,7 +339,7 @@ class FakeEngine:
         return [orjson.dumps({"pending": one.hex()}) for one in transactions]
 
     def receipts_json(self, block: bytes, receipts: bytes) -> bytes:
-        return receipts
+        return orjson.dumps([{"receiptOf": one} for one in orjson.loads(receipts)])
 
     def receipt_json(self, block: bytes, receipts: bytes, index: int) -> bytes:
         return orjson.dumps({"receiptOf": orjson.loads(receipts)[index]})
