@@ -161,6 +161,11 @@ def test_an_unknown_kind_is_none() -> None:
     assert record_of_words((256).to_bytes(32) + words[32:]) is None
 
 
+@pytest.mark.parametrize("words", [b"", bytes(223), bytes(225), valid().record.words() + bytes(32)])
+def test_other_than_seven_words_are_none(words: bytes) -> None:
+    assert record_of_words(words) is None
+
+
 def test_topics_must_be_the_events() -> None:
     topics, data = record_log(valid())
     for wrong in ([], topics[:2], [*topics, bytes(32)], [bytes(32), *topics[1:]]):
