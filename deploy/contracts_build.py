@@ -15,7 +15,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,9 @@ SOURCE_FOLDERS: Final = ("l1", "l2")
 
 EVM_VERSION: Final = "prague"
 """Newest set of opcodes that both chains have and this compiler knows."""
+
+FORMATS: Final = ("abi", "bytecode", "bytecode_runtime", "layout", "devdoc")
+"""What is asked of the compiler; a line of output each."""
 
 INSTALL_DEADLINE_S: Final = 600
 """A registry may be slow; it is never waited for longer."""
@@ -75,14 +78,22 @@ def main(arguments: Sequence[str]) -> int:
 
 def compiled_artifacts() -> dict[str, bytes]:
     """The artifacts of all contracts, by file name. Raises BuildError."""
-    compiler = vyper()
-    artifacts: dict[str, bytes] = {}
-    for folder in SOURCE_FOLDERS:
-        for source in sorted((CONTRACTS / folder).glob("*.vy")):
-            artifact = _artifact(compiler, source)
-            text = orjson.dumps(artifact, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-            artifacts[f"{source.stem}.json"] = text
-    return artifacts
+    compiler = str(vyper())
+    version = _run([compiler, "--version"], COMPILE_DEADLINE_S).strip()
+    files = [
+        file for folder in SOURCE_FOLDERS for file in sorted((CONTRACTS / folder).glob("*.vy"))
+    ]
+    options = ["--evm-version", EVM_VERSION, "--no-bytecode-metadata", "-p", str(CONTRACTS)]
+    command = [compiler, "-f", ",".join(FORMATS), *options, *map(str, files)]
+    lines = _run(command, COMPILE_DEADLINE_S).splitlines()
+    outputs = zip(*[iter(lines)] * len(FORMATS), strict=True)
+    return {
+        f"{file.stem}.json": orjson.dumps(
+            _artifact(file, version, dict(zip(FORMATS, output, strict=True))),
+            option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
+        )
+        for file, output in zip(files, outputs, strict=True)
+    }
 
 
 def vyper() -> Path:
@@ -104,23 +115,18 @@ def vyper() -> Path:
     return target / "bin" / "vyper"
 
 
-def _artifact(compiler: Path, source: Path) -> dict[str, JsonValue]:
-    formats = "abi,bytecode,bytecode_runtime,layout,devdoc"
-    options = ["--evm-version", EVM_VERSION, "--no-bytecode-metadata", "-p", str(CONTRACTS)]
-    command = [str(compiler), "-f", formats, *options, str(source)]
-    abi, init, runtime, layout_text, documentation = _run(command, COMPILE_DEADLINE_S).splitlines()
-    layout = _OBJECT.validate_json(layout_text)
-    errors = _errors(source, _OBJECT.validate_json(documentation))
-    version = _run([str(compiler), "--version"], COMPILE_DEADLINE_S).strip()
+def _artifact(source: Path, version: str, output: Mapping[str, str]) -> dict[str, JsonValue]:
+    layout = _OBJECT.validate_json(output["layout"])
+    errors = _errors(source, _OBJECT.validate_json(output["devdoc"]))
     return {
         "name": source.stem,
         "source": str(source.relative_to(CONTRACTS)),
         "settings": {"compiler": f"vyper {version}", "evm_version": EVM_VERSION, "optimize": "gas"},
         "storage": _flattened(layout.get("storage_layout", {}), "n_slots"),
         "immutables": _flattened(layout.get("code_layout", {}), "length"),
-        "runtime": runtime,
-        "init": init,
-        "abi": [*_LIST.validate_json(abi), *errors],
+        "runtime": output["bytecode_runtime"],
+        "init": output["bytecode"],
+        "abi": [*_LIST.validate_json(output["abi"]), *errors],
     }
 
 

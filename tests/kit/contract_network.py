@@ -79,24 +79,25 @@ class Network:
         batch_limit_bytes: int = BATCH_LIMIT,
         vaults: VaultTerms | None = None,
         extra_accounts: Mapping[str, object] | None = None,
-        portal_storage: Mapping[str, str] | None = None,
+        storage: Mapping[Address, Mapping[int, int]] | None = None,
     ) -> Network:
-        """A chain with all contracts at genesis."""
+        """A chain with all contracts at genesis; `storage` is what some contracts begin with instead."""
         accounts: dict[str, object] = {
             account.address: {"balance": hex(1_000 * ETHER)} for account in (BATCHER, FORCER)
         }
-        contracts = l1_allocations(
+        contracts: dict[str, dict[str, object]] = l1_allocations(
             batcher=address_of(BATCHER),
             sequencing_window_blocks=WINDOW,
             batch_limit_bytes=batch_limit_bytes,
             locked_wei=LOCKED_WEI,
         )
-        if portal_storage is not None:
-            contracts["0x" + addresses.PORTAL.hex()]["storage"] = portal_storage
-        accounts |= contracts
         terms = vaults or VaultTerms(recipient=FEE_RECIPIENT)
-        accounts |= l2_allocations(fees=FEES, vaults=terms)
-        return cls(World.open(accounts | dict(extra_accounts or {})))
+        contracts |= l2_allocations(fees=FEES, vaults=terms)
+        for address, words in (storage or {}).items():
+            contracts["0x" + address.hex()]["storage"] = {
+                f"0x{slot:064x}": f"0x{value:064x}" for slot, value in words.items()
+            }
+        return cls(World.open(accounts | contracts | dict(extra_accounts or {})))
 
     @property
     def height(self) -> int:

@@ -43,8 +43,7 @@ def buy(network: Network, amount: int, *, gas: int = 16_700_000) -> Receipt:
 def with_params(start: Params) -> Network:
     """A portal whose last deposit left this, set in storage as genesis would."""
     word = start.base_fee | start.bought << 128 | start.number << 192
-    slot, value = bytes(32).hex(), word.to_bytes(32).hex()
-    return Network.open(portal_storage={f"0x{slot}": f"0x{value}"})
+    return Network.open(storage={addresses.PORTAL: {0: word}})
 
 
 def test_the_first_deposit_pays_the_lowest_base_fee() -> None:
