@@ -27,7 +27,8 @@ from node.runtime.fault_catalogue import L2_FAULTS
 from node.runtime.faults import FaultBoard
 from node.runtime.worker import InlineWorker, Worker
 from sequencer.building.limits import SealingLimits, WaitingLimits
-from sequencer.building.service import Builder, BuilderParts
+from sequencer.building.parts import BuilderParts
+from sequencer.building.service import Builder
 from sequencer.heads import ChainOptions, L2Chain, open_l2_chain
 from sequencer.l1.latest import Latest
 from sequencer.l1.places import L1Ref
