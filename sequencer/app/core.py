@@ -44,7 +44,8 @@ from sequencer.batching.service import Batcher, BatcherParts
 from sequencer.batching.signing import L1Account
 from sequencer.batching.unposted import Unposted
 from sequencer.building.limits import SealingLimits
-from sequencer.building.service import Builder, BuilderParts
+from sequencer.building.parts import BuilderParts
+from sequencer.building.service import Builder
 from sequencer.deriving.book import RecordBook
 from sequencer.deriving.deriver import Deriver
 from sequencer.deriving.metrics import DerivingMetrics
