@@ -51,8 +51,6 @@ class Post:
     """Where it leaves the Inbox."""
     last_hash: Hash32
     """Hash of its last L2 block on the chain of this node."""
-    call_data: bytes
-    """Of the append."""
     gas_limit: int
     """Of the transaction."""
     fee: Fee

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from node.eth import rlp
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address, BlockNumber, Hash32
 from node.execution.engine import PackedBlock
@@ -19,7 +20,7 @@ from sequencer.batching.fees import Fee
 from sequencer.batching.misbehaving import Deed, spoiled
 from sequencer.batching.packing import Packer
 from sequencer.batching.planning import Extent, Post
-from sequencer.batching.signing import L1Account, gas_limit
+from sequencer.batching.signing import CALL_DATA_FIELD, L1Account, gas_limit
 from sequencer.batching.unposted import UnpostedBlock
 
 
@@ -90,7 +91,6 @@ def make_post(order: Order, packer: Packer, account: L1Account, inbox: Address) 
         before=before.accumulator,
         after=after,
         last_hash=last_hash,
-        call_data=call_data,
         gas_limit=gas_limit(call_data, append_gas(data, record.advances)),
         fee=order.fee,
         hash=Hash32(bytes(32)),
@@ -98,18 +98,23 @@ def make_post(order: Order, packer: Packer, account: L1Account, inbox: Address) 
         sent_at=order.l1_number,
     )
     return Made(
-        post=signed(unsigned, account, inbox),
+        post=_signed(unsigned, call_data, account, inbox),
         batch_bytes=len(data),
         transaction_count=packed.transaction_count,
     )
 
 
-def signed(post: Post, account: L1Account, inbox: Address) -> Post:
-    """Sign a post anew, with the fee it has."""
+def signed_again(post: Post, account: L1Account, inbox: Address) -> Post:
+    """Sign a post anew, with the fee it has now."""
+    fields = rlp.as_list(rlp.decode(post.raw[1:]))
+    return _signed(post, rlp.as_bytes(fields[CALL_DATA_FIELD]), account, inbox)
+
+
+def _signed(post: Post, call_data: bytes, account: L1Account, inbox: Address) -> Post:
     done = account.sign(
         nonce=post.nonce,
         to=inbox,
-        call_data=post.call_data,
+        call_data=call_data,
         gas_limit=post.gas_limit,
         fee=post.fee,
     )

@@ -30,7 +30,7 @@ from sequencer.batching.misbehaving import Misbehaviour
 from sequencer.batching.options import BatchingOptions
 from sequencer.batching.packing import Packer
 from sequencer.batching.planning import Extent, Post, Settled, overdue, replaced, settle
-from sequencer.batching.posting import Order, make_post, signed
+from sequencer.batching.posting import Order, make_post, signed_again
 from sequencer.batching.signing import L1Account
 from sequencer.batching.unposted import Unposted
 from sequencer.l1.latest import Latest
@@ -262,7 +262,7 @@ class Batcher:
                 if fee is not None:
                     unsigned = replace(again, fee=fee)
                     again = await parts.worker.run(
-                        partial(signed, unsigned, parts.account, parts.parameters.inbox)
+                        partial(signed_again, unsigned, parts.account, parts.parameters.inbox)
                     )
             if not await self._send(again):
                 return False

@@ -27,6 +27,9 @@ ZERO_BYTE_GAS: Final = 4
 FLOOR_ZERO_BYTE_GAS: Final = 10
 """Least price of a zero byte of call data (EIP-7623); others cost four times as much."""
 
+CALL_DATA_FIELD: Final = 7
+"""Place of the call data among a transaction's fields."""
+
 _TYPE: Final = b"\x02"
 
 

@@ -1,10 +1,11 @@
 """Which records have been derived, where on L1 they lie, and what L2 block each ended with: on disk, for the next process.
 
-    Deriver -> RecordBook.append (a record was derived), cut (L1 has dropped it), settle (L1 has finalized it)
+    Deriver -> RecordBook.append (a record was derived), save (now and then), cut (L1 has dropped it), settle (it is final)
     restart -> RecordBook.placed (newest first) -> where deriving goes on
     RPC     -> RecordBook.placed -> which L1 block holds the data of an L2 block
 
 A row weighs about 250 bytes and is never removed once final: a day of a record every two seconds is 11 MB.
+What was not saved when a process died is found on L1 again, and matched instead of executed.
 Deliberately absent: batches. They lie on L1.
 """
 
@@ -27,6 +28,9 @@ _FINAL_COUNT: Final = b"final"
 
 CACHED_MAX: Final = 1_024
 """Rows in memory."""
+
+UNSAVED_MAX: Final = 64
+"""Rows that wait for a write: catching up must not wait for the disk at every record."""
 
 
 class BookTables(Protocol):
@@ -68,12 +72,13 @@ class Placed:
 
 
 class RecordBook:
-    """The records of one chain that this node has derived. Its methods that write may run beside the loop, one at a time."""
+    """The records of one chain that this node has derived; `save`, `cut` and `settle` may run beside the loop, one at a time."""
 
     def __init__(self, tables: BookTables) -> None:
         """Open what the last process left. Raises Corruption."""
         self._tables = tables
         self._cache: OrderedDict[int, Placed] = OrderedDict()
+        self._unsaved: dict[int, Placed] = {}
         self._count = self._find_count()
         final = tables.get(_META, _FINAL_COUNT)
         self._final_count = 0 if final is None else int.from_bytes(final)
@@ -93,6 +98,11 @@ class RecordBook:
         return self._final_count
 
     @property
+    def is_full(self) -> bool:
+        """Whether so many rows wait that they should be saved."""
+        return len(self._unsaved) >= UNSAVED_MAX
+
+    @property
     def tip(self) -> InboxTip:
         """The Inbox after the last of them."""
         return self.placed(self._count - 1).tip if self._count else GENESIS_TIP
@@ -101,7 +111,7 @@ class RecordBook:
         """A record of the book. Raises KeyError outside it, Corruption."""
         if not 0 <= index < self._count:
             raise KeyError(index)
-        found = self._cache.get(index)
+        found = self._unsaved.get(index) or self._cache.get(index)
         if found is None:
             value = self._tables.get(_PLACED, _key(index))
             if value is None:
@@ -111,11 +121,20 @@ class RecordBook:
         return found
 
     def append(self, placed: Placed) -> None:
-        """Write a record that was derived."""
+        """Note a record that was derived; in memory until `save`."""
         assert placed.index == self._count, "records are derived in order"
-        self._tables.write([(_PLACED, _key(placed.index), _encode(placed))], [])
-        self._remember(placed)
+        self._unsaved[placed.index] = placed
         self._count += 1
+
+    def save(self) -> None:
+        """Write what was appended."""
+        saved = list(self._unsaved.values())
+        if not saved:
+            return
+        self._tables.write([(_PLACED, _key(one.index), _encode(one)) for one in saved], [])
+        for one in saved:
+            self._remember(one)
+            self._unsaved.pop(one.index, None)
 
     def cut(self, count: int) -> None:
         """Forget the records from this index on. Raises Corruption where one of them was final."""
@@ -128,6 +147,7 @@ class RecordBook:
     def truncate(self, count: int) -> None:
         """Forget the records from this index on, final or not: their blocks are lost and will be derived again."""
         final_count = min(self._final_count, count)
+        self.save()
         indexes = range(count, self._count)
         self._tables.write(
             [(_META, _FINAL_COUNT, final_count.to_bytes(8))],
@@ -141,6 +161,7 @@ class RecordBook:
     def settle(self, count: int) -> None:
         """Write that so many records are final; never fewer than before."""
         assert self._final_count <= count <= self._count, "finality never moves back"
+        self.save()
         self._tables.write([(_META, _FINAL_COUNT, count.to_bytes(8))], [])
         self._final_count = count
 

@@ -13,8 +13,9 @@ Deliberately absent: what the rules are (node.rollup), gossip, and sealing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Final, NoReturn, Protocol
 
 import structlog
@@ -144,6 +145,7 @@ class Deriver:
             while not await self._advance():
                 await trio.lowlevel.checkpoint()
             await self._settle()
+            await self._worker.run(self.book.save)
 
     async def _resume(self) -> None:
         """Go back to the last record that L1 and the L2's chain on disk both still have."""
@@ -218,10 +220,8 @@ class Deriver:
             or head.hash,
         )
         first = min(self._scanned.number + 1, last.number)
-        for candidate in self._l1.candidates(first, last.number):
-            for found in self._l1.records_of(candidate):
-                if not await self._derive(found):
-                    return False
+        if not await self._derive_all(self._l1.candidates(first, last.number)):
+            return False
         if not self._l1.is_canonical(last):
             return False
         self._scanned = last
@@ -245,28 +245,49 @@ class Deriver:
         await self._retreat(count)
 
     def _drop_unanchored(self) -> None:
-        """Drop unsafe blocks whose L1 origin is not canonical any more."""
-        low, high = self._l2.safe.header.number, self._l2.head.header.number
-        if low > high or self._is_anchored(high):
-            return
-        while high - low > 1:
-            middle = (low + high) // 2
-            if self._is_anchored(middle):
-                low = middle
-            else:
-                high = middle
-        self._reset_to(low, why="origin_reorganised")
+        """Drop unsafe blocks whose L1 origin is not canonical any more; those above what is known of L1 may stay."""
+        safe, l1_number = self._l2.safe.header.number, self._l1.head.number
+        known = _last(
+            safe, self._l2.head.header.number, lambda one: self._origin(one).number <= l1_number
+        )
+        anchored = _last(safe, known, lambda one: self._l1.is_canonical(self._origin(one)))
+        if anchored < known:
+            self._reset_to(anchored, why="origin_reorganised")
 
-    def _is_anchored(self, number: int) -> bool:
-        """Whether a block's origin is canonical, or above what is known of L1 so far."""
+    def _origin(self, number: int) -> L1Ref:
         block = self._l2.block_by_number(number)
         origin = None if block is None else self._l2.origin_of(block.hash)
         if origin is None:
-            return True
-        canonical = self._l1.canonical_hash(origin.number)
-        return canonical is None or canonical == origin.hash
+            raise Corruption(f"L2 block {number} has no origin")
+        return L1Ref(number=origin.number, hash=origin.hash)
 
-    # -- one record
+    # -- records
+
+    async def _derive_all(self, candidates: Sequence[L1Ref]) -> bool:
+        """Derive the records of L1 blocks, in order; False if L1 or the L2's chain moved meanwhile."""
+        records = chain.from_iterable(map(self._l1.records_of, candidates))
+        async with trio.open_nursery() as nursery:
+            found = next(records, None)
+            while found is not None:
+                following = next(records, None)
+                if following is not None and self._is_new(following):
+                    nursery.start_soon(self._recover, following)
+                if not await self._derive(found):
+                    return False
+                found = following
+        return True
+
+    def _is_new(self, found: Found) -> bool:
+        """Whether nothing is here of a record's blocks, so that all of them have to be executed."""
+        return found.logged.record.first_block > self._l2.head.header.number
+
+    async def _recover(self, found: Found) -> None:
+        """Recover the senders of a record's transactions on another core while the one before it is executed."""
+        await self._worker.run(partial(self._recover_now, found))
+
+    def _recover_now(self, found: Found) -> None:
+        inputs, _ = self._read(found)
+        self._engine.decode([raw for one in inputs for raw in one.transactions])
 
     async def _derive(self, found: Found) -> bool:
         """Make the blocks of a record safe; False if L1 or the L2's chain moved meanwhile."""
@@ -283,20 +304,21 @@ class Deriver:
             return False
         if origins_hash([one.hash for one in origins]) != record.origins_hash:
             raise Corruption(f"record {found.logged.index} names other L1 blocks than L1 has")
-        inputs = await self._worker.run(partial(self._read, found))
+        inputs, has_content = await self._worker.run(partial(self._read, found))
         for start in range(0, len(inputs), CHUNK_BLOCKS):
             chunk = inputs[start : start + CHUNK_BLOCKS]
             if not await self._derive_chunk(found, chunk, origins):
                 return False
+        if not has_content:
+            self._metrics.records_without_content.inc()
         await self._place(found, tip_after(tip, found.logged))
         return True
 
-    def _read(self, found: Found) -> tuple[BlockInput, ...]:
+    def _read(self, found: Found) -> tuple[tuple[BlockInput, ...], bool]:
+        """What a record says of its blocks, and whether it has content; runs beside the loop."""
         record = found.logged.record
         content = content_of(self._parameters, record, found.logged.batch, self._decode)
-        if content is None:
-            self._metrics.records_without_content.inc()
-        return blocks_of(record, content)
+        return blocks_of(record, content), content is not None
 
     async def _origins(self, first: int, last: int) -> list[Origin]:
         """The canonical L1 blocks from one number to another, both included; fewer if L1 went back meanwhile."""
@@ -362,8 +384,10 @@ class Deriver:
         )
         self._l2.set_safe(placed.last_block, placed.index)
         self._metrics.records.labels(kind=found.logged.record.kind.name.lower()).inc()
+        self.book.append(placed)
         self._show()
-        await self._worker.run(partial(self.book.append, placed))
+        if self.book.is_full:
+            await self._worker.run(self.book.save)
 
     # -- heads
 
@@ -401,6 +425,19 @@ def _genesis_hash(l1: L1View) -> Hash32:
     if genesis is None:
         raise Corruption("L1 has no genesis block")
     return genesis
+
+
+def _last(low: int, high: int, holds: Callable[[int], bool]) -> int:
+    """Find the last number from `low` to `high` for which something holds that holds for `low`, and never again after it fails."""
+    if holds(high):
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _name(origin: Origin) -> L1Ref:

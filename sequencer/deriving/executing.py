@@ -41,6 +41,9 @@ class DerivationEngine(Protocol):
     def raw_transactions(self, block: bytes) -> list[bytes]:
         """EIP-2718 transactions of an RLP block."""
 
+    def decode(self, transactions: Sequence[bytes]) -> Sequence[object]:
+        """Decodes and recovers in parallel; senders are remembered for `derive`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:

@@ -204,10 +204,13 @@ class L1View:
         ]
 
     def records_of(self, reference_: L1Ref) -> tuple[Found, ...]:
-        """The records that a kept block appended, in order. Raises Corruption for a log that no Inbox writes."""
+        """The records that a block appended, in order; none for one that finality has removed, which is not canonical.
+
+        Raises Corruption for a log that no Inbox writes.
+        """
         block = self.chain.block_by_hash(reference_.hash)
         if block is None:
-            raise Corruption(f"L1 block 0x{reference_.hash.hex()} is gone")
+            return ()
         records: list[Found] = []
         for log in self._engine.logs(block.receipts, self._inbox, RECORD_APPENDED):
             logged = decode_record_log(log.topics, log.data)

@@ -33,7 +33,6 @@ def post(nonce: int, *, sent_at: int = 0, fee: Fee = FEE) -> Post:
         before=word(nonce),
         after=Extent(next_block=10 * nonce + 11, origin=nonce + 1, accumulator=word(nonce + 1)),
         last_hash=word(10 * nonce + 10),
-        call_data=b"",
         gas_limit=0,
         fee=fee,
         hash=word(1_000 + nonce),
