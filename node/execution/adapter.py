@@ -47,7 +47,7 @@ def decode_batch(
 ) -> tuple[PackedBlock, ...] | None:
     """The blocks of a batch, or None if its shape is wrong in any way: total, whatever the bytes are.
 
-    A batch is brotli(rlp[0, [[timestamp, advances origin (0 or 1), [raw transaction, ...]], ...]]), strictly: nothing
+    A batch is brotli(rlp[1, [[timestamp, advances origin (0 or 1), [raw transaction, ...]], ...]]), strictly: nothing
     left over, `block_count` blocks, at most `decompressed_limit` bytes (which no bomb makes it write past).
     """
     blocks = _engine.decode_batch(data, decompressed_limit, block_count)

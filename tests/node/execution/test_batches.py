@@ -72,10 +72,10 @@ def test_quality_is_bounded() -> None:
 
 
 def test_format_is_what_the_rules_say() -> None:
-    content: Payload = [0, [[5, 1, [b"a", b""]], [2**64 - 1, 0, []]]]
+    content: Payload = [1, [[5, 1, [b"a", b""]], [2**64 - 1, 0, []]]]
     want = (PackedBlock(5, True, (b"a", b"")), PackedBlock(2**64 - 1, False, ()))
     assert decode_batch(batch(content), LIMIT, 2) == want
-    assert decode_batch(batch([0, []]), LIMIT, 0) == ()
+    assert decode_batch(batch([1, []]), LIMIT, 0) == ()
 
 
 @pytest.mark.parametrize(
@@ -83,24 +83,25 @@ def test_format_is_what_the_rules_say() -> None:
     [
         b"",
         [],
-        [0],
-        [1, [[5, 1, []]]],
-        [b"\x00", [[5, 1, []]]],
-        [0, [[5, 1, []]], []],
-        [0, b"\x01"],
-        [0, [b"\x05"]],
-        [0, [[5, 1]]],
-        [0, [[5, 1, [], b""]]],
-        [0, [[5, 2, []]]],
-        [0, [[5, b"\x00", []]]],
-        [0, [[2**64, 1, []]]],
-        [0, [[b"\x00\x05", 1, []]]],
-        [0, [[[], 1, []]]],
-        [0, [[5, 1, b""]]],
-        [0, [[5, 1, [[]]]]],
-        [0, [[5, 1, [[b"deeper"]]]]],
-        [0, [[5, 1, []], [5, 1, []]]],
-        [0, []],
+        [1],
+        [0, [[5, 1, []]]],
+        [2, [[5, 1, []]]],
+        [b"\x00\x01", [[5, 1, []]]],
+        [1, [[5, 1, []]], []],
+        [1, b"\x01"],
+        [1, [b"\x05"]],
+        [1, [[5, 1]]],
+        [1, [[5, 1, [], b""]]],
+        [1, [[5, 2, []]]],
+        [1, [[5, b"\x00", []]]],
+        [1, [[2**64, 1, []]]],
+        [1, [[b"\x00\x05", 1, []]]],
+        [1, [[[], 1, []]]],
+        [1, [[5, 1, b""]]],
+        [1, [[5, 1, [[]]]]],
+        [1, [[5, 1, [[b"deeper"]]]]],
+        [1, [[5, 1, []], [5, 1, []]]],
+        [1, []],
     ],
     ids=str,
 )
@@ -111,14 +112,14 @@ def test_wrong_shapes(content: Payload) -> None:
 @pytest.mark.parametrize(
     "encoded",
     [
-        "c580c3c20501c0",  # the block ends before its list
-        "c780c5f8030501c0",  # a long head for a short list
-        "c780c5c481050180",  # 5 as a string of one byte
-        "c780c5c40501b800",  # a string with a long head
-        "c680c4c30501c000",  # a byte behind
+        "c501c3c20501c0",  # the block ends before its list
+        "c701c5f8030501c0",  # a long head for a short list
+        "c701c5c481050180",  # 5 as a string of one byte
+        "c701c5c40501b800",  # a string with a long head
+        "c601c4c30501c000",  # a byte behind
         "f8",
         "ffffffffffffffffff",
-        "c680c4c30501ff",
+        "c601c4c30501ff",
     ],
 )
 def test_rlp_has_one_form(encoded: str) -> None:
@@ -126,7 +127,7 @@ def test_rlp_has_one_form(encoded: str) -> None:
 
 
 def test_the_same_block_in_its_one_form() -> None:
-    assert decode_batch(stored(bytes.fromhex("c680c4c30501c0")), LIMIT, 1) == (
+    assert decode_batch(stored(bytes.fromhex("c601c4c30501c0")), LIMIT, 1) == (
         PackedBlock(5, True, ()),
     )
 
@@ -142,7 +143,7 @@ def test_nothing_stands_behind_the_stream() -> None:
 
 def test_limit_counts_to_the_byte() -> None:
     packed = [PackedBlock(5, True, (bytes(1_000),))]
-    content: Payload = [0, [[5, 1, [bytes(1_000)]]]]
+    content: Payload = [1, [[5, 1, [bytes(1_000)]]]]
     size = len(rlp.encode(content))
     for encoded in (encode_batch(packed, 5), batch(content)):
         assert decode_batch(encoded, size, 1) == tuple(packed)
@@ -164,6 +165,12 @@ def test_depth_without_end() -> None:
         head = bytes([0xC0 + size]) if size < 56 else b"\xfa" + size.to_bytes(3, "big")
         nested = head + nested[: LIMIT - 4]
     assert decode_batch(stored(nested), LIMIT, 1) is None
+
+
+def test_copy_beyond_its_meta_block_is_none() -> None:
+    """RFC 7932, 9.3; decoders have let it pass where the output fits into their window."""
+    stream = "0316000080aaaaaaea9fcf673e9ff876e3f395019881e100ee4bbf74890de0021cfeb552318207"
+    assert decode_batch(bytes.fromhex(stream), LIMIT, 0) is None
 
 
 def test_window_beyond_the_standard_is_none() -> None:

@@ -12,7 +12,7 @@ use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, Sta
 use std::ops::Range;
 
 /// The only version.
-const VERSION: u64 = 0;
+const VERSION: u64 = 1;
 
 /// What is decompressed at a time.
 const CHUNK: usize = 1 << 14;

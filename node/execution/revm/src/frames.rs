@@ -78,6 +78,21 @@ impl Recorder {
         Self { frames: Vec::new(), open: Vec::new(), logs: first_log, size: 0, size_max }
     }
 
+    /// Notes a transaction that failed before it had a frame, as only a deposit can.
+    pub fn refused(&mut self, tx: &impl Transaction, error: &str) {
+        let to = tx.kind().to().copied();
+        self.frames.push(Frame {
+            kind: if to.is_some() { "CALL" } else { "CREATE" },
+            from: tx.caller(),
+            to,
+            input: tx.input().clone(),
+            gas: tx.gas_limit(),
+            value: Some(tx.value()),
+            error: Some(error.into()),
+            ..Frame::default()
+        });
+    }
+
     /// Fills in what only the end tells.
     pub fn finish(&mut self, result: &ExecutionResult) {
         if let Some(outermost) = self.frames.first_mut() {

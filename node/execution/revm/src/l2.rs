@@ -35,7 +35,7 @@ use revm::{
     inspector::NoOpInspector,
     state::Account,
 };
-use std::{sync::Arc, time::Instant};
+use std::{fmt::Display, sync::Arc, time::Instant};
 
 /// A block's EVM.
 type Machine<'a, S> = OpEvm<Metered<'a, S>, NoOpInspector, PrecompilesMap>;
@@ -65,6 +65,35 @@ struct Body {
     gas_used: u64,
     /// Raw bytes of the user transactions.
     bytes: usize,
+    /// Deposits that failed by a rule of ours.
+    stopped: Vec<Stopped>,
+}
+
+/// A deposit that no EVM has failed: it wants more gas or witness than the block has for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopped {
+    /// Its place in the block.
+    pub place: usize,
+    pub from: Address,
+    pub mint: u128,
+    pub gas_used: u64,
+}
+
+impl Stopped {
+    /// The outcome op-revm gives a deposit that fails: the mint stays, the nonce moves, gas is used.
+    pub fn outcome<D: Database<Error: Display>>(&self, db: &mut D) -> Result<ResultAndState<OpHaltReason>> {
+        let info = db.basic(self.from).map_err(fatal)?.unwrap_or_default();
+        let mut account = Account::from(info);
+        account.info.nonce = account.info.nonce.saturating_add(1);
+        account.info.balance = account.info.balance.saturating_add(U256::from(self.mint));
+        account.mark_touch();
+        let result = ExecutionResult::Halt {
+            reason: OpHaltReason::FailedDeposit,
+            gas: ResultGas::default().with_total_gas_spent(self.gas_used),
+            logs: Vec::new(),
+        };
+        Ok(ResultAndState { result, state: AddressMap::from_iter([(self.from, account)]) })
+    }
 }
 
 /// What a transaction that ran has left.
@@ -132,6 +161,11 @@ impl<S: Source> Open<S> {
     /// Bytes that further transactions may add to the witness.
     pub fn witness_left(&self) -> usize {
         self.meter.left()
+    }
+
+    /// Deposits that failed by a rule of ours.
+    pub fn stopped(&self) -> &[Stopped] {
+        &self.body.stopped
     }
 
     /// Offers transactions in order: what became of each. What does not execute leaves nothing behind.
@@ -273,7 +307,7 @@ impl<S: Source> Session<'_, S> {
         let payer = if tx.from == ATTRIBUTES_DEPOSITOR { Payer::Common } else { Payer::Deposit(tx.gas_limit) };
         let outcome =
             if tx.gas_limit > self.gas_left() { None } else { self.run(payer, deposit.env()).map_err(fatal)? };
-        let outcome = outcome.map_or_else(|| self.failed_deposit(deposit), Ok)?;
+        let outcome = outcome.map_or_else(|| self.stop(deposit), Ok)?;
         let ran = Ran {
             kind: DEPOSIT,
             sender: tx.from,
@@ -287,21 +321,13 @@ impl<S: Source> Session<'_, S> {
         Ok(())
     }
 
-    /// The outcome op-revm gives a deposit that fails, for rules of ours that it does not know: the mint stays, the
-    /// nonce moves, all its gas is used.
-    fn failed_deposit(&mut self, deposit: &Deposit) -> Result<ResultAndState<OpHaltReason>> {
+    /// A deposit that fails by a rule of ours: all its gas is used, as far as the block has it.
+    fn stop(&mut self, deposit: &Deposit) -> Result<ResultAndState<OpHaltReason>> {
         let tx = &deposit.tx;
-        let info = self.evm.db_mut().basic(tx.from).map_err(fatal)?.unwrap_or_default();
-        let mut account = Account::from(info);
-        account.info.nonce = account.info.nonce.saturating_add(1);
-        account.info.balance = account.info.balance.saturating_add(U256::from(tx.mint));
-        account.mark_touch();
-        let result = ExecutionResult::Halt {
-            reason: OpHaltReason::FailedDeposit,
-            gas: ResultGas::default().with_total_gas_spent(tx.gas_limit.min(self.gas_left())),
-            logs: Vec::new(),
-        };
-        Ok(ResultAndState { result, state: AddressMap::from_iter([(tx.from, account)]) })
+        let gas_used = tx.gas_limit.min(self.gas_left());
+        let stopped = Stopped { place: self.body.raws.len(), from: tx.from, mint: tx.mint, gas_used };
+        self.body.stopped.push(stopped);
+        stopped.outcome(self.evm.db_mut())
     }
 
     /// Executes a transaction, if all of it fits into the block.
@@ -382,7 +408,7 @@ impl<S: Source> Session<'_, S> {
 }
 
 /// Why a transaction was left out, or the error that must stop the run.
-fn refusal<E: std::fmt::Display, T: InvalidTxError>(error: EVMError<E, T>) -> Result<Outcome> {
+fn refusal<E: Display, T: InvalidTxError>(error: EVMError<E, T>) -> Result<Outcome> {
     match error {
         EVMError::Transaction(error) => {
             Ok(Outcome::refused(error.as_invalid_tx_err().map_or("invalid", reason), error))
@@ -392,6 +418,6 @@ fn refusal<E: std::fmt::Display, T: InvalidTxError>(error: EVMError<E, T>) -> Re
 }
 
 /// What no input may cause; a read that failed explains it.
-fn fatal(error: impl std::fmt::Display) -> Error {
+fn fatal(error: impl Display) -> Error {
     Error::Fatal(error.to_string())
 }

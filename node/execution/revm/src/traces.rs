@@ -4,22 +4,28 @@ use crate::{
     arguments::{self, CallArguments},
     block::Block,
     deposits::{DEPOSIT, Deposit, message},
+    deriving::Context,
     edge::{self, Ancestors, detached},
     engine::{Engine, NativeEngine},
     errors::{Error, Result},
     frames_json::Position,
     json,
+    l2::Stopped,
     overrides::{BlockArguments, StateArguments},
     scene::{Halt, Place, Scene},
     tracers::{Plan, Run, SIZE_MAX, TraceArguments, Tracer},
     transactions::{Prepared, Refusal, prepare_all},
     watch::{Stop, Watch, Watched},
 };
+use alloy_consensus::Header;
 use alloy_evm::{Evm, IntoTxEnv, block::SystemCaller, precompiles::PrecompilesMap};
 use alloy_op_evm::OpTx;
 use alloy_primitives::{B256, Bytes, U256, hex, keccak256};
 use pyo3::{prelude::*, types::PyBytes};
-use revm::DatabaseCommit;
+use revm::{
+    DatabaseCommit,
+    context::{Transaction, TxEnv, result::ResultAndState},
+};
 use serde::Serialize;
 use std::{
     borrow::Cow,
@@ -29,11 +35,48 @@ use std::{
 };
 
 /// An EVM that can be traced, of either layer.
-trait Stage: Evm<DB = Watched, Inspector = Tracer, Precompiles = PrecompilesMap, Error: Display, HaltReason: Halt> {}
+trait Stage:
+    Evm<
+        DB = Watched,
+        Inspector = Tracer,
+        Precompiles = PrecompilesMap,
+        Tx: Transaction + Clone,
+        Error: Display,
+        HaltReason: Halt,
+    >
+{
+}
 
 impl<E> Stage for E where
-    E: Evm<DB = Watched, Inspector = Tracer, Precompiles = PrecompilesMap, Error: Display, HaltReason: Halt>
+    E: Evm<
+            DB = Watched,
+            Inspector = Tracer,
+            Precompiles = PrecompilesMap,
+            Tx: Transaction + Clone,
+            Error: Display,
+            HaltReason: Halt,
+        >
 {
+}
+
+/// A transaction that is run again; a deposit that was stopped by a rule of the rollup's is not.
+#[derive(Clone)]
+struct Message<T> {
+    tx: T,
+    stopped: Option<Stopped>,
+}
+
+impl<T> From<T> for Message<T> {
+    fn from(tx: T) -> Self {
+        Self { tx, stopped: None }
+    }
+}
+
+/// Runs a message; its changes are given, not kept.
+fn run<E: Stage>(scene: &mut Scene<E>, message: Message<E::Tx>) -> Result<ResultAndState> {
+    let Some(stopped) = message.stopped else { return scene.run(message.tx) };
+    let ResultAndState { result, state } = stopped.outcome(scene.evm.db_mut())?;
+    Ok(ResultAndState { result: result.map_haltreason(Halt::common), state })
 }
 
 /// A block that is run again.
@@ -41,7 +84,7 @@ struct Replay<E: Evm> {
     scene: Scene<E>,
     hash: B256,
     /// Hash and message of each transaction.
-    transactions: Vec<(B256, E::Tx)>,
+    transactions: Vec<(B256, Message<E::Tx>)>,
     plan: Plan,
     /// Logs of the block so far.
     logs: usize,
@@ -83,12 +126,16 @@ impl<'a> Request<'a> {
     fn run(self, engine: &Engine, index: Option<usize>) -> Result<Vec<u8>> {
         if engine.rollup().is_ok() {
             let scene = Scene::open_rollup(engine, self.place(), Tracer::Idle)?;
-            let transactions = rollup_messages(engine, &self.block)?;
+            let transactions = rollup_messages(engine, self.root, &self.block)?;
             Replay::open(self, engine, scene, transactions)?.answer(index)
         } else {
             let scene = Scene::open(engine, self.place(), None, None, Tracer::Idle)?;
             let messages = signed(engine, &self.block.transactions)?.into_iter();
-            let transactions = messages.map(|tx| (*tx.1.inner().tx_hash(), (&*tx).into_tx_env())).collect();
+            let message = |tx: Prepared| {
+                let env: TxEnv = (&*tx).into_tx_env();
+                (*tx.1.inner().tx_hash(), env.into())
+            };
+            let transactions = messages.map(message).collect();
             Replay::open(self, engine, scene, transactions)?.answer(index)
         }
     }
@@ -101,28 +148,30 @@ fn signed(engine: &Engine, raws: &[Bytes]) -> Result<Vec<Prepared>> {
     transactions.map(|tx| tx.map_err(refused)).collect()
 }
 
-/// A rollup's: deposits, then signed ones.
-fn rollup_messages(engine: &Engine, block: &Block) -> Result<Vec<(B256, OpTx)>> {
+/// A rollup's: deposits, then signed ones. Which deposits were stopped only their own run tells.
+fn rollup_messages(engine: &Engine, root: B256, block: &Block) -> Result<Vec<(B256, Message<OpTx>)>> {
     let deposits = block.transactions.iter().take_while(|raw| raw.first() == Some(&DEPOSIT)).count();
     let (deposits, raws) = block.transactions.split_at(deposits);
-    let mut messages = Vec::with_capacity(block.transactions.len());
-    for raw in deposits {
-        let deposit = Deposit::decode(raw.clone())?;
-        messages.push((deposit.hash, deposit.env()));
+    let deposits = deposits.iter().map(|raw| Deposit::decode(raw.clone())).collect::<Result<Vec<_>>>()?;
+    let parent = Header { number: block.header.number - 1, state_root: root, ..Default::default() };
+    let context = Context { spec: engine.rollup()?, parent: &parent, senders: Some(&engine.senders) };
+    let open = context.open(engine.backing()?.view(), block.header.clone(), &deposits)?;
+    let mut messages: Vec<_> = deposits.iter().map(|deposit| (deposit.hash, Message::from(deposit.env()))).collect();
+    for stopped in open.stopped() {
+        messages[stopped.place].1.stopped = Some(*stopped);
     }
-    for tx in signed(engine, raws)? {
-        messages.push((*tx.1.inner().tx_hash(), message(&tx)));
-    }
+    let signed = signed(engine, raws)?.into_iter();
+    messages.extend(signed.map(|tx| (*tx.1.inner().tx_hash(), message(&tx).into())));
     Ok(messages)
 }
 
-impl<E: Stage<Tx: Clone>> Replay<E> {
+impl<E: Stage> Replay<E> {
     /// Runs the system calls.
     fn open(
         request: Request<'_>,
         engine: &Engine,
         mut scene: Scene<E>,
-        transactions: Vec<(B256, E::Tx)>,
+        transactions: Vec<(B256, Message<E::Tx>)>,
     ) -> Result<Self> {
         let outcome =
             SystemCaller::new(&*engine.spec).apply_pre_execution_changes(&request.block.header, &mut scene.evm);
@@ -133,7 +182,7 @@ impl<E: Stage<Tx: Clone>> Replay<E> {
 
     /// Runs a transaction and keeps its changes.
     fn advance(&mut self, index: usize) -> Result<()> {
-        let result = self.scene.run(self.transactions[index].1.clone())?;
+        let result = run(&mut self.scene, self.transactions[index].1.clone())?;
         self.logs += result.result.logs().len();
         self.scene.evm.db_mut().commit(result.state);
         Ok(())
@@ -141,7 +190,7 @@ impl<E: Stage<Tx: Clone>> Replay<E> {
 
     /// Runs a transaction, keeps its changes and gives its trace.
     fn trace(&mut self, index: usize) -> Result<Vec<u8>> {
-        let (hash, transaction) = self.transactions[index].clone();
+        let (hash, message) = self.transactions[index].clone();
         let position = Position {
             block_hash: Some(self.hash),
             block_number: Some(self.scene.header.number),
@@ -149,7 +198,7 @@ impl<E: Stage<Tx: Clone>> Replay<E> {
             transaction_index: index,
         };
         let tracer = self.plan.tracer(self.logs);
-        let (json, logs) = traced(&mut self.scene, &self.plan, tracer, transaction, position, self.deadline)?;
+        let (json, logs) = traced(&mut self.scene, &self.plan, tracer, message, position, self.deadline)?;
         self.logs += logs;
         Ok(json)
     }
@@ -194,7 +243,7 @@ fn traced<E: Stage>(
     scene: &mut Scene<E>,
     plan: &Plan,
     tracer: Tracer,
-    transaction: E::Tx,
+    message: Message<E::Tx>,
     position: Position,
     deadline: Option<Instant>,
 ) -> Result<(Vec<u8>, usize)> {
@@ -203,13 +252,20 @@ fn traced<E: Stage>(
     scene.evm.db_mut().watch = Watch::new(first);
     *scene.evm.inspector_mut() = tracer;
     scene.evm.enable_inspector();
-    let outcome = scene.run(transaction);
+    let (tx, stopped) = (message.tx.clone(), message.stopped.is_some());
+    let outcome = run(scene, message);
     scene.evm.disable_inspector();
     if scene.evm.db().watch.stopped() == Some(Stop::Deadline) && first != deadline {
         return Err(Error::call("execution timeout"));
     }
     let result = outcome?;
-    let tracer = std::mem::replace(scene.evm.inspector_mut(), Tracer::Idle);
+    let mut tracer = std::mem::replace(scene.evm.inspector_mut(), Tracer::Idle);
+    if let Tracer::Frames(recorder) = &mut tracer
+        && recorder.frames.is_empty()
+    {
+        let words = if stopped { "crosses a limit of the block" } else { "failed deposit" };
+        recorder.refused(&tx, words);
+    }
     let precompiles = scene.evm.precompiles().addresses().copied().collect();
     let run = Run { result: &result, position, db: scene.evm.db(), precompiles: &precompiles };
     let json = plan.finish(tracer, &run)?;
@@ -239,7 +295,7 @@ fn trace_call(engine: &Engine, place: Place<'_>, call: &[u8], options: &[u8], ga
     scene.relax(&message);
     scene.check(&message)?.map_err(|refusal| Error::call(format_args!("tracing failed: {}", refusal.words())))?;
     let transaction = scene.transaction(&message)?;
-    let (json, _) = traced(&mut scene, &plan, plan.tracer(0), transaction, Position::default(), deadline)?;
+    let (json, _) = traced(&mut scene, &plan, plan.tracer(0), transaction.into(), Position::default(), deadline)?;
     Ok(json)
 }
 
