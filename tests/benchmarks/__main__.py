@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import devnet, imports, p2p_deadlines, pool, rpc_throughput
+from tests.benchmarks import batches, devnet, imports, p2p_deadlines, pool, rpc_throughput
 from tests.benchmarks.figures import Figure, print_figures, save_figures
 from tests.e2e.environments import node_project
 
@@ -53,6 +53,7 @@ def measure_deadlines() -> list[Figure]:
 
 BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "pool": measure_pool,
+    "batches": lambda: batches.figures(6_000),
     "imports": lambda: imports.figures(ACCOUNTS, TRANSFERS),
     "rpc": measure_rpc,
     "p2p": measure_deadlines,
