@@ -26,6 +26,9 @@ IN_PLACE_BYTES_MAX: Final = 32 << 10
 KEPT_BYTES_MAX: Final = 16 << 20
 """Rendered blocks that are kept."""
 
+RECEIPTS_BYTES_MAX: Final = 48 << 10
+"""All receipts of a block up to this length are rendered when a second one is asked for: a full block of the L2, 0.4 ms."""
+
 ASKED_BLOCKS_MAX: Final = 1_024
 """Blocks of which one receipt was asked for that are remembered."""
 
@@ -77,7 +80,7 @@ class Renderer:
     def _kept_receipt(self, block: Block, index: int) -> bytes | None:
         receipts = self._receipts.get(block.hash)
         if receipts is None:
-            if len(block.rlp) > IN_PLACE_BYTES_MAX or not self._was_asked(block.hash):
+            if len(block.rlp) > RECEIPTS_BYTES_MAX or not self._was_asked(block.hash):
                 return None
             receipts = self._keep_receipts(block)
         return receipts[index]

@@ -8,6 +8,7 @@ L1 is one block that never moves.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from node.runtime.fault_catalogue import faults_of
 from node.runtime.faults import FaultBoard
 from node.runtime.worker import ThreadWorker
 from sequencer.building.origins import origin_name
+from sequencer.app.process import YOUNG_OBJECTS_MAX, YOUNG_ROUNDS
 from sequencer.building.parts import BuilderParts
 from sequencer.building.service import Builder
 from sequencer.events import HeadChanged
@@ -65,6 +67,8 @@ def document() -> bytes:
 
 async def serve(folder: Path) -> None:
     """Serve until killed."""
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS_MAX, YOUNG_ROUNDS, YOUNG_ROUNDS)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     engine = RevmEngine(document(), folder=folder / "state")
     l1, worker, wall, registry = (
