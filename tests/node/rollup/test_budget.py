@@ -74,6 +74,8 @@ def test_a_deposit_may_add_by_its_gas() -> None:
 
 def test_a_deposit_has_the_least_of_its_own_room_and_the_blocks() -> None:
     limit = PARAMETERS.witness_limit_bytes
+    assert CODE_BYTES_MAX == 24 * 1024
+    assert deposit_room_bytes(limit, limit - 10, 0, 0, spilled=True) == 10
     assert deposit_room_bytes(limit, 0, 0, 0, spilled=False) == 3_072
     assert deposit_room_bytes(limit, 0, 3_000, 0, spilled=False) == 72
     assert deposit_room_bytes(limit, 0, 3_073, 0, spilled=False) == 0

@@ -99,6 +99,26 @@ def test_origins_are_committed_with_the_previous_one_first() -> None:
     assert third.origins_hash == origins_hash(hashes) == keccak256(b"".join(hashes))
 
 
+def test_the_largest_record_is_one() -> None:
+    largest = (1 << 64) - 1
+    record = Record(
+        kind=RecordKind.BATCH,
+        batch_hash=keccak256(b""),
+        first_block=BlockNumber(largest - 512),
+        block_count=512,
+        previous_origin=BlockNumber(largest - 256),
+        origin=BlockNumber(largest),
+        origins_hash=ZERO_HASH,
+    )
+    logged = LoggedRecord(index=largest, accumulator=ZERO_HASH, record=record, batch=b"")
+    assert decode_record_log(*record_log(logged)) == logged
+    assert record.advances == 256
+
+
+def test_the_kinds_are_those_of_the_inbox() -> None:
+    assert (RecordKind.BATCH, RecordKind.EMPTY) == (0, 1)
+
+
 # -- what no Inbox could have written
 
 
