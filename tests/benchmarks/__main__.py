@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import batches, devnet, imports, p2p_deadlines, pool, rpc_throughput
+from tests.benchmarks import batches, devnet, imports, p2p_deadlines, pool, rpc_throughput, sends
 from tests.benchmarks.figures import Figure, print_figures, save_figures
 from tests.e2e.environments import node_project
 
@@ -44,6 +44,12 @@ def measure_rpc() -> list[Figure]:
     return rpc_throughput.run(seconds=3.0, connections=16, program=program)
 
 
+def measure_sends() -> list[Figure]:
+    """Sends and their receipts beside anvil, where npm offers it."""
+    program = rpc_throughput.find_anvil(node_project(Path(__file__).parent / "anvil"))
+    return sends.run(count=10_000, program=program)
+
+
 def measure_deadlines() -> list[Figure]:
     """The riskiest spot: how late blocks and votes come when everything is busy."""
     records, others = p2p_deadlines.measure(DEADLINES_SECONDS, 2_000_000)
@@ -56,6 +62,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "batches": lambda: batches.figures(6_000),
     "imports": lambda: imports.figures(ACCOUNTS, TRANSFERS),
     "rpc": measure_rpc,
+    "sends": measure_sends,
     "p2p": measure_deadlines,
     "devnet": lambda: devnet.measure(60.0, 1_500.0),
 }

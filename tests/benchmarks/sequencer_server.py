@@ -25,8 +25,8 @@ from node.runtime.clock import SystemClock
 from node.runtime.fault_catalogue import faults_of
 from node.runtime.faults import FaultBoard
 from node.runtime.worker import ThreadWorker
-from sequencer.building.origins import origin_name
 from sequencer.app.process import YOUNG_OBJECTS_MAX, YOUNG_ROUNDS
+from sequencer.building.origins import origin_name
 from sequencer.building.parts import BuilderParts
 from sequencer.building.service import Builder
 from sequencer.events import HeadChanged
