@@ -47,7 +47,7 @@ CODE_BYTES_MAX: Final = 24_576
 DEPOSIT_ALLOWANCE_BYTES: Final = 3_072
 """What each user deposit may add whatever its gas: its target and a transfer."""
 
-DEPOSIT_ALLOWANCE_PER_1000_GAS: Final = 45
+DEPOSIT_ALLOWANCE_PER_1000_GAS: Final = 42
 """Bytes a user deposit may add besides for each 1,000 gas of its limit."""
 
 

@@ -71,7 +71,7 @@ class RollupParameters:
     """How far a block's timestamp may lie above its origin's."""
     gas_limit: int = 7_000_000
     """Gas limit of every block: with the witness limit, what STEP can re-execute in one L1 transaction."""
-    witness_limit_bytes: int = 245_760
+    witness_limit_bytes: int = 270_336
     """Most witness of a block."""
     batch_limit_bytes: int = 32_768
     """Most bytes of a batch as posted."""

@@ -66,9 +66,9 @@ def test_a_transaction_has_what_the_block_has_left() -> None:
 def test_a_deposit_may_add_by_its_gas() -> None:
     assert [deposit_allowance_bytes(gas) for gas in (0, 999, 21_000, 3_000_000)] == [
         3_072,
-        3_072 + 44,
-        3_072 + 945,
-        3_072 + 135_000,
+        3_072 + 41,
+        3_072 + 882,
+        3_072 + 126_000,
     ]
 
 
@@ -85,6 +85,6 @@ def test_a_deposit_has_the_least_of_its_own_room_and_the_blocks() -> None:
 
 
 def test_all_deposits_together_stay_within_a_block() -> None:
-    most = MAX_DEPOSITS * deposit_allowance_bytes(0) + 45 * MAX_DEPOSITS_GAS // 1_000
+    most = MAX_DEPOSITS * deposit_allowance_bytes(0) + 42 * MAX_DEPOSITS_GAS // 1_000
     assert most + CODE_BYTES_MAX < PARAMETERS.witness_limit_bytes
     assert PARAMETERS.gas_limit > MAX_DEPOSITS_GAS + ATTRIBUTES_GAS

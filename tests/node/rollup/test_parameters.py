@@ -36,7 +36,7 @@ def test_the_defaults_are_those_of_the_dev_profile() -> None:
     assert document["inbox"] == "0x4c00000000000000000000000000000000000001"
     assert document["portal"] == "0x4c00000000000000000000000000000000000002"
     assert (document["chain_id"], document["l1_chain_id"]) == (901, 900)
-    assert (document["gas_limit"], document["witness_limit_bytes"]) == (7_000_000, 240 * 1024)
+    assert (document["gas_limit"], document["witness_limit_bytes"]) == (7_000_000, 264 * 1024)
     assert (document["batch_limit_bytes"], document["decompressed_limit_bytes"]) == (
         1 << 15,
         1 << 18,
