@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from coincurve import PublicKey
+from eth_abi.abi import decode
 
 from node.chain.events import Events, Finalized, HeadChanged, Subscription
 from node.consensus.containers import Checkpoint
@@ -37,7 +38,7 @@ from node.rollup.records import (
     origins_hash,
     tip_after,
 )
-from sequencer.batching.calls import APPEND, FORCE_EMPTY
+from sequencer.batching.calls import ANCHOR_HEADERS, APPEND, FORCE_EMPTY
 from sequencer.l1.view import bloom_bits
 from tests.kit.rollup import GENESIS_TIME, record_log
 
@@ -100,6 +101,8 @@ class ModelBlock:
     """Its transactions."""
     records: Sequence[LoggedRecord]
     """What it appended."""
+    anchored_from: int | None
+    """The oldest block whose hash was proven to the Inbox by headers; None before the first call."""
 
     @property
     def number(self) -> int:
@@ -144,6 +147,7 @@ class ModelTree:
         self.parameters = parameters
         self.blocks: dict[Hash32, ModelBlock] = {}
         self._salt = 0
+        self._by_root: dict[bytes, ModelBlock] = {}
         self.genesis = self.make(None, (), ())
 
     def make(
@@ -154,6 +158,7 @@ class ModelTree:
         number = parent.number + 1 if parent is not None else 0
         tip = parent.tip if parent is not None else GENESIS_TIP
         nonces = dict(parent.nonces) if parent is not None else {}
+        anchored = parent.anchored_from if parent is not None else None
         logs: list[tuple[Address, RawLog]] = []
         calls: list[SignedCall] = []
         records: list[LoggedRecord] = []
@@ -165,7 +170,9 @@ class ModelTree:
                 continue
             nonces[call.sender] = call.nonce + 1
             calls.append(call)
-            logged = self._call(parent, number, tip, call)
+            if call.data[:4] == ANCHOR_HEADERS and parent is not None:
+                anchored = self._anchor(parent, number, anchored, call)
+            logged = self._call(parent, number, tip, call, anchored)
             if logged is not None:
                 topics, data = record_log(logged)
                 logs.append((self.parameters.inbox, RawLog(len(logs), tuple(topics), data)))
@@ -180,10 +187,34 @@ class ModelTree:
         header = self._header(parent, number, logs, requests)
         block = Block(hash=header.hash(), header=header, rlp=b"", receipts=bytes(header.hash()))
         made = ModelBlock(
-            block=block, tip=tip, nonces=nonces, logs=logs, calls=calls, records=records
+            block=block,
+            tip=tip,
+            nonces=nonces,
+            logs=logs,
+            calls=calls,
+            records=records,
+            anchored_from=anchored,
         )
         self.blocks[block.hash] = made
+        self._by_root[header.state_root] = made
         return made
+
+    def with_root(self, root: bytes) -> ModelBlock | None:
+        """The block with this state."""
+        return self._by_root.get(root)
+
+    def _anchor(
+        self, parent: ModelBlock, number: int, anchored: int | None, call: SignedCall
+    ) -> int | None:
+        """What `anchorHeaders` has proven afterwards; headers that do not chain revert."""
+        newest, headers = decode(("uint64", "bytes[]"), call.data[4:])
+        known = number - _HASH_WINDOW if anchored is None else min(anchored, number - _HASH_WINDOW)
+        if newest < known:
+            return anchored
+        for place, header in enumerate(headers):
+            if self.ancestor(parent, newest - place).block.header.encode() != header:
+                return anchored
+        return int(newest - len(headers))
 
     def _header(
         self,
@@ -219,10 +250,18 @@ class ModelTree:
         return block
 
     def _call(
-        self, parent: ModelBlock | None, number: int, tip: InboxTip, call: SignedCall
+        self,
+        parent: ModelBlock | None,
+        number: int,
+        tip: InboxTip,
+        call: SignedCall,
+        anchored: int | None,
     ) -> LoggedRecord | None:
         """What the Inbox does; None where it reverts."""
         assert parent is not None
+        known = number - _HASH_WINDOW
+        if tip.last_origin < (known if anchored is None else min(known, anchored)):
+            return None
         if call.to != self.parameters.inbox:
             return None
         if call.data[:4] == APPEND:
@@ -266,8 +305,6 @@ class ModelTree:
         count: int,
         origin: int,
     ) -> LoggedRecord | None:
-        if tip.last_origin < number - _HASH_WINDOW:
-            return None
         hashes = [
             self.ancestor(parent, one).block.hash for one in range(tip.last_origin, origin + 1)
         ]
@@ -391,10 +428,8 @@ class ModelL1:
         return [log for at, log in found.logs if at == address and log.topics[:1] == (topic,)]
 
     def account(self, root: bytes, address: bytes) -> ModelAccount | None:
-        for one in self.tree.blocks.values():
-            if one.block.header.state_root == root:
-                return ModelAccount(one.nonces.get(Address(address), 0))
-        return None
+        found = self.tree.with_root(root)
+        return None if found is None else ModelAccount(found.nonces.get(Address(address), 0))
 
 
 @dataclass(frozen=True, slots=True)

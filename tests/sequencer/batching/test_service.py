@@ -13,9 +13,15 @@ from trio.testing import MockClock
 from node.rollup.records import GENESIS_TIP
 from node.runtime.fault_catalogue import L2_FAULTS
 from node.runtime.faults import FaultBoard
-from sequencer.batching.calls import APPEND, FORCE_EMPTY
+from sequencer.batching.calls import ANCHOR_HEADERS, APPEND, FORCE_EMPTY
 from sequencer.batching.fees import FeeLimits
-from sequencer.batching.forcing import GRACE_BLOCKS, GRACE_SPREAD, Forcer, overdue_origin
+from sequencer.batching.forcing import (
+    GRACE_BLOCKS,
+    GRACE_SPREAD,
+    HISTORY_BLOCKS,
+    Forcer,
+    overdue_origin,
+)
 from sequencer.batching.metrics import BatchingMetrics
 from sequencer.batching.options import BatchingOptions
 from sequencer.batching.service import Batcher
@@ -397,6 +403,32 @@ def test_a_forced_record_that_is_not_taken_is_offered_more() -> None:
             assert len(paid) >= 3
             assert paid == sorted(set(paid))
             assert {call.nonce for call in pool.submitted} == {0}
+            nursery.cancel_scope.cancel()
+
+    virtually(history)
+
+
+@pytest.mark.slow
+def test_a_silence_longer_than_l1_remembers_hashes_is_ended_by_proving_them() -> None:
+    async def history() -> None:
+        # Given an L1 that has forgotten the hash of the last origin
+        node = L2Node(ModelTree(model_parameters(sequencing_window_blocks=5)))
+        pool = ModelPool(node.l1)
+        for _ in range(HISTORY_BLOCKS + 200):
+            node.l1.mine()
+        async with node.running(), trio.open_nursery() as nursery:
+            await nursery.start(forcer(node, pool).run)
+            # When somebody forces it on
+            for _ in range(8):
+                node.l1.mine(pool.offered())
+                await node.caught_up()
+                await trio.sleep(2)
+            # Then headers are proven first, from the newest known one down, and then records follow
+            kinds = [call.data[:4] for call in pool.submitted]
+            assert kinds[:3] == [ANCHOR_HEADERS, ANCHOR_HEADERS, ANCHOR_HEADERS]
+            assert set(kinds[3:]) == {FORCE_EMPTY}
+            assert node.l1.tip_block.tip.record_count >= 2
+            assert node.chain.safe_number == node.l1.tip_block.tip.next_block - 1
             nursery.cancel_scope.cancel()
 
     virtually(history)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from node.errors import Corruption
+from node.eth.primitives import BlockNumber
 from node.execution.adapter import encode_batch
-from node.execution.engine import PackedBlock
+from node.execution.engine import PackedBlock, RawLog
 from node.rollup.records import InboxTip
 from sequencer.batching.calls import append_call, force_call
 from sequencer.batching.fees import Fee
 from sequencer.batching.misbehaving import BOMB
 from tests.kit.model_l1 import ModelBlock, ModelDeposit, ModelTree
 from tests.kit.model_l2 import L2Node, batcher_account, model_parameters, transfer
+from tests.kit.rollup import ModelInbox, record_log
 
 FEE = Fee(max_fee_wei=10**10, tip_wei=10**9)
 
@@ -296,5 +300,91 @@ def test_a_long_record_is_derived_in_chunks_and_a_bomb_costs_nothing() -> None:
             await node.caught_up()
             assert node.chain.safe_number == 512
             assert node.metric("faultline_deriving_records_without_content_total") == 1
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_origins_that_a_shorter_branch_has_dropped_take_their_blocks_along_at_once() -> None:
+    async def history() -> None:
+        # Given unsafe blocks on four origins
+        node = L2Node(ModelTree(model_parameters()))
+        tree = node.l1.tree
+        async with node.running():
+            for _ in range(4):
+                node.l1.mine()
+                node.build(advances=True)
+            await node.caught_up()
+            # When L1 changes to a branch that has fewer blocks
+            shorter = tree.make(tree.ancestor(node.l1.tip_block, 1), (), ())
+            node.l1.adopt(shorter)
+            await node.caught_up()
+            # Then the block whose origin was replaced is gone, with those above it
+            assert len(node.chain.blocks) == 2
+            assert node.chain.origins[node.chain.head.hash].number == 1
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_unsafe_blocks_on_origins_that_l1_will_show_later_stay() -> None:
+    async def history() -> None:
+        # Given a node that starts with unsafe blocks, over an L1 that has to catch up
+        node = L2Node(ModelTree(model_parameters()))
+        async with node.running():
+            for _ in range(4):
+                node.l1.mine()
+                node.build(advances=True)
+            await node.caught_up()
+        late = L2Node(node.l1.tree, disk=node.disk, chain=node.chain, engine=node.engine)
+        late.l1.adopt(node.l1.tree.ancestor(node.l1.tip_block, 2))
+        async with late.running():
+            await late.caught_up()
+            # Then they wait
+            assert len(late.chain.blocks) == 5
+            late.l1.adopt(node.l1.tip_block)
+            await late.caught_up()
+            assert len(late.chain.blocks) == 5
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_a_replica_matches_what_gossip_brought_and_executes_what_it_did_not() -> None:
+    async def history() -> None:
+        # Given a sequencer, and a replica that heard of its first block only
+        node = L2Node(ModelTree(model_parameters()))
+        replica = L2Node(node.l1.tree)
+        async with node.running():
+            node.l1.mine()
+            node.build([transfer(0, 0)], advances=True)
+            replica.l1.adopt(node.l1.tip_block)
+            replica.build([transfer(0, 0)], advances=True)
+            node.build([transfer(0, 1)])
+            node.build([transfer(0, 2)])
+            node.l1.mine([post(node, 0, 1)])
+            await node.caught_up()
+        async with replica.running():
+            replica.l1.adopt(node.l1.tip_block)
+            await replica.caught_up()
+            assert hashes(replica) == hashes(node)
+            assert replica.metric("faultline_deriving_blocks_total", outcome="matched") == 1
+            assert replica.metric("faultline_deriving_blocks_total", outcome="executed") == 2
+            assert replica.metric("faultline_chain_head_number", layer="l2") == 3
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_an_inbox_whose_records_do_not_connect_stops_the_process() -> None:
+    async def history() -> None:
+        # Given a log that the Inbox of this L1 cannot have written
+        node = L2Node(ModelTree(model_parameters()))
+        tip = node.l1.tip_block.tip
+        made = node.l1.mine([appended(node.l1.tree, 0, tip, b"x", blocks=1, origin=0)])
+        wrong = ModelInbox(tip=replace(tip, last_origin=BlockNumber(0), next_block=BlockNumber(9)))
+        topics, data = record_log(wrong.append(b"x", blocks=1, origin=0))
+        inbox = node.parameters.inbox
+        log = RawLog(0, tuple(topics), data)
+        node.l1.tree.blocks[made.block.hash] = replace(made, logs=[(inbox, log)])
+        with pytest.RaisesGroup(Corruption, flatten_subgroups=True):
+            async with node.running():
+                await node.caught_up()
 
     trio.run(history, clock=MockClock(autojump_threshold=0))
