@@ -36,7 +36,7 @@ class Origin:
     header: Header
     """Its header."""
     requests: tuple[bytes, ...]
-    """Its EIP-7685 requests, each with its type byte; read only by a block that advances to it."""
+    """Its EIP-7685 requests, each with its type byte; only a block that advances to it reads any, and of them only 0x7e."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
