@@ -359,9 +359,11 @@ def _hash_of(number: uint64) -> bytes32:
     @param number The block's number.
     @return bytes32 Its hash; reverts if it is not known.
     """
-    found: bytes32 = self.anchoredHash[number]
+    found: bytes32 = empty(bytes32)
     wide: uint256 = convert(number, uint256)
-    if wide < block.number and wide + _HISTORY_BLOCKS >= block.number:
+    if wide >= block.number or wide + _HISTORY_BLOCKS < block.number:
+        found = self.anchoredHash[number]
+    else:
         answer: Bytes[32] = raw_call(_HISTORY, abi_encode(wide), max_outsize=32, is_static_call=True)
         found = convert(answer, bytes32)
     if found == empty(bytes32):
