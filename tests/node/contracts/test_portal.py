@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from node.contracts import addresses
 from node.eth import rlp
 from node.eth.primitives import ZERO_HASH, Address
 from node.rollup.deposits import DEPOSIT_TYPE, Deposit, source_hash, user_deposits
+from node.rollup.limits import MAX_DEPOSITS, MAX_DEPOSITS_DATA_BYTES, MAX_DEPOSITS_GAS
 from tests.kit.contract_network import LOCKED_WEI, Network
 from tests.kit.contract_world import Log, Reverted
 from tests.kit.execution_chain import DEPOSITOR, ETHER, SENDER, address_of
@@ -224,6 +226,49 @@ def test_a_block_holds_32_kilobytes_of_data(network: Network) -> None:
         True,
     ]
     assert many(network, [(gas, half)]) == [True]
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(
+                st.integers(0, 10**18),
+                st.integers(0, 2**256 - 1),
+                st.integers(0, 1_200_000),
+                st.booleans(),
+                st.sampled_from([0, 0, 1, 31, 32, 33, 5_000, 20_000]),
+            ),
+            max_size=20,
+        ),
+        max_size=3,
+    )
+)
+@settings(max_examples=15, deadline=None)
+def test_l2_makes_a_deposit_of_every_log_and_no_block_holds_too_much(
+    blocks: list[list[tuple[int, int, int, bool, int]]],
+) -> None:
+    """Given any deposits, then what the portal logs is within the rules' limits, and what it refused moved no Ether."""
+    network = Network.open()
+    locked = LOCKED_WEI
+    for purchases in blocks:
+        raws = []
+        for paid, value, gas, is_creation, length in purchases:
+            to = bytes(20) if is_creation else TARGET
+            arguments = (to, value, gas, is_creation, bytes(length))
+            data = network.portal.input("depositTransaction", *arguments)
+            limit = 200_000 + 17 * length + 3 * gas
+            raws.append(
+                network.world.signed(DEPOSITOR, addresses.PORTAL, data, value=paid, gas=limit)
+            )
+        receipts = network.world.mine(raws)
+        logs = [log for receipt in receipts for log in receipt.logs]
+        deposits = derived(logs)
+        assert len(deposits) == len(logs) == sum(receipt.succeeded for receipt in receipts)
+        assert len(deposits) <= MAX_DEPOSITS
+        assert sum(deposit.gas for deposit in deposits) <= MAX_DEPOSITS_GAS
+        assert sum(len(deposit.data) for deposit in deposits) <= MAX_DEPOSITS_DATA_BYTES
+        locked += sum(deposit.mint for deposit in deposits)
+        assert network.world.balance(addresses.PORTAL) == locked
 
 
 def test_limits_are_named(network: Network) -> None:
