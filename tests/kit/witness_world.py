@@ -35,6 +35,9 @@ BEACON_ROOTS: Final = "0x000f3df6d732807ef1319fb7b8bb8522d0beac02"
 RING: Final = 8_191
 """Slots of each ring of the system contracts."""
 
+FULL_NUMBER: Final = 9_000
+"""Number of a genesis block whose rings are full."""
+
 LARGE: Final = 0xC0DE << 144
 """Address of the first large code; the others follow it."""
 
@@ -92,11 +95,12 @@ _BOX = assemble(
     "PUSH0 JUMPDEST DUP1 32 ADD CALLDATALOAD DUP2 CALLDATALOAD SSTORE 64 ADD CALLDATASIZE DUP2 LT 1 JUMPI STOP"
 )
 
-MODEXP: Final = b"\x4d" * 20
-"""Calls MODEXP with its input until its gas is gone; it always fails."""
+LOOPER: Final = b"\x4d" * 20
+"""Calls the address in its input's first word with the rest of it until all gas is gone; it always fails."""
 
-_MODEXP = assemble(
-    "CALLDATASIZE PUSH0 PUSH0 CALLDATACOPY JUMPDEST 32 1024 CALLDATASIZE PUSH0 5 GAS STATICCALL POP 4 JUMP"
+_LOOPER = assemble(
+    "CALLDATASIZE PUSH0 PUSH0 CALLDATACOPY JUMPDEST "
+    "32 PUSH0 32 CALLDATASIZE SUB 32 PUSH0 CALLDATALOAD GAS STATICCALL POP 4 JUMP"
 )
 
 DESTROYER: Final = b"\xde" * 20
@@ -183,11 +187,11 @@ def witness_document(
     children: int = 0,
     full_rings: bool = False,
     gas_limit: int = GAS_LIMIT,
-    witness_limit: int = 245_760,
+    witness_limit: int = 270_336,
 ) -> bytes:
     """The genesis file of a rollup with that many bystanders, slots of sprayed contracts, codes, accounts to destroy.
 
-    `full_rings` fills the rings of the system contracts, as blocks do in time.
+    `full_rings` fills the rings of the system contracts, as blocks do in time; the genesis block's number is then 9,000.
     """
     document = rollup_document(gas_limit=gas_limit, witness_limit_bytes=witness_limit)
     alloc = cast(dict[str, dict[str, object]], document["alloc"])
@@ -205,11 +209,12 @@ def witness_document(
             "code": _hex(assemble(_LOOP.format(body))),
             "storage": stored if name in ("sload", "clear") else {},
         }
-    contracts = {DESTROYER: _DESTROYER, MODEXP: _MODEXP} | dict.fromkeys(BOXES, _BOX)
+    contracts = {DESTROYER: _DESTROYER, LOOPER: _LOOPER} | dict.fromkeys(BOXES, _BOX)
     contracts |= {(LARGE + n).to_bytes(20): large_code(n) for n in range(large_codes)}
     for address, code in contracts.items():
         alloc[_hex(address)] = {"balance": "0x0", "nonce": "0x1", "code": _hex(code)}
     if full_rings:
+        document["number"] = hex(FULL_NUMBER)
         _fill_rings(alloc)
     return json.dumps(document).encode()
 

@@ -39,7 +39,7 @@ pub const CODE_BYTES_MAX: usize = 24_576;
 /// What every user deposit may add, however little gas it has.
 const DEPOSIT_BYTES: usize = 3_072;
 /// What it may add besides for each 1,000 gas.
-const DEPOSIT_BYTES_PER_KGAS: usize = 45;
+const DEPOSIT_BYTES_PER_KGAS: usize = 42;
 /// EIP-4788's ring.
 const BEACON_ROOTS_WINDOW: u64 = 8_191;
 /// op-revm reads its fee slots; an attributes deposit writes them. The last one is 8.
