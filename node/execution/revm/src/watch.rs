@@ -145,9 +145,12 @@ macro_rules! watched {
     }};
 }
 
+/// An instruction's work.
+type Work<C> = fn(InstructionContext<'_, C, EthInterpreter>);
+
 /// Puts the watch into an EVM's instructions; what they cost stays.
 pub fn install<C: Host + ContextTr<Db = Watched>>(instructions: &mut EthInstructions<EthInterpreter, C>) {
-    let watched: [(u8, fn(InstructionContext<'_, C, EthInterpreter>)); 8] = [
+    let watched: [(u8, Work<C>); 8] = [
         (opcode::JUMP, watched!(C, control::jump)),
         (opcode::JUMPI, watched!(C, control::jumpi)),
         (opcode::CALL, watched!(C, contract::call)),

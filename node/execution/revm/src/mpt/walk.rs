@@ -88,8 +88,11 @@ fn leaf(loaded: &Loaded, whole: &[u8], mut links: &[u8]) -> Result<Option<Value>
     Ok(Some(Value { rlp, link: next_link(&mut links) }))
 }
 
-/// The path and the second item of a leaf or an extension; `None` for a branch.
-fn pair(body: &[u8]) -> Result<Option<(&[u8], &[u8])>, TrieError> {
+/// The path and the second item of a leaf or an extension.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
+/// A leaf's or an extension's; `None` for a branch.
+fn pair(body: &[u8]) -> Result<Option<Pair<'_>>, TrieError> {
     let (first_is_list, path, second) = item(body)?;
     if second.is_empty() {
         return Err(TrieError::Corrupt);
