@@ -231,7 +231,7 @@ class HttpConnection:
             self.close()
             return
         if sent < len(encoded):
-            self._leave(self._send_rest(memoryview(encoded)[sent:]))
+            self._leave(self._send_rest(encoded, sent))
         else:
             self._due = trio.current_time() + self._server.limits.idle_within_s
 
@@ -470,22 +470,21 @@ class HttpConnection:
             await trio.lowlevel.checkpoint()
             return
         if sent < len(encoded):
-            await self._send_rest(memoryview(encoded)[sent:])
+            await self._send_rest(encoded, sent)
 
-    async def _send_rest(self, rest: memoryview) -> bool:
-        """Send what the kernel did not take at once; all that clients have not taken has one bound."""
+    async def _send_rest(self, encoded: bytes, sent: int) -> bool:
+        """Send what the kernel did not take at once. All of it stays in memory until the last byte is gone, and counts."""
         untaken = self._server.untaken
         self._due = trio.current_time() + self._server.limits.write_within_s
-        untaken.hold(self, len(rest))
-        while rest:
+        untaken.hold(self, len(encoded))
+        rest = memoryview(encoded)
+        while sent < len(rest):
             await trio.lowlevel.wait_writable(self._socket)
             try:
-                sent = self._socket.send(rest)
+                sent += self._socket.send(rest[sent:])
             except BlockingIOError:
                 continue
             except OSError:
                 self.cut_off()
-                continue
-            untaken.release(self, sent)
-            rest = rest[sent:]
+        untaken.release(self, len(encoded))
         return True

@@ -52,11 +52,16 @@ class HeadQueue:
         lapse: Callable[[], None],
         *,
         waiting_blocks_max: int = WAITING_BLOCKS_MAX,
+        apart_s: float = 0.0,
     ) -> None:
-        """`tell` is awaited for each change; `lapse` is called when changes are given up."""
+        """`tell` is awaited for each change; `lapse` is called when changes are given up.
+
+        `apart_s`: changes that follow each other more quickly than this are told together.
+        """
         self._tell: Final = tell
         self._lapse: Final = lapse
         self._waiting_blocks_max: Final = waiting_blocks_max
+        self._apart_s: Final = apart_s
         self._changes: deque[tuple[Sequence[Block], Sequence[Block]]] = deque()
         self._blocks = 0
         self._wake = trio.Event()
@@ -87,3 +92,5 @@ class HeadQueue:
                 added += self._changes.popleft()[0]
             self._blocks -= len(added) + len(dropped)
             await self._tell(added, dropped)
+            if self._apart_s:
+                await trio.sleep(self._apart_s)

@@ -72,6 +72,8 @@ class RpcSettings:
     """The priority fee to suggest, as op-geth does where blocks have room; None asks the newest blocks."""
     waiting_blocks_max: int = WAITING_BLOCKS_MAX
     """Blocks that may wait until subscribers are told of them: some seconds' worth on a chain of milliseconds."""
+    events_apart_s: float = 0.0
+    """Blocks that follow each other more quickly than this are told together: one write for each subscriber."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +144,10 @@ class RpcService:
         event_search = LogSearch(parts.chain, parts.engine, parts.event_worker)
         self._hub: Final = Hub(parts.engine, event_search, filters)
         self._changes: Final = HeadQueue(
-            self._tell, self._hub.lapse, waiting_blocks_max=settings.waiting_blocks_max
+            self._tell,
+            self._hub.lapse,
+            waiting_blocks_max=settings.waiting_blocks_max,
+            apart_s=settings.events_apart_s,
         )
         self._sends: Sends | None = None
         self.methods: Final = {**self._table(parts, search, filters, heads), **(more or {})}

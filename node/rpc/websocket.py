@@ -93,7 +93,7 @@ class WebSocket:
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._wake_writer = trio.Event()
-        self._room = trio.Condition()
+        self._room = trio.Event()
         self._closing = False
         self._parts: list[str | bytes | bytearray] = []
         self._part_bytes = 0
@@ -146,6 +146,7 @@ class WebSocket:
                     nursery.start_soon(self._write)
                     await self._read(nursery)
         finally:
+            self._closing = True  # What is settled from now on goes nowhere.
             self._drop_message()
             self._hooks.untaken.let_go(self)
             self._hooks.on_close(self)
@@ -293,9 +294,9 @@ class WebSocket:
         self._wake_writer.set()
 
     async def _wait_for_room(self) -> None:
-        async with self._room:
-            while self._queued_bytes > QUEUED_BYTES_MAX:
-                await self._room.wait()
+        while self._queued_bytes > QUEUED_BYTES_MAX:
+            self._room = trio.Event()
+            await self._room.wait()
 
     async def _write(self) -> None:
         while True:
@@ -313,8 +314,7 @@ class WebSocket:
             await self._send_all(joined[0] if len(joined) == 1 else b"".join(joined))
             self._queued_bytes -= size
             self._hooks.untaken.release(self, size)
-            async with self._room:
-                self._room.notify_all()
+            self._room.set()
 
     async def _send_all(self, encoded: bytes) -> None:
         view, sent = memoryview(encoded), 0

@@ -61,6 +61,9 @@ from sequencer.heads import ChainOptions
 WAITING_BLOCKS_MAX: Final = 2_048
 """Blocks that may wait until subscribers are told of them: ten seconds of a busy sequencer."""
 
+EVENTS_APART_S: Final = 0.02
+"""Subscribers are told of blocks at most so often: hundreds a second would each be a write for each of them."""
+
 TIP_WEI: Final = 1
 """Suggested priority fee: L2 blocks have room, and who comes first is included first."""
 
@@ -206,6 +209,7 @@ def open_rpc(
         client_version=f"faultline/v{version()}",
         tip_wei=TIP_WEI,
         waiting_blocks_max=WAITING_BLOCKS_MAX,
+        events_apart_s=EVENTS_APART_S,
     )
     view = RollupAtNode(
         chain=rollup.chain,

@@ -9,13 +9,14 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 from wsproto import events as ws_events
+from wsproto.connection import CLIENT, SERVER, Connection
 
 from node.eth.hashing import keccak256
 from node.rpc.dispatch import Method
 from node.rpc.events import WAITING_BLOCKS_MAX
 from node.rpc.jsonrpc import BODY_BYTES_MAX
 from node.rpc.service import RpcSettings
-from node.rpc.websocket import QUEUED_MESSAGES_MAX
+from node.rpc.websocket import QUEUED_MESSAGES_MAX, text_frame
 from node.sync.service import Progress
 from tests.node.rpc.clients import Running, WebSocketClient, call_text, http_post, running
 from tests.node.rpc.fakes import TOPIC, Backend, FakeResult, GatedWorker, make_block
@@ -404,3 +405,46 @@ async def test_hostile_bytes_stop_only_their_own_connection(seed: int) -> None:
             await trio.aclose_forcefully(stream)
         client = await server.http()
         assert await client.result("eth_chainId") == "0x384"
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536, 200_000])
+def test_a_frame_is_what_a_client_reads(size: int) -> None:
+    client, server = Connection(CLIENT), Connection(SERVER)
+    client.receive_data(text_frame(b"x" * size) + server.send(ws_events.Ping()))
+    *parts, ping = client.events()
+    assert all(isinstance(part, ws_events.TextMessage) for part in parts)
+    assert "".join(part.data for part in parts if isinstance(part, ws_events.TextMessage)) == (
+        "x" * size
+    )
+    assert isinstance(ping, ws_events.Ping)
+
+
+async def test_blocks_in_quick_succession_are_told_together(mock_clock: MockClock) -> None:
+    settings = RpcSettings(port=0, chain_id=900, client_version="test", events_apart_s=0.02)
+    async with running(settings=settings) as server:
+        client, head = await server.websocket(), server.backend.chain.head
+        await client.result("eth_subscribe", "newHeads")
+        await server.service.head_changed([head], [])
+        await client.message()
+        for _ in range(5):
+            await server.service.head_changed([head], [])
+        await wait_all_tasks_blocked()
+        assert len(server.service._changes) == 5
+        mock_clock.jump(0.03)
+        assert [_result(await client.message())["hash"] for _ in range(5)] == [
+            "0x" + head.hash.hex()
+        ] * 5
+        assert len(server.service._changes) == 0
+
+
+async def test_nothing_waits_where_nobody_listens() -> None:
+    settings = RpcSettings(port=0, chain_id=900, client_version="test", tip_wei=1)
+    async with running(settings=settings) as server:
+        head = server.backend.chain.head
+        server.service.head_moved([head], [])
+        assert len(server.service._changes) == 0
+        client = await server.websocket()
+        await client.result("eth_subscribe", "newHeads")
+        server.service.head_moved([head], [])
+        assert len(server.service._changes) == 1
+        await client.message()
