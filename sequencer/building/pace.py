@@ -5,6 +5,11 @@ A block costs the batcher, every replica and L1's data a fixed amount beside its
 
 from __future__ import annotations
 
+from typing import Final
+
+SHORTEST_WAIT_S: Final = 1e-5
+"""A shorter wait is none, and the token is owed: what a clock cannot show would never end."""
+
 
 class TokenBucket:
     """Tokens that are taken one by one and grow back; time is an argument, seconds of any steady clock."""
@@ -28,7 +33,8 @@ class TokenBucket:
     def wait_s(self, now: float) -> float:
         """How long until a token is there; 0 if one is."""
         self._refill(now)
-        return max(0.0, (1.0 - self._tokens) / self._refill_per_second)
+        wait_s = (1.0 - self._tokens) / self._refill_per_second
+        return wait_s if wait_s > SHORTEST_WAIT_S else 0.0
 
     def take(self, now: float) -> None:
         """Take one; one that was not there is owed."""

@@ -50,18 +50,27 @@ def users() -> tuple[Sender, ...]:
 
 
 def transfer(
-    user: int, nonce: int, *, tip: int = 0, gas_limit: int = 21_000, **more: object
+    user: int,
+    nonce: int,
+    *,
+    tip: int = 0,
+    gas_limit: int = 21_000,
+    to: bytes = b"\x77" * 20,
+    value: int = 1,
+    data: bytes = b"",
+    chain: int = CHAIN_ID,
 ) -> bytes:
     """A user's transfer."""
     return sign_transfer(
         users()[user],
         nonce=nonce,
-        to=b"\x77" * 20,
+        to=to,
+        value=value,
+        data=data,
         gas_limit=gas_limit,
         max_fee_per_gas=10**9 + tip,
         max_priority_fee_per_gas=tip,
-        chain_id=CHAIN_ID,
-        **more,  # type: ignore[arg-type]
+        chain_id=chain,
     )
 
 

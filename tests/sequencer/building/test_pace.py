@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from sequencer.building.pace import TokenBucket
+from sequencer.building.pace import SHORTEST_WAIT_S, TokenBucket
 
 
 def test_a_burst_is_free_and_then_blocks_are_rationed() -> None:
@@ -53,4 +53,15 @@ def test_no_window_holds_more_blocks_than_burst_and_refill(
         now += gap
         now += bucket.wait_s(now)
         bucket.take(now)
-        assert taken <= burst + refill * now + 1e-6
+        assert taken <= burst + refill * (now + SHORTEST_WAIT_S) + 1e-6
+
+
+@given(start=st.floats(0, 1e8), refill=st.integers(1, 10_000))
+def test_who_waits_as_told_finds_a_token(start: float, refill: int) -> None:
+    """Given any time of day, a wait is long enough to be seen by the clock, and one is enough."""
+    bucket = TokenBucket(burst=1, refill_per_second=refill, now=start)
+    bucket.take(start)
+    now = start + bucket.wait_s(start)
+    assert now > start
+    again = bucket.wait_s(now)
+    assert again == 0 or now + again > now

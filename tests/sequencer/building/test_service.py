@@ -1,0 +1,485 @@
+"""The builder over the native engine: answers, origins, resets, faults, bounds; in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from node.eth.blocks import Block
+from node.eth.hashing import keccak256
+from node.eth.primitives import Hash32
+from node.rollup.deposits import DEPOSIT_TYPE
+from node.runtime.clock import TrioClock
+from node.runtime.worker import Answer
+from sequencer.building import service
+from sequencer.building.limits import SealingLimits, WaitingLimits
+from sequencer.building.service import STOPPED
+from sequencer.building.waiting import Submission
+from tests.kit.building import PARAMETERS, ListedL1, Site, building, transfer, users
+from tests.kit.rollup import GENESIS_TIME, portal_log
+from tests.kit.rollup_chain import REVERTER
+
+
+def transactions(site: Site, block: Block) -> list[bytes]:
+    """A block's user transactions."""
+    raws = site.engine.raw_transactions(block.rlp)
+    return [raw for raw in raws if raw[0] != DEPOSIT_TYPE]
+
+
+def sealed(site: Site) -> list[bytes]:
+    """Every user transaction of the chain, in order."""
+    found: list[bytes] = []
+    for number in range(1, site.chain.head.header.number + 1):
+        block = site.chain.block_by_number(number)
+        assert block is not None
+        found += transactions(site, block)
+    return found
+
+
+async def test_a_transaction_s_receipt_is_there_when_the_answer_comes(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        raw = transfer(0, 0)
+        assert await site.builder.submit(raw) == Submission(keccak256(raw))
+        found = site.chain.transaction_block(keccak256(raw))
+        assert found is not None
+        block, index = found
+        assert (block.header.number, index) == (1, 0)
+        assert b'"status":"0x1"' in site.engine.receipt_json(block.rlp, block.receipts, index)
+        assert site.builder.get(keccak256(raw)) is None
+        assert site.metric("faultline_sequencer_transactions_total") == 1
+
+
+async def test_many_at_once_share_a_block_and_are_answered_in_its_order(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        answers: list[Submission] = []
+        raws = [transfer(number % 8, number // 8) for number in range(64)]
+        for raw in raws:
+            site.builder.offer(raw, answers.append)
+        await trio.testing.wait_all_tasks_blocked()
+        assert answers == [Submission(keccak256(raw)) for raw in raws]
+        assert sealed(site) == raws
+        assert site.chain.head.header.number == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "refusal"),
+    [
+        (b"\xc0", None),
+        (b"", None),
+        (b"\x00" * 30_721, "oversized data: transaction size 30721, limit 30720"),
+        (transfer(0, 0, gas_limit=8_000_000), "exceeds block gas limit"),
+        (
+            transfer(0, 0, gas_limit=20_000),
+            "intrinsic gas too low: gas 20000, minimum needed 21000",
+        ),
+        (
+            transfer(0, 0, value=10**25),
+            "insufficient funds for gas * price + value: balance 1000000000000000000000000, ",
+        ),
+        (transfer(0, 0, to=b"\x01" * 20, chain=1), "invalid sender: invalid chain id"),
+    ],
+)
+async def test_what_can_never_be_included_is_refused_at_once(
+    tmp_path: Path, autojump_clock: MockClock, raw: bytes, refusal: str | None
+) -> None:
+    async with building(tmp_path) as site:
+        answer = await site.builder.submit(raw)
+        assert answer.refusal
+        if refusal is not None:
+            assert answer.refusal.startswith(refusal)
+        assert site.chain.head.header.number == 0
+        assert site.builder.counts() == (0, 0)
+
+
+async def test_a_used_nonce_is_refused_in_geth_s_words(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        await site.builder.submit(transfer(0, 0))
+        await site.builder.submit(transfer(0, 1))
+        again = await site.builder.submit(transfer(0, 0))
+        assert again.refusal == "nonce too low: next nonce 2, tx nonce 0"
+
+
+async def test_a_gap_is_answered_at_once_shown_and_closed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        later = [transfer(0, nonce) for nonce in (2, 1)]
+        for raw in later:
+            assert await site.builder.submit(raw) == Submission(keccak256(raw))
+        assert site.builder.counts() == (0, 2)
+        address = users()[0].address
+        assert [one.nonce for one in site.builder.queued()[address]] == [1, 2]  # type: ignore[index]
+        assert site.builder.executable() == {}
+        assert site.builder.next_nonce(address) is None
+        assert site.builder.explain(keccak256(later[0])) == "an earlier nonce than 2 is missing"
+        label = {"state": "nonce_gap"}
+        assert site.metric("faultline_sequencer_waiting_transactions", **label) == 2
+        await site.builder.submit(transfer(0, 0))
+        await trio.testing.wait_all_tasks_blocked()
+        assert sealed(site) == [transfer(0, nonce) for nonce in range(3)]
+        assert site.builder.explain(keccak256(later[0])) is None
+
+
+async def test_nonces_in_any_order_all_get_in(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with building(tmp_path) as site:
+        answers: list[Submission] = []
+        for nonce in (5, 3, 4, 0, 2, 1, 9, 8, 7, 6):
+            site.builder.offer(transfer(0, nonce), answers.append)
+            await trio.testing.wait_all_tasks_blocked()
+        assert sealed(site) == [transfer(0, nonce) for nonce in range(10)]
+        assert [answer.refusal for answer in answers] == [None] * 10
+
+
+# -- origins
+
+
+async def test_the_origin_advances_without_transactions(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        for number in (1, 2):
+            site.l1.advance()
+            await trio.testing.wait_all_tasks_blocked()
+            assert site.chain.head.header.number == number
+            assert site.chain.head_origin == site.l1.confirmed
+        site.l1.advance(confirmed=False)
+        await trio.testing.wait_all_tasks_blocked()
+        assert site.chain.head.header.number == 2
+
+
+async def test_a_backlog_of_origins_is_worked_off_one_a_block(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    l1 = ListedL1()
+    for _ in range(20):
+        l1.advance()
+    async with building(tmp_path, l1=l1) as site:
+        await trio.testing.wait_all_tasks_blocked()
+        assert site.chain.head.header.number == 20
+        assert site.chain.head_origin.number == 20
+
+
+async def test_a_deposit_is_in_the_first_block_of_its_origin(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        target = b"\x51" * 20
+        log = portal_log(0, to=target, mint=5, value=5, gas=50_000)
+        site.l1.advance([bytes((DEPOSIT_TYPE,)) + log])
+        await trio.testing.wait_all_tasks_blocked()
+        head = site.chain.head
+        raws = site.engine.raw_transactions(head.rlp)
+        assert [raw[0] for raw in raws] == [DEPOSIT_TYPE, DEPOSIT_TYPE]
+        account = site.engine.account(head.header.state_root, target)
+        assert account is not None
+        assert account.balance == 5
+
+
+async def test_timestamps_follow_the_clock_up_to_the_drift(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        await trio.sleep(10)
+        await site.builder.submit(transfer(0, 0))
+        assert site.chain.head.header.timestamp == GENESIS_TIME + 10
+        await trio.sleep(10_000)
+        await site.builder.submit(transfer(0, 1))
+        latest = GENESIS_TIME + PARAMETERS.max_drift_seconds
+        assert site.chain.head.header.timestamp == latest
+        site.l1.advance()
+        await trio.testing.wait_all_tasks_blocked()
+        assert site.chain.head.header.timestamp == latest + 2
+
+
+async def test_nothing_is_built_on_an_origin_that_l1_left(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        site.l1.advance()
+        site.l1.advance()
+        await trio.testing.wait_all_tasks_blocked()
+        await site.builder.submit(transfer(0, 0))
+        answers: list[Submission] = []
+        site.l1.reorganise(1)
+        site.builder.offer(transfer(0, 1), answers.append)
+        await trio.testing.wait_all_tasks_blocked()
+        assert answers == []
+        assert site.metric("faultline_sequencer_origin_lost") == 1
+        waits = site.builder.explain(keccak256(transfer(0, 1)))
+        assert waits == "the head's L1 origin is not on L1's chain; a reset is due"
+        site.chain.reset_to(0)
+        await trio.testing.wait_all_tasks_blocked()
+        assert answers == [Submission(keccak256(transfer(0, 1)))]
+        assert sealed(site) == [transfer(0, 0), transfer(0, 1)]
+        assert site.metric("faultline_sequencer_origin_lost") == 0
+
+
+# -- the ration
+
+
+async def test_blocks_are_rationed_after_the_burst(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(
+        tmp_path, sealing=SealingLimits(burst_blocks=3, refill_per_second=200)
+    ) as site:
+        began = trio.current_time()
+        for nonce in range(3):
+            await site.builder.submit(transfer(0, nonce))
+        assert trio.current_time() == began
+        answers: list[Submission] = []
+        for nonce in range(3, 6):
+            site.builder.offer(transfer(0, nonce), answers.append)
+            await trio.sleep(0.001)
+        while len(answers) < 3:  # noqa: ASYNC110  # virtual time is what is measured
+            await trio.sleep(0.001)
+        # Five milliseconds of transactions share one block.
+        assert site.chain.head.header.number == 4
+        assert trio.current_time() - began == pytest.approx(0.005, abs=0.0011)
+
+
+async def test_blocks_with_deposits_are_not_rationed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(
+        tmp_path, sealing=SealingLimits(burst_blocks=1, refill_per_second=1)
+    ) as site:
+        await site.builder.submit(transfer(0, 0))
+        for _ in range(5):
+            site.l1.advance()
+        await trio.testing.wait_all_tasks_blocked()
+        assert site.chain.head_origin.number == 5
+
+
+# -- limits
+
+
+async def test_a_block_s_bytes_make_the_rest_wait_for_the_next(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        answers: list[Submission] = []
+        raws = [transfer(user, 0, data=bytes(12_000), gas_limit=600_000) for user in range(5)]
+        for raw in raws:
+            site.builder.offer(raw, answers.append)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [answer.refusal for answer in answers] == [None] * 5
+        assert sealed(site) == raws
+        sizes = [
+            len(transactions(site, block))
+            for number in range(1, site.chain.head.header.number + 1)
+            if (block := site.chain.block_by_number(number)) is not None
+        ]
+        assert sizes == [2, 2, 1]
+
+
+async def test_a_block_s_gas_makes_the_rest_wait_for_the_next(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        answers: list[Submission] = []
+        for user in range(3):
+            raw = transfer(user, 0, to=REVERTER, gas_limit=6_990_000)
+            site.builder.offer(raw, answers.append)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [answer.refusal for answer in answers] == [None] * 3
+        assert site.chain.head.header.number == 3
+        assert site.metric("faultline_sequencer_limits_met_total", limit="block_full") == 2
+
+
+async def test_a_full_pool_refuses(tmp_path: Path, autojump_clock: MockClock) -> None:
+    async with building(tmp_path, limits=WaitingLimits(transactions_max=2)) as site:
+        for nonce in (5, 6):
+            await site.builder.submit(transfer(0, nonce))
+        assert (await site.builder.submit(transfer(0, 7))).refusal == "txpool is full"
+
+
+async def test_more_arrivals_than_there_is_room_for_are_refused(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "ARRIVED_MAX", 4)
+    async with building(tmp_path) as site:
+        answers: list[Submission] = []
+        for nonce in range(6):
+            site.builder.offer(transfer(0, nonce), answers.append)
+        assert [answer.refusal for answer in answers] == ["txpool is full"] * 2
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(sealed(site)) == 4
+
+
+# -- resets
+
+
+async def test_dropped_transactions_are_included_again_in_their_order(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        raws = [transfer(user, nonce) for nonce in range(3) for user in (0, 1)]
+        for raw in raws:
+            await site.builder.submit(raw)
+        assert site.chain.head.header.number == 6
+        site.chain.reset_to(1)
+        new = transfer(1, 3)
+        assert await site.builder.submit(new) == Submission(keccak256(new))
+        assert sealed(site) == [*raws, new]
+        assert site.metric("faultline_sequencer_transactions_returned_total") == 5
+
+
+class Interrupted:
+    """A worker in which something happens before its work is done."""
+
+    def __init__(self) -> None:
+        self.happens: list[Callable[[], object]] = []
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Run it in place, and let things happen."""
+        answer = work()
+        await trio.lowlevel.checkpoint()
+        while self.happens:
+            self.happens.pop()()
+        return answer
+
+
+async def test_a_block_begun_on_a_head_that_is_gone_is_thrown_away(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Given a reset while a block is sealed, its transactions and the dropped ones are included, each once."""
+    worker = Interrupted()
+    async with building(tmp_path, sealing_worker=worker) as site:
+        first = [transfer(user, 0) for user in range(3)]
+        for raw in first:
+            await site.builder.submit(raw)
+        worker.happens.append(lambda: site.chain.reset_to(1))
+        answers: list[Submission] = []
+        more = [transfer(user % 8, 1 + user // 8 - (user % 8 > 2)) for user in range(20)]
+        for raw in more:
+            site.builder.offer(raw, answers.append)
+        await trio.testing.wait_all_tasks_blocked()
+        assert worker.happens == []
+        assert sorted(sealed(site)) == sorted(first + more)
+        assert [answer.refusal for answer in answers] == [None] * 20
+
+
+# -- restarts
+
+
+async def test_what_waits_for_a_nonce_and_was_acknowledged_survives_a_restart(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        await site.builder.submit(transfer(0, 0))
+        await site.builder.submit(transfer(0, 2))
+    async with building(tmp_path) as site:
+        await trio.testing.wait_all_tasks_blocked()
+        assert site.builder.counts() == (0, 1)
+        await site.builder.submit(transfer(0, 1))
+        await trio.testing.wait_all_tasks_blocked()
+        assert sealed(site) == [transfer(0, nonce) for nonce in range(3)]
+    async with building(tmp_path) as site:
+        await trio.testing.wait_all_tasks_blocked()
+        assert site.builder.counts() == (0, 0)
+
+
+async def test_what_a_reset_dropped_survives_a_stop_before_it_is_built_again(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    raws = [transfer(0, nonce) for nonce in range(4)]
+    async with building(tmp_path) as site:
+        for raw in raws:
+            await site.builder.submit(raw)
+        await site.faults.inject("sequencer-stop", {})
+        site.chain.reset_to(0)
+        await trio.testing.wait_all_tasks_blocked()
+        assert site.chain.head.header.number == 0
+    async with building(tmp_path) as site:
+        await trio.testing.wait_all_tasks_blocked()
+        assert sealed(site) == raws
+
+
+async def test_the_file_of_waiting_transactions_stays_short(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sequencer.building.keeping.ROTATE_BYTES", 2_000)
+    async with building(tmp_path) as site:
+        for nonce in range(1, 41):
+            await site.builder.submit(transfer(0, nonce))
+        assert (tmp_path / "waiting").stat().st_size > 2_000
+        await site.builder.submit(transfer(0, 0))
+        await trio.sleep(2 * service.KEEP_EVERY_S)
+        assert len(sealed(site)) == 41
+        assert (tmp_path / "waiting").stat().st_size < 100
+
+
+# -- faults
+
+
+async def test_a_stopped_sequencer_refuses_and_builds_nothing_until_it_is_healed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        await site.faults.inject("sequencer-stop", {})
+        site.l1.advance()
+        assert (await site.builder.submit(transfer(0, 0))).refusal == STOPPED
+        await trio.testing.wait_all_tasks_blocked()
+        assert site.chain.head.header.number == 0
+        await site.faults.heal("sequencer-stop")
+        assert (await site.builder.submit(transfer(0, 0))).refusal is None
+        assert site.chain.head_origin.number == 1
+
+
+async def test_a_censored_sender_is_told_nothing_and_waits(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        victim = users()[1].address
+        await site.faults.inject("censor-sender", {"address": "0x" + victim.hex()})
+        censored = transfer(1, 0)
+        assert await site.builder.submit(censored) == Submission(keccak256(censored))
+        await site.builder.submit(transfer(0, 0))
+        assert sealed(site) == [transfer(0, 0)]
+        assert [one.nonce for one in site.builder.executable()[victim]] == [0]  # type: ignore[index]
+        assert site.builder.next_nonce(victim) == 1
+        await site.faults.heal()
+        await trio.testing.wait_all_tasks_blocked()
+        assert sealed(site) == [transfer(0, 0), censored]
+
+
+# -- determinism
+
+
+async def test_the_same_offers_at_the_same_times_give_the_same_blocks(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async def run(folder: Path) -> list[Hash32]:
+        wall = TrioClock(started_at_ms=GENESIS_TIME * 1_000 - round(1_000 * trio.current_time()))
+        sealing = SealingLimits(burst_blocks=2)
+        async with building(folder, sealing=sealing, wall=wall) as site:
+            heard: list[Submission] = []
+            began = trio.current_time()
+            for number in range(60):
+                site.builder.offer(transfer(number % 5, number // 5), heard.append)
+                if number % 7 == 0:
+                    await trio.sleep(0.002)
+                if number % 20 == 0:
+                    site.l1.advance()
+            while len(heard) < 60:  # noqa: ASYNC110  # virtual time
+                await trio.sleep(0.001)
+            assert trio.current_time() - began < 1
+            assert {answer.refusal for answer in heard} == {None}
+            count = site.chain.head.header.number + 1
+            hashes = [site.chain.canonical_hash(number) for number in range(count)]
+            return [one for one in hashes if one is not None]
+
+    first = await run(tmp_path / "first")
+    for name in ("second", "third"):
+        assert await run(tmp_path / name) == first
