@@ -65,6 +65,18 @@ BLOCK_GAS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Documents:
+    """The genesis files of a rollup and of its L1."""
+
+    parameters: RollupParameters
+    """Of the rollup."""
+    l1: bytes
+    """L1's genesis file."""
+    l2: bytes
+    """The L2's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RealRollup:
     """What everybody starts from."""
 
@@ -82,20 +94,22 @@ class RealRollup:
     """Funded on both layers."""
 
 
-def make_rollup(*, users: int = 4, window_blocks: int = 30) -> RealRollup:
-    """The same rollup every time."""
+def make_documents(
+    genesis: Genesis,
+    funded: Sequence[bytes],
+    *,
+    window_blocks: int = 30,
+    sequencer_key: bytes = b"\x5e" * 32,
+) -> Documents:
+    """Genesis files with all contracts; `funded` are addresses with money on both layers."""
     batcher = L1Account(BATCHER_SECRET, 900)
     parameters = RollupParameters(
         batcher=batcher.address,
-        sequencer_key=b"\x5e" * 32,
+        sequencer_key=sequencer_key,
         sequencing_window_blocks=window_blocks,
     )
-    keys = make_keys(4)
-    genesis = make_genesis(keys)
-    funded = [sender(f"rollup user {number}") for number in range(users)]
     balances: dict[str, object] = {
-        "0x" + one.hex(): {"balance": hex(10**6 * ETHER)}
-        for one in (batcher.address, *(user.address for user in funded))
+        "0x" + one.hex(): {"balance": hex(10**6 * ETHER)} for one in (batcher.address, *funded)
     }
     l2_document = l2_genesis(parameters, [], time=genesis.time, l1_base_fee_wei=10**9)
     allocations = l2_document["alloc"]
@@ -107,7 +121,7 @@ def make_rollup(*, users: int = 4, window_blocks: int = 30) -> RealRollup:
         batcher=parameters.batcher,
         sequencing_window_blocks=window_blocks,
         batch_limit_bytes=parameters.batch_limit_bytes,
-        locked_wei=users * 10**6 * ETHER,
+        locked_wei=len(balances) * 10**6 * ETHER,
     )
     l1_document = genesis_document(balances | contracts) | {
         "timestamp": hex(genesis.time),
@@ -115,15 +129,32 @@ def make_rollup(*, users: int = 4, window_blocks: int = 30) -> RealRollup:
         "extraData": "0x" + genesis.extra_data.hex(),
         "rollup": l1_rollup(parameters, l2_hash),
     }
-    encoded = json.dumps(l1_document).encode()
+    return Documents(parameters=parameters, l1=json.dumps(l1_document).encode(), l2=l2_encoded)
+
+
+def make_rollup(*, users: int = 4, window_blocks: int = 30) -> RealRollup:
+    """The same rollup every time."""
+    keys = make_keys(4)
+    genesis = make_genesis(keys)
+    funded = [sender(f"rollup user {number}") for number in range(users)]
+    documents = make_documents(
+        genesis, [one.address for one in funded], window_blocks=window_blocks
+    )
     return RealRollup(
-        parameters=parameters,
+        parameters=documents.parameters,
         genesis=genesis,
-        l1_document=encoded,
-        l2_document=l2_encoded,
-        builder=ChainBuilder(genesis, keys, RevmEngine(encoded)),
+        l1_document=documents.l1,
+        l2_document=documents.l2,
+        builder=ChainBuilder(genesis, keys, RevmEngine(documents.l1)),
         users=funded,
     )
+
+
+def deposit_call(to: bytes, value: int) -> bytes:
+    """Call data of a deposit of ETH."""
+    kinds = ("address", "uint256", "uint64", "bool", "bytes")
+    selector = keccak256(b"depositTransaction(address,uint256,uint64,bool,bytes)")[:4]
+    return selector + encode(kinds, ("0x" + to.hex(), value, 100_000, False, b""))
 
 
 # -- L1
@@ -173,16 +204,13 @@ class RealL1:
 
     async def deposit(self, user: int, *, to: bytes, value: int) -> None:
         """Hand in a deposit of ETH."""
-        kinds = ("address", "uint256", "uint64", "bool", "bytes")
-        selector = keccak256(b"depositTransaction(address,uint256,uint64,bool,bytes)")[:4]
-        call = selector + encode(kinds, ("0x" + to.hex(), value, 100_000, False, b""))
         raw = sign_transfer(
             self.rollup.users[user],
             nonce=self.user_nonce(user),
             to=self.rollup.parameters.portal,
             value=value,
             gas_limit=1_000_000,
-            data=call,
+            data=deposit_call(to, value),
         )
         submitted = await self.pool.submit(raw)
         assert submitted.refusal is None, submitted.refusal
