@@ -1,0 +1,154 @@
+"""What a user of the command line does with the L2: deposits, and faults of the sequencer that deposits get past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+import pytest
+from eth_account import Account as EthAccount
+
+from deploy.derivation import mnemonic_accounts
+from tests.e2e.devnet import Devnet, RpcFailure, running_devnet, wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("rollup"), pytest.mark.timeout(1_500)]
+
+WINDOW_BLOCKS = 8
+"""L1 blocks until anybody may force: short, because tests wait for it."""
+
+GWEI = 10**9
+SENDERS = mnemonic_accounts(10)
+
+
+@pytest.fixture(scope="module")
+def rollup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
+    folder = tmp_path_factory.mktemp("rollup")
+    manifest = folder / "faultline.toml"
+    manifest.write_text(f"[l2]\nsequencing_window_blocks = {WINDOW_BLOCKS}\n")
+    with running_devnet(folder, "--manifest", str(manifest), with_l2=True) as devnet:
+        yield devnet
+
+
+def balance(devnet: Devnet, address: str, replica: int | None = None) -> int:
+    return int(str(devnet.l2_rpc("eth_getBalance", address, "latest", replica=replica)), 16)
+
+
+def transfer(sender: int, nonce: int, to: str) -> str:
+    """A raw transfer of one gwei on the L2."""
+    signed = EthAccount.sign_transaction(
+        {
+            "chainId": 901,
+            "type": 2,
+            "nonce": nonce,
+            "to": to,
+            "value": GWEI,
+            "gas": 21_000,
+            "maxFeePerGas": GWEI,
+            "maxPriorityFeePerGas": 1,
+        },
+        SENDERS[sender].private_key,
+    )
+    return "0x" + bytes(signed.raw_transaction).hex()
+
+
+def next_nonce(devnet: Devnet, sender: int, replica: int | None = None) -> int:
+    address = SENDERS[sender].address
+    found = devnet.l2_rpc("eth_getTransactionCount", address, "pending", replica=replica)
+    return int(str(found), 16)
+
+
+def deposited(devnet: Devnet, *arguments: str) -> dict[str, object]:
+    done = devnet.faultline("deposit", *arguments, "--json", timeout_s=400)
+    arrived: dict[str, object] = orjson.loads(done.stdout)
+    return arrived
+
+
+def same_chain(devnet: Devnet, tag: str = "safe") -> bool:
+    """Whether sequencer and replica hold the same block at the lower of their tagged heads."""
+    number = min(devnet.l2_number(tag), devnet.l2_number(tag, replica=0))
+    blocks = [
+        devnet.l2_rpc("eth_getBlockByNumber", hex(number), False, replica=replica)
+        for replica in (None, 0)
+    ]
+    return blocks[0] == blocks[1]
+
+
+def wait_until_safe(devnet: Devnet, number: int) -> None:
+    wait_for(f"L2 block {number} to be safe", lambda: devnet.l2_number("safe") >= number)
+    wait_for("the replica", lambda: devnet.l2_number("safe", replica=0) >= number)
+
+
+def test_a_replica_forwards_transactions(rollup: Devnet) -> None:
+    receiver = "0x0000000000000000000000000000000000010002"
+    raw = transfer(2, next_nonce(rollup, 2), receiver)
+    sent = rollup.l2_rpc("eth_sendRawTransaction", raw, replica=0)
+    wait_for("its receipt", lambda: rollup.l2_rpc("eth_getTransactionReceipt", sent, replica=0))
+    assert balance(rollup, receiver) == GWEI
+
+
+def test_a_deposit_arrives(rollup: Devnet) -> None:
+    receiver = "0x0000000000000000000000000000000000010003"
+    arrived = deposited(rollup, "1.5", "--to", receiver)
+    assert arrived["succeeded"] is True
+    assert balance(rollup, receiver) == 15 * 10**17
+    wait_for("the replica", lambda: balance(rollup, receiver, replica=0) == 15 * 10**17)
+    status = rollup.status()["processes"]
+    assert isinstance(status, list)
+    assert [process["layer"] for process in status] == ["l1"] * 4 + ["l2"] * 2
+    assert all(process["batches"] > 0 for process in status[4:])
+
+
+def test_who_is_censored_deposits(rollup: Devnet) -> None:
+    censored = SENDERS[5].address
+    receiver = "0x0000000000000000000000000000000000010007"
+    # Given a sequencer that leaves an account out and says nothing of it
+    rollup.faultline("break", "censor-sender", f"address={censored}")
+    raw = transfer(5, next_nonce(rollup, 5), receiver)
+    sent = rollup.l2_rpc("eth_sendRawTransaction", raw)
+    # When the account deposits on L1
+    arrived = deposited(rollup, "1", "--from", "5", "--to", receiver)
+    # Then the deposit is on the L2, the transaction is not
+    assert arrived["succeeded"] is True
+    assert balance(rollup, receiver) == 10**18
+    assert rollup.l2_rpc("eth_getTransactionReceipt", sent) is None
+    # And once it is healed the account transacts as before
+    rollup.faultline("break", "heal")
+    rollup.l2_rpc("eth_sendRawTransaction", transfer(5, next_nonce(rollup, 5), receiver))
+    wait_for("a later transaction", lambda: balance(rollup, receiver) == 10**18 + GWEI)
+
+
+def test_a_sequencer_that_stops_is_passed_by_and_comes_back(rollup: Devnet) -> None:
+    receiver = "0x0000000000000000000000000000000000010005"
+    rollup.faultline("break", "sequencer-stop")
+    with pytest.raises(RpcFailure, match="the sequencer is stopped"):
+        rollup.l2_rpc("eth_sendRawTransaction", transfer(6, 0, receiver))
+    arrived = deposited(rollup, "1", "--to", receiver)
+    assert arrived["succeeded"] is True
+    assert balance(rollup, receiver, replica=0) == 10**18
+    rollup.faultline("break", "heal")
+    wait_for("what was forced", lambda: balance(rollup, receiver) == 10**18)
+    wait_until_safe(rollup, rollup.l2_number() + 2)
+    assert same_chain(rollup)
+
+
+def test_blocks_that_are_never_posted_are_replaced_and_their_transactions_stay(
+    rollup: Devnet,
+) -> None:
+    receiver = "0x0000000000000000000000000000000000010006"
+    safe = rollup.l2_number("safe")
+    rollup.faultline("break", "batcher-stall")
+    raw = transfer(7, next_nonce(rollup, 7), receiver)
+    sent = rollup.l2_rpc("eth_sendRawTransaction", raw)
+    assert isinstance(rollup.l2_rpc("eth_getTransactionReceipt", sent), dict)
+    wait_for("forced blocks", lambda: rollup.l2_number("safe", replica=0) > safe + WINDOW_BLOCKS)
+    rollup.faultline("break", "heal")
+
+    def is_safe() -> bool:
+        receipt = rollup.l2_rpc("eth_getTransactionReceipt", sent, replica=0)
+        if not isinstance(receipt, dict):
+            return False
+        return int(receipt["blockNumber"], 16) <= rollup.l2_number("safe", replica=0)
+
+    wait_for("the transaction to be safe", is_safe)
+    assert balance(rollup, receiver, replica=0) == GWEI
+    assert same_chain(rollup)
