@@ -15,6 +15,7 @@ import orjson
 from eth_abi.abi import decode, encode
 from eth_account.signers.local import LocalAccount
 
+from node.contracts.addresses import PORTAL
 from node.contracts.artifacts import Artifact
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address
@@ -129,7 +130,7 @@ class World:
     @classmethod
     def open(cls, accounts: Mapping[str, object]) -> World:
         """A chain with these accounts at genesis, and the funded roles of the kit."""
-        return cls(ExecutionChain.open(extra_accounts=accounts))
+        return cls(ExecutionChain.open(extra_accounts=accounts, portal=PORTAL))
 
     def signed(
         self,

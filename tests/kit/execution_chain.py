@@ -143,11 +143,12 @@ class ExecutionChain:
         step: StepCallable | None = None,
         extra_accounts: Mapping[str, object] | None = None,
         slack_megabytes: int = 64,
+        portal: Address = PORTAL,
     ) -> ExecutionChain:
         """A chain with nothing but its genesis block."""
         genesis = json.dumps(genesis_document(extra_accounts)).encode()
         engine = RevmEngine(
-            genesis, folder=folder, portal=PORTAL, step=step, slack_megabytes=slack_megabytes
+            genesis, folder=folder, portal=portal, step=step, slack_megabytes=slack_megabytes
         )
         return cls(engine, [engine.genesis()])
 

@@ -11,16 +11,13 @@
 """
 
 
+# @dev We implement our own interface, which other contracts import.
+from ..interfaces import IFeeVault
+implements: IFeeVault
+
+
 # @dev The way to L1.
 from ..interfaces import IL2ToL1MessagePasser
-
-
-# @dev Fees were paid out; network 0 is L1, 1 is L2.
-event Withdrawal:
-    value: uint256
-    to: address
-    sender: address
-    withdrawalNetwork: uint8
 
 
 # @dev The message passer.
@@ -91,7 +88,7 @@ def withdraw() -> uint256:
     )
     self.totalProcessed += amount
     raw_log([_OLD_WITHDRAWAL], abi_encode(amount, RECIPIENT, msg.sender))
-    log Withdrawal(
+    log IFeeVault.Withdrawal(
         value=amount, to=RECIPIENT, sender=msg.sender, withdrawalNetwork=WITHDRAWAL_NETWORK
     )
     if WITHDRAWAL_NETWORK == _ON_L2:

@@ -11,6 +11,11 @@
 """
 
 
+# @dev We implement our own interface, which other contracts import.
+from ..interfaces import IGasPriceOracle
+implements: IGasPriceOracle
+
+
 # @dev The L1 origin's values.
 from ..interfaces import IL1Block
 

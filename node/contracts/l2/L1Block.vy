@@ -12,6 +12,11 @@
 """
 
 
+# @dev We implement our own interface, which other contracts import.
+from ..interfaces import IL1Block
+implements: IL1Block
+
+
 # @dev Who the attributes deposit comes from.
 _DEPOSITOR: constant(address) = 0xDeaDDEaDDeAdDeAdDEAdDEaddeAddEAdDEAd0001
 

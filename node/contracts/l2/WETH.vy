@@ -12,21 +12,14 @@
 """
 
 
+# @dev We implement our own interface, which other contracts import.
+from ..interfaces import IWETH
+implements: IWETH
+
+
 # @dev We import and implement the `IERC20` interface, which is a built-in interface of the Vyper compiler.
 from ethereum.ercs import IERC20
 implements: IERC20
-
-
-# @dev Ether was wrapped.
-event Deposit:
-    dst: indexed(address)
-    wad: uint256
-
-
-# @dev Ether was unwrapped.
-event Withdrawal:
-    src: indexed(address)
-    wad: uint256
 
 
 # @dev Name of the token.
@@ -82,7 +75,7 @@ def withdraw(wad: uint256):
     @param wad How much, wei.
     """
     self._take(msg.sender, wad)
-    log Withdrawal(src=msg.sender, wad=wad)
+    log IWETH.Withdrawal(src=msg.sender, wad=wad)
     if not raw_call(msg.sender, b"", value=wad, revert_on_failure=False):
         raw_revert(method_id("TransferFailed()"))
 
@@ -147,7 +140,7 @@ def _wrap():
     @dev Credits what is paid.
     """
     self.balanceOf[msg.sender] += msg.value
-    log Deposit(dst=msg.sender, wad=msg.value)
+    log IWETH.Deposit(dst=msg.sender, wad=msg.value)
 
 
 @internal

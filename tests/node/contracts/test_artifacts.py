@@ -90,6 +90,13 @@ def test_no_contract_can_be_initialised_later(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_contract_implements_its_own_interface(name: str) -> None:
+    source = (CONTRACTS / load(name).source).read_text()
+    assert f"implements: I{name}\n" in source
+    assert (CONTRACTS / "interfaces" / f"I{name}.vyi").is_file()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_selectors_are_unique(name: str) -> None:
     kinds = ("function", "error")
     selectors = [selector(entry) for entry in load(name).abi if entry["type"] in kinds]

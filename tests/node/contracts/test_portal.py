@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from node.contracts import addresses
 from node.eth import rlp
-from node.eth.primitives import ZERO_HASH, Address
+from node.eth.primitives import ZERO_HASH, Address, Hash32
 from node.rollup.deposits import DEPOSIT_TYPE, Deposit, source_hash, user_deposits
 from node.rollup.limits import MAX_DEPOSITS, MAX_DEPOSITS_DATA_BYTES, MAX_DEPOSITS_GAS
 from tests.kit.contract_network import LOCKED_WEI, Network
@@ -102,6 +102,25 @@ def test_a_plain_payment_is_a_deposit_to_oneself(network: Network) -> None:
     assert (deposit.mint, deposit.value) == (3 * ETHER, 3 * ETHER)
     assert (deposit.gas, deposit.data) == (100_000, b"")
     assert network.world.balance(addresses.PORTAL) == LOCKED_WEI + 3 * ETHER
+
+
+def test_l1_commits_to_its_deposits(network: Network) -> None:
+    """Given deposits among other logs of a block, then the block's request of type 0x7e gives L2 exactly these."""
+    wrapping = network.world.signed(SENDER, addresses.WETH, value=1)
+    first = network.world.signed(DEPOSITOR, addresses.PORTAL, value=2, gas=300_000)
+    second = network.world.signed(SENDER, addresses.PORTAL, value=3, gas=300_000)
+    network.world.mine([wrapping, first, second])
+
+    block = network.world.chain.head
+    origin = Hash32(block.block_hash)
+    deposits = user_deposits(origin, block.requests)
+
+    assert [deposit.mint for deposit in deposits] == [2, 3]
+    assert [deposit.sender for deposit in deposits] == [address_of(DEPOSITOR), address_of(SENDER)]
+    # The wrapping's log comes first.
+    assert [deposit.source_hash for deposit in deposits] == [
+        source_hash(0, origin, index) for index in (1, 2)
+    ]
 
 
 def test_a_donation_is_no_deposit(network: Network) -> None:
