@@ -98,10 +98,11 @@ _BOX = assemble(
 LOOPER: Final = b"\x4d" * 20
 """Calls the address in its input's first word with the rest of it until all gas is gone; it always fails."""
 
-_LOOPER = assemble(
+LOOPER_CODE: Final = assemble(
     "CALLDATASIZE PUSH0 PUSH0 CALLDATACOPY JUMPDEST "
     "32 PUSH0 32 CALLDATASIZE SUB 32 PUSH0 CALLDATALOAD GAS STATICCALL POP 4 JUMP"
 )
+"""Its code."""
 
 DESTROYER: Final = b"\xde" * 20
 """Creates a contract, with its input as salt, that destroys itself at once: whatever was there leaves the state."""
@@ -209,7 +210,7 @@ def witness_document(
             "code": _hex(assemble(_LOOP.format(body))),
             "storage": stored if name in ("sload", "clear") else {},
         }
-    contracts = {DESTROYER: _DESTROYER, LOOPER: _LOOPER} | dict.fromkeys(BOXES, _BOX)
+    contracts = {DESTROYER: _DESTROYER, LOOPER: LOOPER_CODE} | dict.fromkeys(BOXES, _BOX)
     contracts |= {(LARGE + n).to_bytes(20): large_code(n) for n in range(large_codes)}
     for address, code in contracts.items():
         alloc[_hex(address)] = {"balance": "0x0", "nonce": "0x1", "code": _hex(code)}

@@ -28,7 +28,7 @@ from node.rollup.records import Record, RecordKind
 from tests.kit.execution_chain import ETHER, ExecutionChain, word
 from tests.kit.step import StepInput, step_of
 from tests.kit.transfers import sender, sign_transfer
-from tests.kit.witness_world import LOOPER, SPRAYS, WitnessWorld, assemble, bystander
+from tests.kit.witness_world import LOOPER, LOOPER_CODE, SPRAYS, WitnessWorld, assemble, bystander
 
 ADVANCES: Final = 256
 """Origins that the record reaches: as many as one may."""
@@ -52,8 +52,16 @@ _FORWARDER = assemble(
 TRANSACTION_GAS_MAX: Final = 1 << 24
 """EIP-7825: of one L1 transaction."""
 
-MODEXP_INPUT: Final = word(5) + word(8) + word(81) + word(8) + b"\xff" * 97
-"""The slowest MODEXP for its gas (8 bytes to the power of 81)."""
+P256_INPUT: Final = bytes.fromhex(
+    "4cee90eb86eaa050036147a12d49004b6b9c72bd725d39d4785011fe190f0b4da73bd4903f0ce3b639bbbf6e8e80d169"
+    "31ff4bcf5993d58468e8fb19086e8cac36dbcd03009df8c59286b162af3bd7fcc0450c9aa81be5d10d312af6c66b1d60"
+    "4aebd3099c618202fcfe16ae7770b0c49ab5eadf74b754204a3bb6060e44eff37618b065f9832de4ca6ca971a7a1adc8"
+    "26d0f7c00181a5fb2ddf79ae00b4e10e"
+)
+"""A valid signature: the first of EIP-7951's tests."""
+
+SLOWEST_INPUT: Final = word(0x100) + P256_INPUT
+"""What the looper computes longest for its gas: P256VERIFY (`tests.benchmarks.steps` compares)."""
 
 CROSSING: Final = word(0) + word(12)
 """Large codes to ask for when one of them is too many."""
@@ -275,7 +283,7 @@ class Draft:
 
 def most_gas(draft: Draft) -> list[bytes]:
     """All gas in the slowest loop."""
-    return [draft.loop(MODEXP_INPUT, draft.gas_left([]))]
+    return [draft.loop(SLOWEST_INPUT, draft.gas_left([]))]
 
 
 def most_witness(draft: Draft) -> list[bytes]:
@@ -288,7 +296,7 @@ def most_of_both(draft: Draft) -> list[bytes]:
     filled = draft.spray([draft.calldata()])
     gas = draft.gas_left(filled) - 1_000
     # It touches a little itself: it stands before the one that fills the witness, which is sought again.
-    looped = [filled[0], draft.loop(MODEXP_INPUT, max(gas - 200_000, 100_000))]
+    looped = [filled[0], draft.loop(SLOWEST_INPUT, max(gas - 200_000, 100_000))]
     return draft.spray(looped)
 
 
@@ -315,6 +323,7 @@ def host_of(engine: RevmEngine, parameters: RollupParameters) -> ExecutionChain:
         step=step_of(engine, parameters),
         extra_accounts={
             "0x" + FORWARDER.hex(): {"balance": "0x0", "code": "0x" + _FORWARDER.hex()},
+            "0x" + LOOPER.hex(): {"balance": "0x0", "code": "0x" + LOOPER_CODE.hex()},
             "0x" + CALLER.address.hex(): {"balance": hex(1_000 * ETHER)},
         },
     )
@@ -323,6 +332,11 @@ def host_of(engine: RevmEngine, parameters: RollupParameters) -> ExecutionChain:
 def step_transaction(data: bytes, *, nonce: int = 0, gas: int = TRANSACTION_GAS_MAX) -> bytes:
     """An L1 transaction that calls STEP through the forwarder."""
     return sign_transfer(CALLER, nonce=nonce, to=FORWARDER, value=0, gas_limit=gas, data=data)
+
+
+def loop_transaction(data: bytes, *, nonce: int = 0, gas: int) -> bytes:
+    """An L1 transaction that spends all its gas on one precompile."""
+    return sign_transfer(CALLER, nonce=nonce, to=LOOPER, value=0, gas_limit=gas, data=data)
 
 
 def answer_of(host: ExecutionChain, root: bytes) -> bytes | None:

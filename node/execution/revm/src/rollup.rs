@@ -1,5 +1,5 @@
-//! The rollup as a genesis file's top-level `rollup` object describes it, and its rules: Isthmus, with MODEXP priced as
-//! on Osaka (EIP-7823, EIP-7883), because L1 must be able to repeat every block.
+//! The rollup as a genesis file's top-level `rollup` object describes it, and its rules: Isthmus, with MODEXP and
+//! P256VERIFY priced as on Osaka (EIP-7823, 7883, 7951), because L1 must be able to repeat every block for its gas.
 //!
 //! Deliberately absent: derivation. What a block is made of is `node.rollup`'s; here it is executed.
 
@@ -13,7 +13,7 @@ use alloy_op_evm::evm_env_for_op_block;
 use alloy_op_hardforks::{OpChainHardforks, OpHardfork, OpHardforks};
 use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256, map::B256Map};
 use op_revm::{OpSpecId, precompiles::isthmus};
-use revm::precompile::{Precompiles, modexp};
+use revm::precompile::{Precompiles, modexp, secp256r1};
 use serde::Deserialize;
 use std::sync::{Arc, LazyLock};
 
@@ -117,11 +117,11 @@ impl L2Spec {
         evm_env_for_op_block(header, self, self.chain_id)
     }
 
-    /// The precompiles of its blocks.
+    /// The precompiles of its blocks: none is cheaper than on L1.
     pub fn precompiles() -> &'static Precompiles {
         static PRECOMPILES: LazyLock<Precompiles> = LazyLock::new(|| {
             let mut precompiles = isthmus().clone();
-            precompiles.extend([modexp::OSAKA]);
+            precompiles.extend([modexp::OSAKA, secp256r1::P256VERIFY_OSAKA]);
             precompiles
         });
         &PRECOMPILES
