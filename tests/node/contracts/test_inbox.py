@@ -244,6 +244,29 @@ def test_appends_in_one_block_follow_one_another(network: Network) -> None:
     assert outcomes([second, first]) == [False, True]
 
 
+def test_a_batch_never_lands_on_another_fork() -> None:
+    """Given two forks of L1 after block 5 and a batch for the first, then the second refuses it by its accumulator."""
+
+    def fork(salt: int) -> Network:
+        opened = Network.open()
+        opened.pass_blocks(5)
+        opened.world.send(FORCER, b"\x77" * 20, value=salt, gas=21_000)
+        opened.pass_blocks(4)
+        return opened
+
+    one, other = fork(1), fork(2)
+    assert one.block_hash(5) == other.block_hash(5)
+    assert one.block_hash(6) != other.block_hash(6)
+    for network in (one, other):
+        network.append(b"", first_block=1, block_count=9, origin=6)
+    made_for_one = one.accumulator()
+    call = (b"", 10, 1, 6, made_for_one)
+
+    with pytest.raises(Reverted, match="WrongAccumulator"):
+        other.world.transact(BATCHER, other.inbox, "append", *call)
+    one.world.transact(BATCHER, one.inbox, "append", *call)
+
+
 def test_a_contract_of_the_batcher_may_not_append_for_it(network: Network) -> None:
     """What counts is the caller, not whose transaction it is."""
     with pytest.raises(Reverted, match="NotBatcher"):
