@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,6 +46,23 @@ from tests.kit.rollup_chain import (
 )
 
 SIGNED_ELSEWHERE = sign_l2(nonce=0, chainId=900)
+
+
+KILLS = 3
+"""Processes that are killed while they commit."""
+
+COMMITTER = """
+import sys
+from pathlib import Path
+from tests.kit.execution_chain import word
+from tests.kit.rollup_chain import RollupChain, deposit, sign_l2
+
+chain = RollupChain.open(Path(sys.argv[1]))
+for nonce in range(2_000):
+    minted = deposit(mint=1, source=word(nonce + 1))
+    block = chain.grow([sign_l2(nonce=nonce)], deposits=[minted])
+    print(nonce, block.state_root.hex(), flush=True)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +336,21 @@ def test_sealed_block_is_judged_from_a_witness(judged: Judged) -> None:
     assert again.block_hash == block.block_hash
 
 
+def test_calls_see_the_rollups_precompiles() -> None:
+    """RIP-7212's price, not Osaka's; a call pays nothing for L1."""
+    chain = RollupChain.open()
+    call = {"to": "0x" + (0x100).to_bytes(20).hex(), "data": "0x" + "00" * 160}
+    answer = chain.engine.call(
+        chain.head.state_root, chain.header, b"", json.dumps(call).encode(), gas_cap=10**6
+    )
+    assert answer.gas_used == 21_000 + 160 * 4 + 3_450
+    transfer = {"from": SENDER.address, "to": "0x" + "22" * 20, "value": "0x1"}
+    estimate = chain.engine.estimate_gas(
+        chain.head.state_root, chain.header, b"", json.dumps(transfer).encode(), gas_cap=10**6
+    )
+    assert (estimate.status, estimate.gas_used) == ("success", 21_000)
+
+
 def test_modexp_costs_what_it_costs_on_osaka() -> None:
     """EIP-7883: three times Berlin's price; EIP-7823: operands of at most 1,024 bytes."""
     chain = RollupChain.open()
@@ -348,6 +382,27 @@ def test_states_outlive_the_engine(tmp_path: Path) -> None:
     assert reopened.balance(FAUCET) == 15
     assert reopened.grow([sign_l2(nonce=5)]).gas_used == 21_000
     reopened.engine.close()
+
+
+def test_killed_process_loses_nothing_that_it_has_committed(tmp_path: Path) -> None:
+    for round_number in range(KILLS):
+        folder = tmp_path / str(round_number)
+        committer = subprocess.Popen(
+            [sys.executable, "-c", COMMITTER, str(folder)], stdout=subprocess.PIPE, text=True
+        )
+        assert committer.stdout is not None
+        roots = [committer.stdout.readline().split()[1] for _ in range(20 + 15 * round_number)]
+        committer.kill()
+        roots += [line.split()[1] for line in committer.stdout if line.endswith("\n")]
+        committer.wait()
+        committer.stdout.close()
+        engine = RevmEngine(json.dumps(rollup_document()).encode(), folder=folder)
+        for root in roots:
+            assert engine.has_state(bytes.fromhex(root))
+        ((_, minted),) = engine.accounts(bytes.fromhex(roots[-1]), [FAUCET])
+        assert minted == len(roots)
+        assert engine.walk(bytes.fromhex(roots[-1])) > 0
+        engine.close()
 
 
 def test_pruning_in_between_is_made_good(tmp_path: Path) -> None:
