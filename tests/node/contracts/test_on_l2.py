@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, cast
 
 import orjson
@@ -167,6 +168,18 @@ def test_attributes_reach_the_getters(chain: RollupChain) -> None:
         "batcherHash": bytes(12) + b"\xba" * 20,
         "sequenceNumber": 0,
     }
+
+
+def test_an_attributes_deposit_needs_a_tenth_of_its_gas(chain: RollupChain) -> None:
+    """Given one million gas, then the first takes what the README says, and later ones less: no slot is new."""
+    costs = []
+    for salt in range(2):
+        header = replace(decode_header(LIBRARY.header(0)), timestamp=100 + salt)
+        deposit = attributes_deposit(NEW_TERMS, 5 + salt, Hash32(bytes([salt]) * 32), header)
+        (row,) = receipts(chain, chain.grow(deposits=[encode_deposit(deposit)]))
+        costs.append(quantity(row, "gasUsed"))
+    assert costs[0] <= 109_595
+    assert costs[1] < 50_000
 
 
 def test_a_withdrawal_is_in_the_header_s_root(chain: RollupChain) -> None:
