@@ -16,19 +16,20 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, Protocol
 
 import trio
 
-from node.rpc.dispatch import SLICE_S, Caller
+from node.rpc.dispatch import SLICE_S, Caller, Dispatcher
 from node.rpc.http import (
     CONTINUE,
     PREFLIGHT,
+    Budget,
     HttpRequest,
+    Policy,
     Refused,
     RequestHead,
     RequestReader,
@@ -36,17 +37,14 @@ from node.rpc.http import (
     response,
 )
 from node.rpc.later import Later
+from node.rpc.limits import ServerLimits
+from node.rpc.owed import JOIN_BYTES, Flusher, Owed, Owing
 from node.rpc.reactor import Reactor
-from node.rpc.websocket import WebSocket
-
-if TYPE_CHECKING:
-    from node.rpc.server import Server
+from node.rpc.untaken import Untaken
+from node.rpc.websocket import WebSocket, WebSocketHooks
 
 READ_BYTES: Final = 65_536
 """Length of one read; with it the number of pipelined requests that are answered together."""
-
-JOIN_BYTES: Final = 1 << 20
-"""Answers of pipelined requests are sent once they reach this length."""
 
 OWED_MAX: Final = 512
 """Answers that are owed before nothing more is read: a few reads of pipelined sends."""
@@ -64,11 +62,45 @@ Answered = bytes | Coroutine[object, object, bytes] | Later[bytes] | None
 """The response, at once or later; for a Later its body. None when the connection becomes a WebSocket."""
 
 
+class Host(Protocol):
+    """What a connection asks of its server (`node.rpc.server.Server`)."""
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """Answers calls."""
+
+    @property
+    def policy(self) -> Policy:
+        """Which hosts and origins are served."""
+
+    @property
+    def limits(self) -> ServerLimits:
+        """Bounds."""
+
+    @property
+    def budget(self) -> Budget:
+        """What is held of requests."""
+
+    @property
+    def untaken(self) -> Untaken:
+        """What is held of answers."""
+
+    @property
+    def hooks(self) -> WebSocketHooks:
+        """What WebSockets need."""
+
+    def opened(self, connection: HttpConnection | WebSocket) -> None:
+        """A connection began, or became a WebSocket."""
+
+    def closed(self, connection: HttpConnection | WebSocket) -> None:
+        """A connection ended, or became a WebSocket."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a connection needs of its server."""
+    """What a connection is made with."""
 
-    server: Server
+    server: Host
     """Whom it belongs to."""
     reactor: Reactor
     """Tells when it can be read."""
@@ -76,39 +108,6 @@ class Surroundings:
     """Sends what is settled."""
     nursery: trio.Nursery
     """Where its tasks run."""
-
-
-@dataclass(slots=True, eq=False)
-class _Owed:
-    """An answer that comes later."""
-
-    head: RequestHead
-    """Of its request."""
-    text: bytes | None = None
-    """The response, once it is settled."""
-
-
-class Flusher:
-    """Sends what several answers of a connection have become together, once everybody who settles them is done."""
-
-    def __init__(self) -> None:
-        self._settled: dict[HttpConnection, None] = {}
-        self._wake = trio.Event()
-
-    def soon(self, connection: HttpConnection) -> None:
-        """Send what this connection owes and has, in the scheduler's next turn."""
-        if not self._settled:
-            self._wake.set()
-        self._settled[connection] = None
-
-    async def run(self) -> NoReturn:
-        """Send until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake = trio.Event()
-            settled, self._settled = self._settled, {}
-            for connection in settled:
-                connection.flush()
 
 
 class HttpConnection:
@@ -121,9 +120,9 @@ class HttpConnection:
         self._reader: Final = RequestReader(around.server.budget)
         self._caller = Caller()
         self._scope: trio.CancelScope | None = None
-        self._owed: deque[_Owed] = deque()
+        self._owed = Owing()
         self._paid: trio.Event | None = None
-        self._resting = False
+        self._resting = self._closed = False
         self._due = trio.current_time() + around.server.limits.request_within_s
         self._server.opened(self)
         around.reactor.add(connection, self._on_readable)
@@ -140,7 +139,7 @@ class HttpConnection:
         self._server.untaken.let_go(self)
         self._reader.close()
         self._owed.clear()
-        self._resting = False
+        self._resting, self._closed = False, True
         self._socket.close()
 
     def cut_off(self) -> None:
@@ -199,7 +198,10 @@ class HttpConnection:
                 return
             answered = self._answer(request)
             if isinstance(answered, bytes):
-                self._owed.append(_Owed(request.head, answered))
+                self._owed.add(Owed(request.head, answered))
+                self._server.untaken.hold(self, len(answered))
+                if self._closed:
+                    return
             elif isinstance(answered, Later):
                 self._owe(request.head, answered)
             else:
@@ -207,7 +209,7 @@ class HttpConnection:
                 return
         if self._reader.refused is not None or self._reader.wants_continue:
             self._leave(self._serve([]))
-        elif self._owed and self._owed[0].text is not None:
+        elif self._owed.is_due:
             self._around.flusher.soon(self)
 
     def _ended(self) -> None:
@@ -239,55 +241,58 @@ class HttpConnection:
 
     def _owe(self, head: RequestHead, answer: Later[bytes]) -> None:
         """Send an answer once it is settled and those before it are sent."""
-        owed = _Owed(head)
-        self._owed.append(owed)
+        owed = Owed(head)
+        self._owed.add(owed)
         self._due = trio.current_time() + self._server.limits.answer_within_s
         answer.then(partial(self._settle, owed))
 
-    def _settle(self, owed: _Owed, body: bytes) -> None:
-        first = self._owed[0] if self._owed else None
-        owed.text = self._encode(owed.head, body)
-        if first is not owed:
-            return  # another comes before it, or the connection was closed
-        if self._paid is not None:
-            self._paid.set()
-        elif self._scope is None:
-            if len(self._owed) == 1 and not self._resting:
-                self._owed.popleft()
-                self._send_now(owed.text)
-            else:
+    def _settle(self, owed: Owed, body: bytes) -> None:
+        if self._closed:
+            return
+        text = self._encode(owed.head, body)
+        if self._owed.first is owed and len(self._owed) == 1 and self._is_free:
+            self._owed.clear()
+            self._send_now(text)
+            return
+        owed.text = text
+        self._server.untaken.hold(self, len(text))  # It may end this connection.
+        if self._owed.first is owed:
+            if self._paid is not None:
+                self._paid.set()
+            elif self._scope is None:
                 self._around.flusher.soon(self)
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether it is in the reactor: no task writes, and reading goes on."""
+        return self._scope is None and not self._resting
 
     def flush(self) -> None:
         """Send what is owed and settled, unless a task is about to."""
         if self._scope is not None:
             return
         resting = self._resting
-        encoded = self._settled()
+        encoded = self._take_settled()
         if encoded:
             self._send_now(encoded)  # It may have to leave, or find that the other side is gone.
         if resting and self._resting and len(self._owed) < OWED_MAX // 2:
             self._resting = False
             self._around.reactor.add(self._socket, self._on_readable)
+        if self._owed.is_due and self._scope is None:
+            self._around.flusher.soon(self)
 
-    def _settled(self) -> bytes:
-        """Take the settled answers, up to the first that is not; about `JOIN_BYTES` of them."""
-        parts: list[bytes] = []
-        size = 0
-        while self._owed and self._owed[0].text is not None and size < JOIN_BYTES:
-            text = self._owed.popleft().text
-            assert text is not None
-            parts.append(text)
-            size += len(text)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    def _take_settled(self) -> bytes:
+        encoded = self._owed.take_settled()
+        self._server.untaken.release(self, len(encoded))
+        return encoded
 
     async def _pay(self) -> None:
         """Send everything that is owed, in a task."""
         while self._owed:
             self._paid = trio.Event()
-            if self._owed[0].text is None:
+            if not self._owed.is_due:
                 await self._paid.wait()
-            await self._send(self._settled())
+            await self._send(self._take_settled())
         self._paid = None
 
     # -- answers

@@ -16,15 +16,16 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import structlog
 import trio
 
-from node.rpc.connection import Flusher, HttpConnection, Surroundings
+from node.rpc.connection import HttpConnection, Surroundings
 from node.rpc.dispatch import Dispatcher
 from node.rpc.http import Budget, Policy, Refused, refusal_response
+from node.rpc.limits import ServerLimits
+from node.rpc.owed import Flusher
 from node.rpc.reactor import Reactor
 from node.rpc.untaken import Untaken
 from node.rpc.websocket import WebSocket, WebSocketHooks
@@ -34,26 +35,6 @@ SWEEP_EVERY_S: Final = 1.0
 
 BACKLOG: Final = 1_024
 """Connections the kernel holds until they are accepted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerLimits:
-    """What one server grants all of its callers."""
-
-    connections_max: int = 1_024
-    """HTTP and WebSocket connections; more are turned away."""
-    request_bytes_max: int = 64 << 20
-    """Bytes of incomplete requests that all connections together may hold."""
-    answer_bytes_max: int = 128 << 20
-    """Bytes of answers that clients of all connections together have not taken: two of the longest."""
-    request_within_s: float = 30.0
-    """From a request's first byte to its last."""
-    answer_within_s: float = 120.0
-    """To find an answer; calls have shorter limits of their own."""
-    write_within_s: float = 30.0
-    """To take an answer."""
-    idle_within_s: float = 120.0
-    """Between requests."""
 
 
 class Server:

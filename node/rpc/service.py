@@ -23,6 +23,7 @@ from node.rpc.events import WAITING_BLOCKS_MAX, HeadQueue, HeadSignal
 from node.rpc.fees import CHECKED_BLOCKS, BlobFee, Fees
 from node.rpc.filters import Filters
 from node.rpc.http import Policy
+from node.rpc.limits import ServerLimits
 from node.rpc.logs import LogSearch
 from node.rpc.metrics import RpcMetrics
 from node.rpc.namespaces.blocks import BlocksNamespace
@@ -39,7 +40,7 @@ from node.rpc.namespaces.txpool import TxpoolNamespace
 from node.rpc.pending import PendingBlock
 from node.rpc.rendering import Renderer
 from node.rpc.sends import Sends
-from node.rpc.server import Server, ServerLimits, is_loopback
+from node.rpc.server import Server, is_loopback
 from node.rpc.subscriptions import Hub
 from node.runtime.worker import Worker
 

@@ -15,7 +15,7 @@ import wsproto
 from prometheus_client import CollectorRegistry
 from wsproto import ConnectionType, events as ws_events
 
-from node.rpc.server import ServerLimits
+from node.rpc.limits import ServerLimits
 from node.rpc.service import RpcParts, RpcService, RpcSettings
 from tests.node.rpc.fakes import Backend
 

@@ -192,6 +192,7 @@ class FakeEngine:
     takes_us: int = 20
     asked: list[dict[str, object]] = field(default_factory=list)
     rendered: list[int] = field(default_factory=list)
+    receipt_padding: int = 0
     percentiles: list[int] = field(default_factory=lambda: [3_000_000_000] * 3)
 
     def _read(self, root: bytes) -> None:
@@ -342,7 +343,10 @@ class FakeEngine:
         return orjson.dumps([{"receiptOf": one} for one in orjson.loads(receipts)])
 
     def receipt_json(self, block: bytes, receipts: bytes, index: int) -> bytes:
-        return orjson.dumps({"receiptOf": orjson.loads(receipts)[index]})
+        told = {"receiptOf": orjson.loads(receipts)[index]}
+        return orjson.dumps(
+            told | ({"p": "x" * self.receipt_padding} if self.receipt_padding else {})
+        )
 
     def logs_json(
         self,

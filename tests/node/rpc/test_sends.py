@@ -13,6 +13,7 @@ from node.eth.hashing import keccak256
 from node.rpc.connection import OWED_MAX
 from node.rpc.dispatch import BATCH_WITHIN_S
 from node.rpc.jsonrpc import RpcError
+from node.rpc.limits import ServerLimits
 from node.rpc.sends import WAITING_MAX, Sends
 from tests.node.rpc.clients import Running, call_text, http_post, running_with
 from tests.node.rpc.fakes import FakePooled
@@ -330,3 +331,30 @@ async def test_those_who_wait_are_bounded() -> None:
     sends.look(trio.current_time() + 61)
     assert len(sends) == 0
     await trio.lowlevel.checkpoint()
+
+
+async def test_answers_that_wait_for_an_earlier_one_are_counted_and_bounded() -> None:
+    """Given answers that are settled out of order, when they are too many bytes, then their connection is ended."""
+    backend, (first, *others) = held(), raws(6)
+    backend.engine.receipt_padding = 4 << 20
+    limits = ServerLimits(answer_bytes_max=14 << 20)
+    async with running_with(backend, settings=SETTINGS, limits=limits) as server:
+        untaken = server.service.server.untaken
+        client = await server.http()
+        for raw in (first, *others):
+            await client.send(http_post(call_text(SYNC, quoted(raw))))
+        while len(backend.intake.waiting) < 6:
+            await wait_all_tasks_blocked()
+        earliest = backend.intake.waiting.pop(0)
+        for waiting, expected in zip(list(backend.intake.waiting), range(1, 6), strict=True):
+            backend.intake.waiting = [waiting]
+            backend.intake.seal()
+            if expected <= 3:
+                assert expected * (4 << 20) < untaken.used <= limits.answer_bytes_max
+        assert untaken.used == 0
+        backend.intake.waiting = [earliest]
+        backend.intake.seal()
+        assert await client.ended()
+        while server.service.server.connections() != (0, 0):
+            await wait_all_tasks_blocked()
+        assert untaken.used == 0

@@ -12,7 +12,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node.rpc.dispatch import Method
 from node.rpc.jsonrpc import BODY_BYTES_MAX
-from node.rpc.server import ServerLimits, is_loopback
+from node.rpc.limits import ServerLimits
+from node.rpc.server import is_loopback
 from node.rpc.service import RpcSettings
 from tests.node.rpc.clients import HttpClient, call_text, http_post, running
 from tests.node.rpc.fakes import Backend, FakeResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from node.rpc.server import ServerLimits
+from node.rpc.limits import ServerLimits
 from node.rpc.untaken import Untaken
 from tests.node.rpc.clients import call_text, http_post, running, running_with
 from tests.node.rpc.fakes import Backend, FakeResult
