@@ -208,7 +208,7 @@ _SEQUENCER: Final = ("sequencer",)
 
 _REPLACED: Final = (
     "Every L2 node derives blocks without user transactions in its place; the unsafe blocks it "
-    "should have carried are dropped on all of them (`resets` counts it), and the sequencer "
+    "should have carried are dropped on all of them (`l2_was_reset` in the log), and the sequencer "
     "includes their transactions again. "
 )
 
@@ -256,7 +256,7 @@ L2_FAULTS: Final = (
         name="bomb-batch",
         layer="l2",
         roles=_SEQUENCER,
-        summary="Posts a few hundred bytes that decompress to 200 megabytes.",
+        summary="Posts 152 bytes that decompress to 200 megabytes.",
         parameters=(_BATCHES,),
         expect=_REPLACED + "Decompression ends at 256 KiB: memory and CPU stay flat.",
         heals="By itself after so many batches.",
@@ -284,7 +284,7 @@ L2_FAULTS: Final = (
         name="equivocate-unsafe",
         layer="l2",
         roles=_SEQUENCER,
-        summary="Signs two different L2 blocks of one number and gossips both.",
+        summary="Signs two different L2 blocks of one number, where it has transactions, and gossips both.",
         parameters=(COUNT,),
         expect="A replica keeps the block that it saw first and counts the other. Replicas may "
         "differ in `latest` for a while; L1 decides: once the batch is there all of them hold the "
