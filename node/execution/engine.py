@@ -122,11 +122,11 @@ class BlockResult(Protocol):
         """Decoding with recovery, execution, state root."""
 
 
-class BlockBuilder(Protocol):
+class OpenBlock(Protocol):
     """A block under construction. Not to be used from two threads at once."""
 
     def push(self, transactions: Sequence[bytes]) -> list[PushOutcome]:
-        """Offers raw transactions in order; one that does not execute is left out and the rest go on."""
+        """Offers raw transactions in order; one that does not execute in full is left out and the rest go on."""
 
     @property
     def gas_left(self) -> int:
@@ -134,25 +134,18 @@ class BlockBuilder(Protocol):
 
     @property
     def bytes_left(self) -> int:
-        """Bytes that further transactions may take under the block's size limit."""
+        """Bytes that further transactions may take under the block's size limit; raw ones on an L2."""
+
+
+class BlockBuilder(OpenBlock, Protocol):
+    """A block of the L1 under construction."""
 
     def seal(self, extra_data: bytes) -> BlockResult:
         """Closes the block with these `extra_data` (at most 32 bytes); the builder is spent."""
 
 
-class L2BlockBuilder(Protocol):
-    """A rollup block under construction; its deposits are in it. Not to be used from two threads at once."""
-
-    def push(self, transactions: Sequence[bytes]) -> list[PushOutcome]:
-        """Offers raw transactions in order; one that does not execute or crosses a limit is left out and the rest go on."""
-
-    @property
-    def gas_left(self) -> int:
-        """Gas that further transactions may use."""
-
-    @property
-    def bytes_left(self) -> int:
-        """Bytes that further raw transactions may take."""
+class L2BlockBuilder(OpenBlock, Protocol):
+    """A rollup block under construction; its deposits are in it."""
 
     @property
     def witness_left(self) -> int:
