@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from eth_abi.abi import encode
 from hypothesis import given, strategies as st
 
@@ -97,3 +98,11 @@ def test_any_bytes_are_an_output_or_none(encoded: bytes) -> None:
 def test_another_version_is_none() -> None:
     assert decode_output(b"\1" + bytes(127)) is None
     assert decode_output(bytes(128)) is not None
+
+
+def test_a_nonce_has_its_version_in_front() -> None:
+    assert message_nonce(0) == 1 << 240
+    assert message_nonce((1 << 240) - 1) == (1 << 241) - 1
+    for impossible in (-1, 1 << 240):
+        with pytest.raises(AssertionError, match="more messages"):
+            message_nonce(impossible)
