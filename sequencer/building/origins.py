@@ -49,9 +49,9 @@ class Lost:
 Choice: TypeAlias = Turn | Lost
 
 
-def choose(source: OriginSource, current: L1Ref) -> Choice:
-    """Choose the origin of a block on a head with this origin."""
-    if source.confirmed.number > current.number:
+def choose(source: OriginSource, confirmed_number: int, current: L1Ref) -> Choice:
+    """Choose the origin of a block on a head with this origin, given how far L1 is confirmed."""
+    if confirmed_number > current.number:
         following = source.origin(current.number + 1)
         if following is not None:
             stands = following.header.parent_hash == current.hash

@@ -56,6 +56,9 @@ CANDIDATES_MAX: Final = 512
 RETURNING_MAX: Final = 1_000_000
 """Transactions of dropped blocks that come back; minutes of full load. The newest of more are lost, and that is logged."""
 
+LOOK_EVERY_S: Final = 0.2
+"""How often L1 is asked what its votes have confirmed: counting them takes longer than sealing a block."""
+
 KEEP_EVERY_S: Final = 1.0
 """How often what waits is synced, and what waited too long goes."""
 
@@ -91,6 +94,7 @@ class Builder:
         self._arrived_bytes = 0
         self._is_decoding = False
         self._returning: list[bytes] = []
+        self._confirmed_number = 0
         self._is_lost = False
         self._is_open = False
         self._work = trio.Event()
@@ -132,6 +136,11 @@ class Builder:
         self.offer(raw, told)
         await done.wait()
         return answers[0]
+
+    @property
+    def arriving(self) -> int:
+        """Transactions that wait for decoding."""
+        return len(self._arrived)
 
     # -- the pool, as JSON-RPC reads it
 
@@ -212,11 +221,17 @@ class Builder:
             version = await self._parts.derived.past(version)
         self._is_open = True
         self._bucket.begin(trio.current_time())
-        version = -1
+        version, has_moved = -1, True
         while True:
-            self._is_lost = False
-            self._work.set()
-            version = await self._parts.l1.moved.past(version)
+            # Votes confirm blocks while the head stands still, so L1 is looked at now and then, too.
+            confirmed_number = self._parts.l1.confirmed.number
+            if has_moved or confirmed_number > self._confirmed_number:
+                self._is_lost = False
+                self._work.set()
+            self._confirmed_number, has_moved = confirmed_number, False
+            with trio.move_on_after(LOOK_EVERY_S):
+                version = await self._parts.l1.moved.past(version)
+                has_moved = True
 
     async def _keep(self) -> NoReturn:
         while True:
@@ -291,7 +306,7 @@ class Builder:
         self._decode_few()
         if self._is_lost or self._is_stopped():
             return False
-        turn = choose(self._parts.l1, self._chain.head_origin)
+        turn = choose(self._parts.l1, self._confirmed_number, self._chain.head_origin)
         if isinstance(turn, Lost):
             self._lose()
             return False

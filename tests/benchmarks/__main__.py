@@ -11,7 +11,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import batches, devnet, imports, p2p_deadlines, pool, rpc_throughput, sends
+from tests.benchmarks import (
+    batches,
+    devnet,
+    imports,
+    p2p_deadlines,
+    pool,
+    rpc_throughput,
+    sealing,
+    sends,
+)
 from tests.benchmarks.figures import Figure, print_figures, save_figures
 from tests.e2e.environments import node_project
 
@@ -61,6 +70,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "pool": measure_pool,
     "batches": lambda: batches.figures(6_000),
     "imports": lambda: imports.figures(ACCOUNTS, TRANSFERS),
+    "sealing": sealing.measure,
     "rpc": measure_rpc,
     "sends": measure_sends,
     "p2p": measure_deadlines,

@@ -18,16 +18,20 @@ GENESIS = genesis_header(PARAMETERS, GENESIS_TIME, ZERO_HASH, ZERO_HASH)
 def test_the_origin_stays_while_nothing_is_confirmed() -> None:
     l1 = ListedL1()
     l1.advance(confirmed=False)
-    assert choose(l1, l1.genesis) == Turn(l1.blocks[0], advances=False)
+    assert choose(l1, l1.confirmed_number, l1.genesis) == Turn(l1.blocks[0], advances=False)
 
 
 def test_the_origin_advances_by_one_once_confirmed() -> None:
     l1 = ListedL1()
     for _ in range(3):
         l1.advance()
-    assert choose(l1, l1.genesis) == Turn(l1.blocks[1], advances=True)
-    assert choose(l1, origin_name(l1.blocks[1])) == Turn(l1.blocks[2], advances=True)
-    assert choose(l1, origin_name(l1.blocks[3])) == Turn(l1.blocks[3], advances=False)
+    assert choose(l1, l1.confirmed_number, l1.genesis) == Turn(l1.blocks[1], advances=True)
+    assert choose(l1, l1.confirmed_number, origin_name(l1.blocks[1])) == Turn(
+        l1.blocks[2], advances=True
+    )
+    assert choose(l1, l1.confirmed_number, origin_name(l1.blocks[3])) == Turn(
+        l1.blocks[3], advances=False
+    )
 
 
 def test_an_origin_that_l1_left_is_lost() -> None:
@@ -36,10 +40,10 @@ def test_an_origin_that_l1_left_is_lost() -> None:
     l1.advance()
     old = origin_name(l1.blocks[1])
     l1.reorganise(1)
-    assert choose(l1, old) == Lost()
+    assert choose(l1, l1.confirmed_number, old) == Lost()
     l1.advance()
-    assert choose(l1, old) == Lost()
-    assert choose(l1, L1Ref(number=9, hash=old.hash)) == Lost()
+    assert choose(l1, l1.confirmed_number, old) == Lost()
+    assert choose(l1, l1.confirmed_number, L1Ref(number=9, hash=old.hash)) == Lost()
 
 
 def test_a_block_that_advances_holds_the_deposits_of_its_origin() -> None:
