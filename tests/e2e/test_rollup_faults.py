@@ -117,30 +117,23 @@ def test_who_is_censored_deposits(rollup: Devnet) -> None:
     wait_for("a later transaction", lambda: balance(rollup, receiver) == 10**18 + GWEI)
 
 
-def test_a_sequencer_that_stops_is_passed_by_and_comes_back(rollup: Devnet) -> None:
-    receiver = "0x0000000000000000000000000000000000010005"
-    rollup.faultline("break", "sequencer-stop")
-    with pytest.raises(RpcFailure, match="the sequencer is stopped"):
-        rollup.l2_rpc("eth_sendRawTransaction", transfer(6, 0, receiver))
-    arrived = deposited(rollup, "1", "--to", receiver)
-    assert arrived["succeeded"] is True
-    assert balance(rollup, receiver, replica=0) == 10**18
-    rollup.faultline("break", "heal")
-    wait_for("what was forced", lambda: balance(rollup, receiver) == 10**18)
-    wait_until_safe(rollup, rollup.l2_number() + 2)
-    assert same_chain(rollup)
-
-
-def test_blocks_that_are_never_posted_are_replaced_and_their_transactions_stay(
+def test_a_sequencer_that_stops_is_passed_by_and_what_it_acknowledged_stays(
     rollup: Devnet,
 ) -> None:
-    receiver = "0x0000000000000000000000000000000000010006"
-    safe = rollup.l2_number("safe")
+    receiver, depositee = (f"0x000000000000000000000000000000000001000{end}" for end in (5, 6))
+    # Given a transaction that was acknowledged and never posted, and a sequencer that then stops
     rollup.faultline("break", "batcher-stall")
     raw = transfer(7, next_nonce(rollup, 7), receiver)
     sent = rollup.l2_rpc("eth_sendRawTransaction", raw)
     assert isinstance(rollup.l2_rpc("eth_getTransactionReceipt", sent), dict)
-    wait_for("forced blocks", lambda: rollup.l2_number("safe", replica=0) > safe + WINDOW_BLOCKS)
+    rollup.faultline("break", "sequencer-stop")
+    with pytest.raises(RpcFailure, match="the sequencer is stopped"):
+        rollup.l2_rpc("eth_sendRawTransaction", transfer(6, 0, receiver))
+    # When a deposit is made, it is forced
+    arrived = deposited(rollup, "1", "--to", depositee)
+    assert arrived["succeeded"] is True
+    wait_for("the replica", lambda: balance(rollup, depositee, replica=0) == 10**18)
+    # Then the healed sequencer builds on what was forced, and includes its transaction again
     rollup.faultline("break", "heal")
 
     def is_safe() -> bool:
@@ -151,4 +144,5 @@ def test_blocks_that_are_never_posted_are_replaced_and_their_transactions_stay(
 
     wait_for("the transaction to be safe", is_safe)
     assert balance(rollup, receiver, replica=0) == GWEI
+    wait_until_safe(rollup, rollup.l2_number())
     assert same_chain(rollup)
