@@ -65,6 +65,7 @@ class FakeResult:
     transaction_hashes: list[bytes]
     senders: list[bytes] = field(default_factory=list)
     witness: tuple[list[bytes], list[bytes], list[bytes]] | None = None
+    witness_size: tuple[int, int, int] = (0, 0, 0)
     seconds: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
