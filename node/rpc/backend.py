@@ -3,7 +3,7 @@
     namespaces -> Chain (blocks) | Engine (states, simulation, rendering) | Pool | FaultControl | RollupView
 
 `node.chain`, `node.execution`, `node.txpool`, `node.sync` and the app satisfy them; on the L2 the sequencer's chain, pool and
-deriver do. Tests satisfy them with fakes.
+deriving do. Tests satisfy them with fakes.
 Look-ups of the chain and of single accounts are short and run in place; whatever may take longer runs in a `Worker` of node.runtime.
 """
 
