@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -127,7 +129,7 @@ def test_damage_stops_the_process() -> None:
 def test_a_crash_at_any_write_leaves_a_book_that_opens(write: int, after: bool) -> None:
     disk = Disk()
     book = RecordBook(MemoryTables(disk, dies_at=(write, after)))
-    steps = (
+    steps: tuple[Callable[[], None], ...] = (
         lambda: add_all(book, 4),
         book.save,
         lambda: book.settle(2),
