@@ -16,13 +16,6 @@ def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def rollup_devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    """Four validators, a sequencer and a replica, nothing broken."""
-    with running_devnet(tmp_path_factory.mktemp("rollup"), with_l2=True) as running:
-        yield running
-
-
 @pytest.fixture(scope="module")
 def devnet_to_break(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     """Four validators for tests that break and heal them, one after the other."""
