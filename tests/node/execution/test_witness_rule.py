@@ -10,7 +10,9 @@ import orjson
 import pytest
 
 from node.errors import InvalidBlock
+from node.eth.hashing import keccak256
 from node.execution.engine import BlockResult, DerivedBlock
+from node.rollup.budget import BEACON_ROOTS, BLOCK_HASHES, always_touched, witness_bytes
 from tests.kit.execution_chain import word
 from tests.kit.rollup_chain import RollupChain, deposit
 from tests.kit.witness_world import (
@@ -21,6 +23,7 @@ from tests.kit.witness_world import (
     WitnessWorld,
     bystander,
     child_of,
+    signer,
     stores,
     witness_document,
     witness_world,
@@ -184,6 +187,37 @@ def test_whoever_builds_derives_or_proves_stops_at_the_same_byte(seed: int) -> N
         chain.commit(grown)
         tight.commit(grown)
     assert crossed > 20
+
+
+def test_proofs_weigh_the_same() -> None:
+    """Given a block that only reads, when all it touches is proven one by one, then the proofs weigh what the meter counts."""
+    # Given
+    world = witness_world(document(ROOMY))
+    for _ in range(3):
+        world.chain.grow([world.sign(1, BOXES[0], stores([(3, 4)]), gas=80_000)])
+    chain, state = world.chain, world.chain.head.state_root
+    attributes = chain.attributes()
+    raws = [
+        world.sign(9, SPRAYS["balance"], word(20) + word(30), gas=200_000),
+        world.sign(10, SPRAYS["sload"], word(590) + word(20), gas=200_000),
+    ]
+    # When
+    touched = dict(always_touched(len(chain.blocks), attributes.timestamp, []))
+    keys = frozenset(int.from_bytes(keccak256(n.to_bytes(8))) for n in range(590, 610))
+    readers = {SPRAYS["balance"]: frozenset[int](), SPRAYS["sload"]: keys}
+    signers = {signer(9).address: frozenset[int](), signer(10).address: frozenset[int]()}
+    strangers = dict.fromkeys((bystander(n) for n in range(20, 50)), frozenset[int]())
+    nodes: list[bytes] = []
+    everything: dict[bytes, frozenset[int]] = {**touched, **readers, **signers, **strangers}
+    for address, slots in everything.items():
+        proof = chain.engine.proof(state, address, [word(slot) for slot in slots])
+        nodes += proof.nodes + [node for _, of_slot in proof.slots for node in of_slot]
+    ran = (*readers, BLOCK_HASHES, BEACON_ROOTS)
+    codes = [chain.engine.code(state, address) for address in ran]
+    # Then: a proof also lists nodes that stand in others, which a witness does not name; here there are none.
+    derived = chain.derive(raws)
+    assert all(succeeded(chain, derived.result))
+    assert witness_bytes(nodes, codes, 0) == sum(derived.result.witness_size)
 
 
 def test_order_does_not_matter() -> None:
