@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 from prometheus_client import CollectorRegistry
 
+from deploy.accounts import FundedAccount
+from deploy.rollup_genesis import l2_genesis
 from node.execution.adapter import RevmEngine, open_tables
 from node.rpc.backend import DevnetView
 from node.rpc.service import RpcParts, RpcService, RpcSettings
@@ -26,7 +28,6 @@ from sequencer.l1.latest import Latest
 from tests.kit.building import ListedL1
 from tests.kit.model_l2 import model_parameters
 from tests.kit.rollup import GENESIS_TIME
-from tests.kit.rollup_chain import rollup_document
 from tests.kit.transfers import Sender
 
 SETTINGS = RpcSettings(port=0, chain_id=901, client_version="faultline/test", tip_wei=1)
@@ -52,10 +53,13 @@ class ServedSequencer:
 
 
 def document(rich: Sequence[Sender]) -> bytes:
-    """The L2's genesis file."""
-    funded = {"0x" + one.address.hex(): {"balance": hex(10**26)} for one in rich}
-    found = rollup_document(extra_accounts=funded, base_fee_wei=1_000_000)
-    found["timestamp"] = hex(GENESIS_TIME)
+    """The L2's genesis file, with all its contracts."""
+    accounts = [
+        FundedAccount(address="0x" + one.address.hex(), private_key="0x" + one.key.to_hex())
+        for one in rich
+    ]
+    parameters = model_parameters()
+    found = l2_genesis(parameters, accounts, time=GENESIS_TIME, l1_base_fee_wei=10**9)
     return json.dumps(found).encode()
 
 
@@ -78,7 +82,7 @@ async def served_sequencer(
             wall=wall,
         )
         parts = BuilderParts(
-            parameters=replace(model_parameters(), base_fee_wei=1_000_000),
+            parameters=model_parameters(),
             chain=chain,
             engine=engine,
             l1=l1,

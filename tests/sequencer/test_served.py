@@ -194,3 +194,40 @@ async def test_subscribers_see_every_block_once_and_in_order(tmp_path: Path) -> 
             parents.append((head["parentHash"], head["hash"]))
         assert numbers == list(range(1, sequencer.chain.head.header.number + 1))
         assert all(parent == before for (_, before), (parent, _) in pairwise(parents))
+
+
+PAYER = "0x" + RICH[0].address.hex()
+PASSER = "0x4200000000000000000000000000000000000016"
+ORACLE = "0x420000000000000000000000000000000000000f"
+L1_BLOCK = "0x4200000000000000000000000000000000000015"
+SLOT = "0xadaca6cbaa0b1b80f967c379758e69d08b69ba046fa01914cbf932ce171df505"
+INITIATE = "0xc2b3e5ac" + "00" * 31 + "77" + "00" * 31 + "00" + "00" * 31 + "60" + "00" * 32
+
+
+async def test_what_viems_op_stack_asks_of_an_l2_is_answered(tmp_path: Path) -> None:
+    """The calls that viem 2.46.3 was recorded to make of an L2, in its own forms: no block given, no sender given."""
+    transfer_call = {"to": "0x" + RECEIVER.hex(), "value": "0x1"}
+    async with served(tmp_path) as (_, client):
+        for nonce in range(9):
+            await client.result("eth_sendRawTransaction", quoted(transfer(nonce)))
+        assert await client.error("eth_fillTransaction", {}) == (
+            -32601,
+            "the method eth_fillTransaction does not exist/is not available",
+        )
+        for call in ({"data": "0x", **transfer_call}, {"from": PAYER, **transfer_call}):
+            assert int(str(await client.result("eth_estimateGas", call)), 16) >= 21_000
+        initiate = {"from": PAYER, "to": PASSER, "value": "0x1", "data": INITIATE}
+        assert int(str(await client.result("eth_estimateGas", initiate)), 16) > 50_000
+        for to, data in (
+            (ORACLE, "0x49948e0e" + f"{32:064x}" + f"{4:064x}" + "01020304".ljust(64, "0")),
+            (L1_BLOCK, "0x4d5d9a2a"),
+            (L1_BLOCK, "0x16d3bc7f"),
+        ):
+            word = await client.result("eth_call", {"to": to, "data": data}, "latest")
+            assert len(str(word)) == 66
+        proof = await client.result("eth_getProof", PASSER, [SLOT], "0x9")
+        block = await client.result("eth_getBlockByNumber", "0x9", False)
+        assert isinstance(proof, dict)
+        assert isinstance(block, dict)
+        assert proof["storageHash"] == block["withdrawalsRoot"]
+        assert [one["value"] for one in proof["storageProof"]] == ["0x0"]
