@@ -37,7 +37,7 @@ DEFAULT_NAME: Final = "devnet"
 MANIFEST_NAME: Final = "faultline.toml"
 """Read from the current folder where `--manifest` names no other."""
 
-PROCESSES: Final = ("validator-*", "sequencer", "replica*")
+PROCESSES: Final = ("validator-*", "sequencer", "replica", "replica-[0-9]")
 """Names of processes, as patterns."""
 
 SOCKET_PATH_BYTES_MAX: Final = 100

@@ -190,11 +190,13 @@ def test_a_creation_that_was_cut_off_is_begun_anew(tmp_path: Path) -> None:
 
 
 def test_erased_data_is_gone_and_what_others_put_there_stays(tmp_path: Path) -> None:
-    network = made(tmp_path)
+    network = made(tmp_path, resolve([setting("replicas", 2, "l2")]).manifest)
     write_configs(network)
-    (network.layout.data / "thesis.txt").write_text("precious")
+    stores = {"validator-0", "sequencer", "replica", "replica-2"}
+    assert stores < {entry.name for entry in network.layout.data.iterdir()}
+    (network.layout.data / "replica-thesis.txt").write_text("precious")
     erase(network.layout)
-    assert [entry.name for entry in network.layout.data.iterdir()] == ["thesis.txt"]
+    assert [entry.name for entry in network.layout.data.iterdir()] == ["replica-thesis.txt"]
     with pytest.raises(NetworkError, match="holds no network"):
         load_network(network.layout)
 
