@@ -289,7 +289,7 @@ class Rollup:
         )
         """Derive, follow and forward."""
         self._nonces = dict.fromkeys((user.address for user in USERS), 0)
-        self._deposits = 0
+        self._deposits: list[bytes] = []
         self.sends = True
         """Whether users send."""
 
@@ -352,10 +352,10 @@ class Rollup:
             return
         host = self.dice.choice(hosts)
         assert host.core is not None
-        to = b"\xdd" * 18 + self._deposits.to_bytes(2)
+        to = b"\xdd" * 18 + len(self._deposits).to_bytes(2)
         raw = sign_transfer(
             DEPOSITOR,
-            nonce=self._deposits,
+            nonce=len(self._deposits),
             to=self.documents.parameters.portal,
             value=10**15,
             gas_limit=1_000_000,
@@ -364,7 +364,7 @@ class Rollup:
         submitted = await host.core.pool.submit(raw)
         if submitted.refusal is None:
             self.witness.deposits[to] = 10**15
-            self._deposits += 1
+            self._deposits.append(raw)
 
     # -- the end
 
@@ -379,6 +379,14 @@ class Rollup:
             if one.node is None:
                 await one.start()
             await one.running.faults.heal()
+        await self._deposit_again()
+
+    async def _deposit_again(self) -> None:
+        """Hand in every deposit anew: a node that died with it in its pool promised nothing."""
+        core = self.simulation.host(0).core
+        assert core is not None
+        for raw in self._deposits:
+            await core.pool.submit(raw)
 
     def is_settled(self) -> bool:
         """Whether all nodes hold one chain, and L1 holds all of it but the last blocks."""
