@@ -20,6 +20,7 @@ from tests.benchmarks import (
     rpc_throughput,
     sealing,
     sends,
+    steps,
 )
 from tests.benchmarks.figures import Figure, print_figures, save_figures
 from tests.e2e.environments import node_project
@@ -71,6 +72,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "batches": lambda: batches.figures(6_000),
     "imports": lambda: imports.figures(ACCOUNTS, TRANSFERS),
     "sealing": sealing.measure,
+    "steps": lambda: steps.measure(ACCOUNTS[-1]),
     "rpc": measure_rpc,
     "sends": measure_sends,
     "p2p": measure_deadlines,

@@ -208,8 +208,8 @@ def test_proofs_weigh_the_same() -> None:
     signers = {signer(9).address: frozenset[int](), signer(10).address: frozenset[int]()}
     strangers = dict.fromkeys((bystander(n) for n in range(20, 50)), frozenset[int]())
     nodes: list[bytes] = []
-    everything: dict[bytes, frozenset[int]] = {**touched, **readers, **signers, **strangers}
-    for address, slots in everything.items():
+    everything = (*touched.items(), *readers.items(), *signers.items(), *strangers.items())
+    for address, slots in everything:
         proof = chain.engine.proof(state, address, [word(slot) for slot in slots])
         nodes += proof.nodes + [node for _, of_slot in proof.slots for node in of_slot]
     ran = (*readers, BLOCK_HASHES, BEACON_ROOTS)
