@@ -25,10 +25,9 @@ from node.app.core import CoreNode
 from node.consensus.signing import SignatureVerifier
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32
-from node.execution.adapter import decode_batch, encode_batch
+from node.execution.adapter import encode_batch
 from node.execution.engine import ChainTables, Engine, L2Engine
 from node.p2p.network import Network, RequestFailed, RequestKind, Topic
-from node.rollup.batches import DecodedBlock
 from node.rollup.parameters import RollupParameters
 from node.rollup.unsafe import unsafe_domain
 from node.rpc.backend import Intake, Pool
@@ -47,6 +46,7 @@ from sequencer.building.limits import SealingLimits
 from sequencer.building.parts import BuilderParts
 from sequencer.building.service import Builder
 from sequencer.deriving.book import RecordBook
+from sequencer.deriving.decoding import read_batch
 from sequencer.deriving.deriver import Deriver
 from sequencer.deriving.metrics import DerivingMetrics
 from sequencer.events import HeadChanged
@@ -155,7 +155,7 @@ class RollupNode:
             l1=self.l1,
             l2=chain,
             engine=around.engine,
-            decode=_decode,
+            decode=read_batch,
             book=RecordBook(around.tables),
             worker=around.worker,
             metrics=DerivingMetrics(around.registry),
@@ -333,16 +333,6 @@ class RollupNode:
                 async for event in events:
                     if isinstance(event, HeadChanged):
                         rpc.head_moved(event.added, event.dropped)
-
-
-def _decode(
-    data: bytes, decompressed_limit: int, block_count: int
-) -> Sequence[DecodedBlock] | None:
-    """The engine's decoder in the rules' words."""
-    blocks = decode_batch(data, decompressed_limit, block_count)
-    if blocks is None:
-        return None
-    return [(one.timestamp, one.advances_origin, list(one.transactions)) for one in blocks]
 
 
 async def open_rollup(around: Surroundings) -> RollupNode:
