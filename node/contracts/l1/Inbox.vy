@@ -43,6 +43,9 @@ _HISTORY_BLOCKS: constant(uint256) = 8_191
 
 # @dev Most L1 blocks that one record reaches.
 MAX_ORIGINS: public(constant(uint64)) = 256
+
+
+# @dev Most hashes that a record commits to: those, and the one of the origin before.
 _HASHES_MAX: constant(uint256) = 257
 
 
