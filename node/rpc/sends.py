@@ -4,6 +4,7 @@
     eth_sendRawTransactionSync -> Sends.send_for_receipt -> Intake.offer -> told -> receipt
                                                  Sends.run (20 times a second) -> receipt | too late
 
+`newPendingTransactions` hears of them too: here nothing is pending for longer than a block takes, so that is when they were taken.
 When the intake tells, the receipt is there: the block is sealed and journaled. Only what waits for an earlier nonce, or was
 handed on to another node, is told before; one task looks after all of those.
 Deliberately absent: L1, where a receipt is seconds away and a task for each who waits costs nothing.
@@ -11,9 +12,9 @@ Deliberately absent: L1, where a receipt is seconds away and a task for each who
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final, NoReturn, Protocol
 
 import trio
 
@@ -29,11 +30,25 @@ LOOK_EVERY_S: Final = 0.05
 WAITING_MAX: Final = 4_096
 """Callers that wait for a receipt; a connection may have several."""
 
+TOGETHER_MAX: Final = 512
+"""Transactions that listeners are told of together."""
+
 TIMED_OUT: Final = 4
 """Error code when the transaction waits and could be executed (EIP-7966)."""
 
 NOT_READY: Final = 5
 """Error code when the transaction waits for an earlier nonce (EIP-7966)."""
+
+
+class Listeners(Protocol):
+    """Who wants to know of transactions (`node.rpc.subscriptions.Hub`)."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether anybody may."""
+
+    def pending_arrived(self, transactions: Sequence[tuple[bytes, bytes]]) -> None:
+        """Transactions (hash, raw bytes) that could be in a block."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -56,13 +71,19 @@ class Sends:
     """Hands transactions in and tells what became of them."""
 
     def __init__(
-        self, intake: Intake, pool: Pool, receipt: Callable[[Hash32], object | None]
+        self,
+        intake: Intake,
+        pool: Pool,
+        receipt: Callable[[Hash32], object | None],
+        listeners: Listeners,
     ) -> None:
         """`receipt` gives a receipt, JSON, once there is one."""
         self._intake: Final = intake
         self._pool: Final = pool
         self._receipt: Final = receipt
+        self._listeners: Final = listeners
         self._waiting: dict[_Waiting, None] = {}
+        self._arrived: list[tuple[bytes, bytes]] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -73,6 +94,7 @@ class Sends:
 
         def told(submission: Submission) -> None:
             if submission.refusal is None:
+                self._announce(submission.hash, raw)
                 answer.settle("0x" + submission.hash.hex())
             else:
                 answer.settle(RpcError(SERVER_ERROR, submission.refusal))
@@ -97,6 +119,7 @@ class Sends:
                 self._finish(waiting, RpcError(SERVER_ERROR, submission.refusal))
             else:
                 waiting.hash = submission.hash
+                self._announce(submission.hash, raw)
                 self._look_for(waiting, submission.hash)
 
         self._intake.offer(raw, told)
@@ -109,12 +132,25 @@ class Sends:
             self.look(trio.current_time())
 
     def look(self, now: float) -> None:
-        """Answer whoever's receipt has come or whose time is over; `now` is trio's time."""
+        """Answer whoever's receipt has come or whose time is over, and tell what arrived; `now` is trio's time."""
+        self._tell_listeners()
         for waiting in list(self._waiting):
             if waiting.hash is not None:
                 self._look_for(waiting, waiting.hash)
             if now >= waiting.due and waiting in self._waiting:
                 self._finish(waiting, self._too_late(waiting))
+
+    def _announce(self, transaction_hash: Hash32, raw: bytes) -> None:
+        """Tell those who listen, soon and together, unless it waits for an earlier nonce."""
+        if self._listeners.listens and self._pool.get(transaction_hash) is None:
+            self._arrived.append((transaction_hash, raw))
+            if len(self._arrived) >= TOGETHER_MAX:
+                self._tell_listeners()
+
+    def _tell_listeners(self) -> None:
+        if self._arrived:
+            arrived, self._arrived = self._arrived, []
+            self._listeners.pending_arrived(arrived)
 
     def _look_for(self, waiting: _Waiting, transaction_hash: Hash32) -> None:
         receipt = self._receipt(transaction_hash)

@@ -212,7 +212,7 @@ class RpcService:
         renderer = Renderer(engine, worker)
         pending = PendingBlock(chain, engine, pool, worker)
         transactions = TransactionsNamespace(
-            blocks, engine, pool, pending, renderer, heads, parts.intake
+            blocks, engine, pool, pending, renderer, heads, parts.intake, self._hub
         )
         self._sends = transactions.sends
         table: dict[str, Method] = {}

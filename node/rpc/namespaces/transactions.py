@@ -24,7 +24,7 @@ from node.rpc.jsonrpc import SERVER_ERROR, RpcError
 from node.rpc.parameters import BlockHash, BlockId, Params, Tag
 from node.rpc.pending import PendingBlock
 from node.rpc.rendering import Renderer
-from node.rpc.sends import Sends, timed_out
+from node.rpc.sends import Listeners, Sends, timed_out
 
 SYNC_DEFAULT_MS: Final = 20_000
 """How long `eth_sendRawTransactionSync` waits by default, as in geth."""
@@ -45,6 +45,7 @@ class TransactionsNamespace:
         renderer: Renderer,
         heads: HeadSignal,
         intake: Intake | None,
+        listeners: Listeners,
     ) -> None:
         """`intake` takes transactions on the L2, where blocks are sealed as they come; None on L1."""
         self._blocks: Final = blocks
@@ -53,7 +54,9 @@ class TransactionsNamespace:
         self._pending: Final = pending
         self._renderer: Final = renderer
         self._heads: Final = heads
-        self.sends: Final = None if intake is None else Sends(intake, pool, self._receipt_now)
+        self.sends: Final = (
+            None if intake is None else Sends(intake, pool, self._receipt_now, listeners)
+        )
         """Hands transactions in on the L2; None on L1."""
 
     def methods(self) -> dict[str, Method]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
 import orjson
@@ -320,9 +321,62 @@ async def test_whoever_waits_for_an_earlier_nonce_is_told_so(mock_clock: MockClo
         assert answer["error"]["data"] == name(raw)
 
 
+class Silence:
+    """Nobody listens."""
+
+    listens = False
+
+    def pending_arrived(self, transactions: Sequence[tuple[bytes, bytes]]) -> None:
+        raise AssertionError("nobody listens")
+
+
+async def test_listeners_hear_of_what_was_taken_and_could_be_in_a_block(
+    mock_clock: MockClock,
+) -> None:
+    backend, (mined, synced, queued, refused) = held(), raws(4)
+    pooled = FakePooled(raw=queued)
+    backend.pool.waiting[pooled.sender] = [pooled]
+    async with l2(backend) as server:
+        client, listener, full = (
+            await server.http(),
+            await server.websocket(),
+            await server.websocket(),
+        )
+        await listener.result("eth_subscribe", "newPendingTransactions")
+        await full.result("eth_subscribe", "newPendingTransactions", True)
+        calls = [
+            call_text(method, quoted(raw))
+            for method, raw in ((SEND, mined), (SYNC, synced), (SEND, queued))
+        ]
+        await client.send(http_post(b"[" + b",".join(calls) + b"]"))
+        while len(backend.intake.waiting) < 3:
+            await wait_all_tasks_blocked()
+        gapped = backend.intake.waiting.pop()
+        backend.intake.seal()
+        backend.intake.waiting = [gapped]
+        backend.intake.queue()
+        await client.reply()
+        backend.intake.refusal = "no"
+        await client.error(SEND, quoted(refused))
+        mock_clock.jump(0.1)
+        for raw in (mined, synced):
+            assert _event(await listener.message()) == name(raw)
+            assert _event(await full.message()) == {"pending": raw.hex()}
+        backend.intake.refusal, backend.intake.seals_at_once = None, True
+        await client.result(SEND, quoted(refused))
+        mock_clock.jump(0.1)
+        assert _event(await listener.message()) == name(refused)
+
+
+def _event(message: dict[str, object]) -> object:
+    params = message["params"]
+    assert isinstance(params, dict)
+    return params["result"]
+
+
 async def test_those_who_wait_are_bounded() -> None:
     backend = held()
-    sends = Sends(backend.intake, backend.pool, lambda _: None)
+    sends = Sends(backend.intake, backend.pool, lambda _: None, Silence())
     for raw in raws(WAITING_MAX):
         sends.send_for_receipt(raw, 60_000)
     with pytest.raises(RpcError, match="too many callers wait for receipts"):
