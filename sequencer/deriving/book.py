@@ -39,9 +39,6 @@ class BookTables(Protocol):
     def get(self, table: str, key: bytes) -> bytes | None:
         """A value."""
 
-    def scan(self, table: str, start: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """Entries with start <= key < end, ascending."""
-
     def write(
         self, puts: Sequence[tuple[str, bytes, bytes]], deletes: Sequence[tuple[str, bytes]]
     ) -> None:
