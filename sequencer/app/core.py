@@ -21,7 +21,7 @@ from typing import Final, NoReturn, Protocol
 import trio
 from prometheus_client import CollectorRegistry
 
-from node.app.core import CoreNode
+from node.app.core import CoreNode, chain_lag
 from node.consensus.signing import SignatureVerifier
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32
@@ -58,6 +58,15 @@ from sequencer.gossiping.submitting import serve_submissions
 from sequencer.heads import ChainOptions, L2Chain, open_l2_chain
 from sequencer.l1.places import L1Ref
 from sequencer.l1.view import L1View
+
+CURRENT_LAG_SLOTS: Final = 3
+"""An L1 head that is older than this is not built on at first: a proposer may have missed its slot."""
+
+CURRENT_TIMEOUT_S: Final = 30.0
+"""How long a starting sequencer waits for that."""
+
+LOOK_AGAIN_S: Final = 0.5
+"""Slots pass without L1 moving."""
 
 
 class ToldOfHeads(Protocol):
@@ -222,7 +231,8 @@ class RollupNode:
         )
         around.network.serve(RequestKind.L2_BLOCKS, publisher.serve)
         around.network.serve(RequestKind.L2_SUBMIT, serve_submissions(builder))
-        self._tasks += [builder.run, publisher.run, self._batcher(around, role).run]
+        build = partial(self._build_once_current, around, builder)
+        self._tasks += [build, publisher.run, self._batcher(around, role).run]
         return builder
 
     def _replicate(self, around: Surroundings, role: ReplicaRole) -> L2Pool:
@@ -252,6 +262,34 @@ class RollupNode:
         )
         self._tasks += [follower.run, pool.run, partial(self._show_blocks, pool)]
         return pool
+
+    async def _build_once_current(
+        self,
+        around: Surroundings,
+        builder: Builder,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Build once this process's L1 has caught up, and nobody may force the Inbox on just now.
+
+        What is built on an old L1, or races against `forceEmpty`, is dropped again. An L1 that stands still and an Inbox that
+        nobody forces are waited for CURRENT_TIMEOUT_S; what is offered meanwhile waits.
+        """
+        task_status.started()
+        with trio.move_on_after(CURRENT_TIMEOUT_S):
+            while not self._is_current(around):
+                with trio.move_on_after(LOOK_AGAIN_S):
+                    await self.deriver.derived.past(self.deriver.derived.version)
+        await builder.run()
+
+    def _is_current(self, around: Surroundings) -> bool:
+        inbox = self.deriver.derived.value
+        if inbox is None or around.l1.sync_progress() is not None:
+            return False
+        newest_forced = self.l1.head.number + 1 - around.parameters.sequencing_window_blocks
+        is_overdue = inbox.tip.last_origin < newest_forced
+        lag = chain_lag(around.l1.chain, around.clock, CURRENT_LAG_SLOTS)
+        return lag is None and not is_overdue
 
     def _builder(self, around: Surroundings, role: SequencerRole) -> Builder:
         return Builder(

@@ -123,6 +123,10 @@ class RollupHost:
     l2_disk: Disk = field(default_factory=Disk)
     worker: BrittleWorker = field(default_factory=BrittleWorker)
     lives: int = 0
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    """Metrics of the process that runs now, or ran last."""
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    """Metrics of the running process."""
     _l1_engine: RevmEngine | None = None
     _tables: MemoryTables | None = None
     _changed: trio.Event = field(default_factory=trio.Event)
@@ -163,6 +167,10 @@ class RollupHost:
         self.folder = self.folder.with_name(f"{self.folder.name}-{self.lives}")
         self.simulation.witness.forget(self.name)
 
+    def metric(self, name: str, **labels: str) -> float:
+        """A sample of the running process."""
+        return self.registry.get_sample_value(name, labels) or 0.0
+
     def next_block(self) -> int:
         """What the Inbox of this node's L1 head says."""
         engine, head = self._l1_engine, self.running.l1.chain.head
@@ -199,7 +207,8 @@ class RollupHost:
         self.worker = worker = BrittleWorker()
         self._tables = MemoryTables(self.l2_disk)
         faults = FaultBoard(faults_of("sequencer" if self.is_sequencer else "replica"))
-        registry, clock = CollectorRegistry(), site.clock()
+        self.registry = registry = CollectorRegistry()
+        clock = site.clock()
         with ExitStack() as closing:
             l1_engine = closing.enter_context(opened(self.documents.l1, self.folder / "l1"))
             engine = closing.enter_context(opened(self.documents.l2, self.folder / "l2" / "states"))

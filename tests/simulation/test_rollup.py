@@ -6,11 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+import trio
 
+from node.errors import Corruption
+from sequencer.deriving.deriver import Deriver
 from tests.simulation.network import Plan
 from tests.simulation.rollup import Rollup, simulate_rollup
 from tests.simulation.rollup_schedules import attacks, plan_of, script
 from tests.simulation.seeds import VARIABLE
+from tests.simulation.witness import InvariantBroken
 
 SETTLED_SLOTS_MAX = 40
 """Until everything that was promised is safe everywhere after all has healed."""
@@ -50,6 +54,84 @@ def test_a_quiet_network_brings_everything_to_every_node(tmp_path: Path) -> None
 
     simulate_rollup(script, Plan(seed=1), tmp_path)
 
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_sequencer_that_comes_back_does_not_race_against_who_forces(tmp_path: Path) -> None:
+    """Given a sequencer that was away until others forced blocks, when it starts again, then only what it had not posted goes."""
+
+    async def script(rollup: Rollup) -> None:
+        sequencer = rollup.sequencer
+        await rollup.simulation.run(4)
+        await sequencer.crash()
+        await rollup.simulation.run(45)
+        forced = max(host.running.chain.safe.header.number for host in rollup.up)
+        await sequencer.start()
+        await rollup.simulation.run(12)
+        assert sequencer.running.chain.safe.header.number > forced
+        resets = sequencer.registry.get_sample_value(
+            "faultline_deriving_resets_total", {"reason": "derivation_differs"}
+        )
+        assert not resets or resets == 1, "it built what others had decided already"
+        await settle(rollup)
+
+    simulate_rollup(script, Plan(seed=4), tmp_path)
+
+
+# -- what the witness notices
+
+
+async def split_and_heal(rollup: Rollup) -> None:
+    """The sequencer posts to a branch of L1 that loses."""
+    names = {*rollup.simulation.hosts, *(host.name for host in rollup.hosts)}
+    minority = {"sequencer", "validator-0"}
+    await rollup.simulation.run(4)
+    rollup.simulation.split_hosts(minority, names - minority)
+    await rollup.simulation.run(12)
+    rollup.simulation.heal()
+    await rollup.simulation.run(8)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_safe_head_that_stays_when_l1_goes_back_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stay(_: Deriver, count: int) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def script(rollup: Rollup) -> None:
+        monkeypatch.setattr(Deriver, "_retreat", stay)
+        await split_and_heal(rollup)
+
+    with pytest.raises((InvariantBroken, Corruption)):
+        simulate_rollup(script, Plan(seed=4), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_same_history_is_sound_when_the_safe_head_follows(tmp_path: Path) -> None:
+    async def script(rollup: Rollup) -> None:
+        await split_and_heal(rollup)
+        assert rollup.sequencer.metric("faultline_deriving_l1_reorgs_total") > 0
+        await settle(rollup)
+
+    simulate_rollup(script, Plan(seed=4), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_node_that_reads_batches_otherwise_is_noticed(tmp_path: Path) -> None:
+    async def script(rollup: Rollup) -> None:
+        deriver = rollup.replicas[0].running.deriver
+        deriver._decode = lambda data, limit, count: None
+        await rollup.simulation.run(20)
+
+    with pytest.raises(InvariantBroken, match="R2"):
+        simulate_rollup(script, Plan(seed=4), tmp_path)
+
+
+# -- random histories
 
 SEEDS = range(1, 7)
 """What every run takes."""
