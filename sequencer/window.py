@@ -16,10 +16,10 @@ from sequencer.store import Kept
 BLOCKS_MAX: Final = 2_048
 """A full burst of blocks with a transaction each."""
 
-TRANSACTIONS_MAX: Final = 50_000
+TRANSACTIONS_MAX: Final = 30_000
 """Their transactions, at about 200 bytes of index each."""
 
-BYTES_MAX: Final = 32 << 20
+BYTES_MAX: Final = 16 << 20
 """Their blocks and receipts."""
 
 OVERHEAD_BYTES: Final = 2_560

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from node.eth.headers import Header
 from node.execution.engine import BlockResult, L2Attributes, L2BlockBuilder
 from node.rollup.derivation import BlockAttributes
 from sequencer.building.waiting import Waiting
@@ -100,7 +99,7 @@ class Portions:
 
 def seal_block(
     engine: SealingEngine,
-    parent: Header,
+    parent_header: bytes,
     attributes: BlockAttributes,
     candidates: Sequence[Waiting],
     portions: Portions,
@@ -111,7 +110,7 @@ def seal_block(
         mix_hash=attributes.mix_hash,
         parent_beacon_block_root=attributes.parent_beacon_block_root,
     )
-    builder = engine.sequence(parent.encode(), opened, attributes.deposits, b"")
+    builder = engine.sequence(parent_header, opened, attributes.deposits, b"")
     sealed = Sealed()
     position = 0
     while position < len(candidates) and not sealed.limit:

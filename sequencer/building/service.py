@@ -23,6 +23,7 @@ import structlog
 import trio
 
 from node.eth.blocks import Block
+from node.eth.headers import header_bytes_of_block
 from node.eth.primitives import Address, Hash32
 from node.rollup.deposits import DEPOSIT_TYPE
 from node.txpool import refusals
@@ -330,8 +331,9 @@ class Builder:
         candidates = self._candidates()
         parent, parameters = self._chain.head, self._parts.parameters
         attributes = inputs_of(parameters, parent.header, turn, self._parts.wall.now_ms() // 1_000)
+        parent_header = header_bytes_of_block(parent.rlp)
         work = partial(
-            seal_block, self._engine, parent.header, attributes, candidates, self._portions
+            seal_block, self._engine, parent_header, attributes, candidates, self._portions
         )
         if len(candidates) <= IN_PLACE_MAX and len(attributes.deposits) <= 1:
             sealed = work()

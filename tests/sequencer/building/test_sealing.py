@@ -100,7 +100,7 @@ def attributes(*deposits: bytes) -> BlockAttributes:
 def test_everything_that_fits_is_in_the_block_and_its_state_committed() -> None:
     engine = engine_with()
     candidates = [waiting(number) for number in range(3)]
-    sealed = seal_block(engine, PARENT, attributes(), candidates, Portions())
+    sealed = seal_block(engine, PARENT.encode(), attributes(), candidates, Portions())
     assert (sealed.included, sealed.result) == (candidates, RESULT)
     assert (sealed.refused, sealed.early, sealed.later, sealed.limit) == ([], [], [], "")
     assert engine.committed == [RESULT]
@@ -110,7 +110,7 @@ def test_everything_that_fits_is_in_the_block_and_its_state_committed() -> None:
 def test_each_verdict_has_its_place() -> None:
     engine = engine_with(n1="nonce_too_high", n2="nonce_too_low", n4="never_fits")
     candidates = [waiting(number) for number in range(5)]
-    sealed = seal_block(engine, PARENT, attributes(), candidates, Portions())
+    sealed = seal_block(engine, PARENT.encode(), attributes(), candidates, Portions())
     assert sealed.included == [candidates[0], candidates[3]]
     assert sealed.early == [candidates[1]]
     assert sealed.refused == [
@@ -122,7 +122,7 @@ def test_each_verdict_has_its_place() -> None:
 def test_a_limit_ends_the_block_and_the_rest_is_not_tried() -> None:
     engine = engine_with(witness=10_500)
     candidates = [waiting(number) for number in range(200)]
-    sealed = seal_block(engine, PARENT, attributes(), candidates, Portions())
+    sealed = seal_block(engine, PARENT.encode(), attributes(), candidates, Portions())
     assert sealed.limit == "witness_limit"
     assert sealed.included == candidates[:10]
     assert sealed.later == candidates[10:]
@@ -136,7 +136,7 @@ def test_portions_follow_what_transactions_took_before() -> None:
     pushed: list[list[int]] = []
     for _ in range(4):
         engine = engine_with(witness=40_000)
-        sealed = seal_block(engine, PARENT, attributes(), candidates, portions)
+        sealed = seal_block(engine, PARENT.encode(), attributes(), candidates, portions)
         assert len(sealed.included) == 40
         pushed.append(engine.builder.pushed)
     assert sum(pushed[0]) == PORTION_FIRST
@@ -145,7 +145,7 @@ def test_portions_follow_what_transactions_took_before() -> None:
 
 def test_nothing_to_include_and_no_deposits_is_no_block() -> None:
     engine = engine_with(n0="nonce_too_high")
-    sealed = seal_block(engine, PARENT, attributes(), [waiting(0)], Portions())
+    sealed = seal_block(engine, PARENT.encode(), attributes(), [waiting(0)], Portions())
     assert sealed.result is None
     assert not engine.builder.sealed
     assert engine.committed == []
@@ -153,17 +153,17 @@ def test_nothing_to_include_and_no_deposits_is_no_block() -> None:
 
 def test_deposits_make_a_block_without_transactions() -> None:
     engine = engine_with()
-    sealed = seal_block(engine, PARENT, attributes(b"\x7e"), [], Portions())
+    sealed = seal_block(engine, PARENT.encode(), attributes(b"\x7e"), [], Portions())
     assert sealed.result is RESULT
     assert engine.opened[0][1] == (b"\x7e",)
 
 
 def test_what_does_not_fit_into_an_empty_block_does_not_wait_for_ever() -> None:
     engine = engine_with(witness=10)
-    sealed = seal_block(engine, PARENT, attributes(), [waiting(0), waiting(1)], Portions())
+    sealed = seal_block(engine, PARENT.encode(), attributes(), [waiting(0), waiting(1)], Portions())
     assert [one.reason for one in sealed.refused] == ["never_fits"]
     assert [one.nonce for one in sealed.later] == [1]
     # Beside deposits it may be their fault: it is the first of the next block.
     beside = engine_with(witness=10)
-    sealed = seal_block(beside, PARENT, attributes(b"\x7e"), [waiting(0)], Portions())
+    sealed = seal_block(beside, PARENT.encode(), attributes(b"\x7e"), [waiting(0)], Portions())
     assert (sealed.refused, [one.nonce for one in sealed.later]) == ([], [0])
