@@ -33,7 +33,7 @@ from node.rpc.namespaces.devnet import DevnetNamespace
 from node.rpc.namespaces.fees import FeesNamespace
 from node.rpc.namespaces.logs import LogsNamespace
 from node.rpc.namespaces.net import NetNamespace
-from node.rpc.namespaces.rollup import RollupNamespace
+from node.rpc.namespaces.rollup import Explain, RollupNamespace
 from node.rpc.namespaces.state import StateNamespace
 from node.rpc.namespaces.transactions import TransactionsNamespace
 from node.rpc.namespaces.txpool import TxpoolNamespace
@@ -85,6 +85,8 @@ class RollupParts:
     """How the L2 follows from L1."""
     parameters: RollupParameters
     """The constants of the rollup."""
+    explain: Explain = lambda _: None
+    """Why a transaction of the pool is in no block yet; the sequencer knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,8 +219,14 @@ class RpcService:
         self._sends = transactions.sends
         table: dict[str, Method] = {}
         if parts.rollup is not None:
-            view, rules = parts.rollup.view, parts.rollup.parameters
-            table |= RollupNamespace(blocks, view, rules, version=settings.client_version).methods()
+            table |= RollupNamespace(
+                blocks,
+                pool,
+                parts.rollup.view,
+                parts.rollup.parameters,
+                version=settings.client_version,
+                explain=parts.rollup.explain,
+            ).methods()
         network = NetNamespace(
             chain_id=settings.chain_id,
             client_version=settings.client_version,

@@ -55,6 +55,7 @@ from sequencer.app.view import RollupAtNode
 from sequencer.batching.options import BatchingOptions
 from sequencer.batching.signing import L1Account
 from sequencer.building.limits import SealingLimits
+from sequencer.building.service import Builder
 from sequencer.config import SequencerConfig
 from sequencer.heads import ChainOptions
 
@@ -218,11 +219,12 @@ def open_rpc(
         l1_engine=l1_engine,
         inbox=parameters.inbox,
     )
+    pool = rollup.pool
     parts = RpcParts(
         chain=rollup.chain,
         engine=engine,
-        pool=rollup.pool,
-        intake=rollup.pool,
+        pool=pool,
+        intake=pool,
         worker=ThreadWorker(threads_max=RPC_THREADS),
         event_worker=ThreadWorker(threads_max=1),
         blob_fee=lambda header: blob_base_fee(header.excess_blob_gas),
@@ -232,9 +234,18 @@ def open_rpc(
             info=partial(read_info, config.network_file),
             faults=rollup.faults if config.faults else None,
         ),
-        rollup=RollupParts(view=view, parameters=parameters),
+        rollup=RollupParts(
+            view=view,
+            parameters=parameters,
+            explain=pool.explain if isinstance(pool, Builder) else nobody_knows,
+        ),
     )
     return RpcService(settings, parts, registry=registry)
+
+
+def nobody_knows(_: Hash32) -> str | None:
+    """A replica does not know why a transaction waits: the sequencer does."""
+    return None
 
 
 # -- files

@@ -1,6 +1,7 @@
 """`optimism` and `rollup`: what the L2 says of itself beside its blocks, as op-node does.
 
-    optimism_outputAtBlock, optimism_syncStatus, optimism_rollupConfig, optimism_version, rollup_batchOf
+    optimism_outputAtBlock, optimism_syncStatus, optimism_rollupConfig, optimism_version,
+    rollup_batchOf, rollup_transactionStatus
 
 Field names are op-node's (op-service/eth/output.go, sync_status.go, op-node/rollup/types.go), and so is the mixture of numbers: JSON
 integers in references to blocks, quantities where a caller gives a block.
@@ -9,15 +10,16 @@ What the OP Stack has and this rollup has not is zero: a fixed block time, chann
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from node.eth.blocks import Block
 from node.eth.headers import Header
-from node.eth.primitives import ZERO_ADDRESS
+from node.eth.primitives import ZERO_ADDRESS, Hash32
 from node.rollup.outputs import OUTPUT_VERSION, output_of
 from node.rollup.parameters import RollupParameters
 from node.rpc import parameters
-from node.rpc.backend import BlockPlace, RollupView
+from node.rpc.backend import BlockPlace, Pool, RollupView
 from node.rpc.blocks import Blocks
 from node.rpc.dispatch import Caller, Method
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError
@@ -35,6 +37,9 @@ UPGRADES: Final = (
 )
 """Upgrades of the OP Stack whose rules hold from genesis on."""
 
+Explain = Callable[[Hash32], str | None]
+"""Why a transaction of the pool is in no block yet, one line; None where nobody knows."""
+
 _SCALAR_VERSION = 1
 """First byte of the fee scalars' word since Ecotone."""
 
@@ -43,9 +48,18 @@ class RollupNamespace:
     """Tells how the L2 follows from L1."""
 
     def __init__(
-        self, blocks: Blocks, view: RollupView, rules: RollupParameters, *, version: str
+        self,
+        blocks: Blocks,
+        pool: Pool,
+        view: RollupView,
+        rules: RollupParameters,
+        *,
+        version: str,
+        explain: Explain,
     ) -> None:
         self._blocks: Final = blocks
+        self._pool: Final = pool
+        self._explain: Final = explain
         self._view: Final = view
         self._rules: Final = rules
         self._version: Final = version
@@ -58,6 +72,7 @@ class RollupNamespace:
             "optimism_rollupConfig": Method(self.rollup_config, 0),
             "optimism_version": Method(self.version, 0),
             "rollup_batchOf": Method(self.batch_of, 1),
+            "rollup_transactionStatus": Method(self.transaction_status, 1),
         }
 
     def version(self, _: Params, __: Caller) -> str:
@@ -85,6 +100,33 @@ class RollupNamespace:
         """Where L1 holds a block's data; null while the block is unsafe."""
         given = parameters.block_number(params, 0)
         block = self._blocks.require(given)
+        return self._batch(block)
+
+    def transaction_status(self, params: Params, _: Caller) -> object:
+        """How far a transaction has come, and why no further: unknown, waiting, unsafe, safe, finalized."""
+        wanted = parameters.hash32(params, 0)
+        found = self._blocks.chain.transaction_block(wanted)
+        if found is None:
+            waits = self._pool.get(wanted) is not None
+            reason = self._explain(wanted) if waits else None
+            return {"status": "waiting" if waits else "unknown", "reason": reason}
+        block, index = found
+        return {
+            "status": self._standing(block),
+            "reason": None,
+            "blockHash": _hex(block.hash),
+            "blockNumber": hex(block.header.number),
+            "transactionIndex": hex(index),
+            "batch": self._batch(block),
+        }
+
+    def _standing(self, block: Block) -> str:
+        chain, number = self._blocks.chain, block.header.number
+        if number <= chain.finalized.header.number:
+            return "finalized"
+        return "safe" if number <= chain.safe.header.number else "unsafe"
+
+    def _batch(self, block: Block) -> dict[str, object] | None:
         place = self._view.batch_of(block.header.number)
         if place is None:
             return None

@@ -161,7 +161,9 @@ class L2Backend:
             sync_progress=of_l1.sync_progress,
             devnet=DevnetView(info=lambda: {"name": "test", "contracts": self.contracts}),
             intake=self.intake,
-            rollup=RollupParts(view=self.view, parameters=RULES),
+            rollup=RollupParts(
+                view=self.view, parameters=RULES, explain=lambda _: "an earlier nonce is missing"
+            ),
         )
 
 

@@ -9,7 +9,7 @@ import pytest
 from node.eth.hashing import keccak256
 from node.rollup.outputs import output_of
 from tests.node.rpc.clients import Running, running, running_with
-from tests.node.rpc.fakes import FakeChain
+from tests.node.rpc.fakes import FakeChain, FakePooled
 from tests.node.rpc.l2 import RULES, SETTINGS, FakeView, L2Backend, l1_block
 
 L1_FIELDS = {"hash", "number", "parentHash", "timestamp"}
@@ -109,6 +109,36 @@ async def test_a_block_has_a_batch_once_l1_holds_it() -> None:
             -32602,
             "missing value for required argument 0",
         )
+
+
+async def test_a_transaction_is_followed_from_the_pool_to_finality() -> None:
+    backend = L2Backend()
+    pooled = FakePooled(raw=b"waits")
+    backend.pool.waiting[pooled.sender] = [pooled]
+    async with l2(backend) as server:
+        client = await server.http()
+
+        async def status(raw: bytes) -> dict[str, object]:
+            found = await client.result("rollup_transactionStatus", named(keccak256(raw)))
+            assert isinstance(found, dict)
+            return found
+
+        assert await status(b"nobody's") == {"status": "unknown", "reason": None}
+        assert await status(b"waits") == {
+            "status": "waiting",
+            "reason": "an earlier nonce is missing",
+        }
+        expected = {1: "finalized", 2: "safe", 3: "unsafe"}
+        for number, standing in expected.items():
+            block = backend.chain.canonical[number]
+            assert await status(b"transaction %d" % number) == {
+                "status": standing,
+                "reason": None,
+                "blockHash": named(block.hash),
+                "blockNumber": hex(number),
+                "transactionIndex": "0x0",
+                "batch": await client.result("rollup_batchOf", hex(number)),
+            }
 
 
 async def test_the_configuration_has_op_nodes_names_and_ours() -> None:
