@@ -337,13 +337,13 @@ def test_sealed_block_is_judged_from_a_witness(judged: Judged) -> None:
 
 
 def test_calls_see_the_rollups_precompiles() -> None:
-    """RIP-7212's price, not Osaka's; a call pays nothing for L1."""
+    """Osaka's price of P256VERIFY; a call pays nothing for L1."""
     chain = RollupChain.open()
     call = {"to": "0x" + (0x100).to_bytes(20).hex(), "data": "0x" + "00" * 160}
     answer = chain.engine.call(
         chain.head.state_root, chain.header, b"", json.dumps(call).encode(), gas_cap=10**6
     )
-    assert answer.gas_used == 21_000 + 160 * 4 + 3_450
+    assert answer.gas_used == 21_000 + 160 * 4 + 6_900
     transfer = {"from": SENDER.address, "to": "0x" + "22" * 20, "value": "0x1"}
     estimate = chain.engine.estimate_gas(
         chain.head.state_root, chain.header, b"", json.dumps(transfer).encode(), gas_cap=10**6
