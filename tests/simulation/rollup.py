@@ -125,8 +125,6 @@ class RollupHost:
     lives: int = 0
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     """Metrics of the process that runs now, or ran last."""
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    """Metrics of the running process."""
     _l1_engine: RevmEngine | None = None
     _tables: MemoryTables | None = None
     _changed: trio.Event = field(default_factory=trio.Event)
