@@ -50,8 +50,8 @@ class BatcherConfig(Section):
 
     interval_ms: int = Field(default=2_000, ge=100, le=3_600_000)
     """Milliseconds after which a batch is posted though it has room left."""
-    in_flight_max: int = Field(default=48, ge=1, le=64)
-    """Batches on their way to L1 at once: 4,000 transfers a second fill 22 in a slot, and L1 may need two to take them."""
+    in_flight_max: int = Field(default=64, ge=1, le=128)
+    """Batches on their way to L1 at once: 4,000 transfers a second fill 22 to 28 in a slot, and L1 may need two to take them."""
     brotli_quality: int = Field(default=5, ge=0, le=11)
     """How hard a batch is compressed."""
 

@@ -13,8 +13,8 @@ class BatchingOptions:
 
     interval_ms: int = 2_000
     """A batch is posted after so long though it has room left: one in an L1 slot."""
-    in_flight_max: int = 48
-    """Batches on their way at once, 1.5 MiB: a busy slot of 4,000 transfers a second fills 22, and L1 may need two to take them."""
+    in_flight_max: int = 64
+    """Batches on their way at once, 2 MiB: 4,000 transfers a second fill 22 to 28 in a slot, and L1 may need two to take them."""
     patience_blocks: int = 4
     """L1 blocks after which a batch that none of them holds is sent again for more."""
     fees: FeeLimits = field(default_factory=FeeLimits)
