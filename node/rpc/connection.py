@@ -235,7 +235,9 @@ class HttpConnection:
         if sent < len(encoded):
             self._leave(self._send_rest(encoded, sent))
         else:
-            self._due = trio.current_time() + self._server.limits.idle_within_s
+            limits = self._server.limits
+            within_s = limits.request_within_s if self._reader.in_request else limits.idle_within_s
+            self._due = trio.current_time() + within_s
 
     # -- what is owed
 

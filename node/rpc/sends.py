@@ -12,6 +12,7 @@ Deliberately absent: L1, where a receipt is seconds away and a task for each who
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn, Protocol
@@ -27,8 +28,11 @@ from node.rpc.later import Later
 LOOK_EVERY_S: Final = 0.05
 """How often late receipts are looked for: far below any sensible time limit, and nothing beside the blocks' own cost."""
 
-WAITING_MAX: Final = 4_096
-"""Callers that wait for a receipt; a connection may have several."""
+WAITING_MAX: Final = 16_384
+"""Callers that wait for a receipt; a connection may have several: as many as may wait to be decoded."""
+
+LOOKED_FOR_MAX: Final = 1_024
+"""Late receipts that are looked for in one go; a second suffices for all."""
 
 TOGETHER_MAX: Final = 512
 """Transactions that listeners are told of together."""
@@ -83,6 +87,7 @@ class Sends:
         self._receipt: Final = receipt
         self._listeners: Final = listeners
         self._waiting: dict[_Waiting, None] = {}
+        self._late: deque[_Waiting] = deque()
         self._arrived: list[tuple[bytes, bytes]] = []
 
     def __len__(self) -> int:
@@ -120,7 +125,8 @@ class Sends:
             else:
                 waiting.hash = submission.hash
                 self._announce(submission.hash, raw)
-                self._look_for(waiting, submission.hash)
+                if not self._look_for(waiting, submission.hash):
+                    self._late.append(waiting)
 
         self._intake.offer(raw, told)
         return waiting.answer
@@ -134,11 +140,13 @@ class Sends:
     def look(self, now: float) -> None:
         """Answer whoever's receipt has come or whose time is over, and tell what arrived; `now` is trio's time."""
         self._tell_listeners()
-        for waiting in list(self._waiting):
-            if waiting.hash is not None:
-                self._look_for(waiting, waiting.hash)
-            if now >= waiting.due and waiting in self._waiting:
-                self._finish(waiting, self._too_late(waiting))
+        for _ in range(min(len(self._late), LOOKED_FOR_MAX)):
+            waiting = self._late.popleft()
+            assert waiting.hash is not None, "only what was taken is late"
+            if waiting in self._waiting and not self._look_for(waiting, waiting.hash):
+                self._late.append(waiting)
+        for waiting in [one for one in self._waiting if now >= one.due]:
+            self._finish(waiting, self._too_late(waiting))
 
     def _announce(self, transaction_hash: Hash32, raw: bytes) -> None:
         """Tell those who listen, soon and together, unless it waits for an earlier nonce."""
@@ -152,10 +160,12 @@ class Sends:
             arrived, self._arrived = self._arrived, []
             self._listeners.pending_arrived(arrived)
 
-    def _look_for(self, waiting: _Waiting, transaction_hash: Hash32) -> None:
+    def _look_for(self, waiting: _Waiting, transaction_hash: Hash32) -> bool:
+        """Whether the receipt is there, and told."""
         receipt = self._receipt(transaction_hash)
         if receipt is not None:
             self._finish(waiting, receipt)
+        return receipt is not None
 
     def _finish(self, waiting: _Waiting, answer: object) -> None:
         self._waiting.pop(waiting, None)

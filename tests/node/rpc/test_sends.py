@@ -15,7 +15,7 @@ from node.rpc.connection import OWED_MAX
 from node.rpc.dispatch import BATCH_WITHIN_S
 from node.rpc.jsonrpc import RpcError
 from node.rpc.limits import ServerLimits
-from node.rpc.sends import WAITING_MAX, Sends
+from node.rpc.sends import LOOKED_FOR_MAX, WAITING_MAX, Sends
 from tests.node.rpc.clients import Running, call_text, http_post, running_with
 from tests.node.rpc.fakes import FakePooled
 from tests.node.rpc.l2 import SETTINGS, L2Backend, raws
@@ -384,6 +384,9 @@ async def test_those_who_wait_are_bounded() -> None:
     backend.intake.queue()
     sends.look(trio.current_time() + 61)
     assert len(sends) == 0
+    for _ in range(WAITING_MAX // LOOKED_FOR_MAX + 1):
+        sends.look(trio.current_time())
+    assert len(sends._late) == 0
     await trio.lowlevel.checkpoint()
 
 
