@@ -74,6 +74,10 @@ def test_fees_are_paid_on_l2() -> None:
     assert network.world.balance(network.vault.address) == 0
     assert network.world.read(network.vault, "totalProcessed") == 3 * MINIMUM
 
+    fund(network, 2 * MINIMUM)
+    network.world.transact(FORCER, network.vault, "withdraw")
+    assert network.world.read(network.vault, "totalProcessed") == 5 * MINIMUM
+
 
 def test_fees_are_withdrawn_to_l1() -> None:
     terms = VaultTerms(recipient=FEE_RECIPIENT, network=WithdrawalNetwork.L1, minimum_wei=0)

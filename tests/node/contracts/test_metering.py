@@ -125,6 +125,18 @@ def test_no_state_overflows(start: Params, elapsed: int) -> None:
         assert params(network) == start
 
 
+@pytest.mark.parametrize(
+    ("elapsed", "base_fee"),
+    # The first block after keeps the price of a block at its target; each empty one takes an eighth.
+    [(1, 64 * 10**9), (2, 56 * 10**9), (3, 49 * 10**9), (4, 42_875_000_000), (40, 10**9)],
+)
+def test_empty_blocks_take_an_eighth_each(elapsed: int, base_fee: int) -> None:
+    network = with_params(Params(base_fee=64 * 10**9, bought=300_000, number=0))
+    network.pass_blocks(elapsed - 1)
+    assert buy(network, 21_000).succeeded
+    assert params(network) == Params(base_fee=base_fee, bought=21_000, number=elapsed)
+
+
 @given(st.lists(st.tuples(st.integers(1, 40), st.integers(21_000, MAX_GAS)), max_size=8))
 @settings(max_examples=25, deadline=None)
 def test_params_are_the_model_s(purchases: list[tuple[int, int]]) -> None:
