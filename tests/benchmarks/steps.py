@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import orjson
+
 from node.eth.hashing import sha256
 from node.eth.primitives import Address
 from node.rollup.parameters import RollupParameters
@@ -103,6 +105,7 @@ def measure(accounts: int) -> list[Figure]:
     found = [figure for block in worst for figure in _step(host, block)]
     found += _full_block_of_l1(host, worst)
     found += _base(world)
+    found.append(_shares(world))
     found += _capacity(world)
     return found + _compute(world, host)
 
@@ -224,6 +227,43 @@ def _base(world: WitnessWorld) -> list[Figure]:
         Figure(name="sixteen depositors add", value=senders - empty, unit="bytes"),
         Figure(name="sixteen receivers add", value=transfers - senders, unit="bytes"),
     ]
+
+
+def _shares(world: WitnessWorld) -> Figure:
+    """Modest deposits that succeed after eight that read all they can, whatever those read."""
+    modest = [
+        deposit(
+            source=word(50 + n),
+            sender=bystander(2_000 + n),
+            to=BOXES[n % 6],
+            mint=10**18,
+            gas=187_000,
+            data=stores([(n, 5)]),
+        )
+        for n in range(8)
+    ]
+    engine, succeeded = world.chain.engine, []
+    for name in ("balance", "sload", "code", "code_hash", "clear"):
+        greedy = [
+            deposit(
+                source=word(900 + n),
+                sender=bystander(900 + n),
+                to=SPRAYS[name],
+                gas=187_000,
+                data=word(1 + 2 * n if name == "code" else 1 + 60 * n) + word(60),
+            )
+            for n in range(8)
+        ]
+        block = world.chain.derive(deposits=[*greedy, *modest]).result
+        boxes = orjson.loads(engine.receipts_json(block.block, block.receipts))[8:]
+        succeeded.append(sum(receipt["status"] == "0x1" for receipt in boxes))
+    return Figure(
+        name="modest deposits that succeed after eight greedy ones",
+        value=min(succeeded),
+        unit="of 8",
+        target="8",
+        holds=min(succeeded) == 8,
+    )
 
 
 def _capacity(world: WitnessWorld) -> list[Figure]:

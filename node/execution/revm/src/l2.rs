@@ -27,7 +27,7 @@ use op_revm::OpHaltReason;
 use revm::{
     Database, DatabaseCommit,
     context_interface::{
-        ContextTr, JournalTr,
+        ContextTr,
         result::{EVMError, ExecutionResult, ResultAndState, ResultGas},
     },
     database::{State, states::bundle_state::BundleRetention},
@@ -276,14 +276,8 @@ impl<S: Source> Session<'_, S> {
     /// What does not run leaves nothing in the EVM; what it touched is counted until the meter is told to forget it.
     fn run(&mut self, payer: Payer, env: OpTx) -> std::result::Result<Option<ResultAndState<OpHaltReason>>, Refused> {
         self.meter().begin(payer);
+        // Empties the journal after an error too: what stayed would be warm for the next one, and unseen by the meter.
         let outcome = self.evm.transact(env);
-        if outcome.is_err() {
-            // op-revm leaves in the journal what a refused transaction has loaded: it would be warm for the next, and
-            // unseen by the meter.
-            let journal = self.evm.ctx_mut().journal_mut();
-            journal.discard_tx();
-            journal.finalize();
-        }
         if let Ok(outcome) = &outcome {
             // Its outcome is in what the meter says.
             let _ = self.meter().clear(&outcome.state);
