@@ -6,9 +6,12 @@ The fees are computed here once more, from the OP Stack's specification (Fjord's
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
+from node.errors import InvalidBlock, InvalidCall, StorageError
 from node.eth import rlp
 from node.eth.hashing import keccak256
 from node.eth.headers import header_of_block
@@ -223,3 +226,27 @@ def test_fee_history_counts_a_deposits_tip_as_nothing(
     chain, block = rendered
     tips = chain.engine.fee_percentiles(block.block, block.receipts, [0.0, 100.0])
     assert tips == [0, GWEI]
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_damaged_bytes_are_an_error_and_nothing_worse(
+    rendered: tuple[RollupChain, BlockResult], data: st.DataObject
+) -> None:
+    chain, block = rendered
+    engine = chain.engine
+    parts = [bytearray(block.block), bytearray(block.receipts)]
+    part = data.draw(st.sampled_from(parts))
+    for _ in range(data.draw(st.integers(1, 3))):
+        part[data.draw(st.integers(0, len(part) - 1))] = data.draw(st.integers(0, 255))
+    raw, record = map(bytes, parts)
+    for render in (
+        lambda: engine.block_json(raw, record, full=True),
+        lambda: engine.receipts_json(raw, record),
+        lambda: engine.logs(record, LOGGER, word(1)),
+        lambda: engine.fee_percentiles(raw, record, [50.0]),
+        lambda: engine.raw_receipts(record),
+        lambda: engine.trace_block(chain.head.state_root, raw, b"", b"{}"),
+    ):
+        with suppress(InvalidBlock, InvalidCall, StorageError, ValueError):
+            render()
