@@ -236,7 +236,13 @@ def test_a_creation_calls_nobody() -> None:
 
 def test_extremes_of_every_field_are_deposits() -> None:
     item = portal_log((1 << 64) - 1, mint=(1 << 128) - 1, value=(1 << 256) - 1, gas=3_000_000)
-    assert len(user_deposits(ORIGIN, request(item))) == 1
+    (deposit,) = user_deposits(ORIGIN, request(item))
+    assert (deposit.mint, deposit.value, deposit.gas) == (
+        (1 << 128) - 1,
+        (1 << 256) - 1,
+        3_000_000,
+    )
+    assert deposit.source_hash == source_hash(0, ORIGIN, (1 << 64) - 1)
 
 
 def test_only_the_request_of_their_type_holds_deposits() -> None:
