@@ -20,13 +20,13 @@ def compressed_length(data: bytes) -> int:
     table = [0] * 8192
     while place < limit:
         while True:
-            three = _three(data, place)
-            earlier, table[_entry(three)] = table[_entry(three)], place
+            three = three_at(data, place)
+            earlier, table[entry_of(three)] = table[entry_of(three)], place
             distance = place - earlier
             if place >= limit:
                 break
             place += 1
-            if distance < 8192 and three == _three(data, earlier):
+            if distance < 8192 and three == three_at(data, earlier):
                 break
         if place >= limit:
             break
@@ -37,7 +37,7 @@ def compressed_length(data: bytes) -> int:
         size = _match(agreeing, size)
         place += agreeing
         for _ in range(2):
-            table[_entry(_three(data, place))] = place
+            table[entry_of(three_at(data, place))] = place
             place += 1
         anchor = place
     return _literals(len(data) - anchor, size)
@@ -61,11 +61,13 @@ def l1_fee(
     return estimated_size(compressed) * scaled // 10**12
 
 
-def _three(data: bytes, place: int) -> int:
+def three_at(data: bytes | bytearray, place: int) -> int:
+    """Three bytes as a number."""
     return int.from_bytes(data[place : place + 3], "little")
 
 
-def _entry(three: int) -> int:
+def entry_of(three: int) -> int:
+    """Where the table keeps three bytes."""
     return ((three * 2654435769) >> 19) & 8191
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import pytest
@@ -15,8 +16,10 @@ from tests.kit.contract_world import Reverted
 from tests.node.contracts.fastlz_model import (
     SIGNATURE_BYTES,
     compressed_length,
+    entry_of,
     estimated_size,
     l1_fee,
+    three_at,
 )
 
 VECTORS: Final = json.loads(
@@ -112,6 +115,32 @@ def test_edges_of_matches_and_distances(network: Network, length: int, pattern: 
     data += bytes(range(255, 200, -1)) + data[:300]
     expected = estimated_size(compressed_length(data) + SIGNATURE_BYTES) * 16 // 10**6
     assert gas_used(network, data) == expected
+
+
+def far_apart(distance: int) -> bytes:
+    """Eight bytes twice, so far apart, and between them nothing that matches or takes their place in the table."""
+    pattern = b"\xf0\xf1\xf2\xf3\xf4\xf5\xf6\xf7"
+    taken = {entry_of(three_at(pattern, place)) for place in range(6)}
+    data, seen = bytearray(b"\xff\xfe" + pattern), set[int]()
+    dice = Random(7)
+    while len(data) < distance + 2:
+        data.append(dice.randrange(240))
+        three = three_at(data, len(data) - 3)
+        if three in seen or entry_of(three) in taken:
+            data.pop()
+        else:
+            seen.add(three)
+    return bytes(data) + pattern + bytes(range(0xE0, 0xF0))
+
+
+def test_a_match_lies_less_than_8192_bytes_back(network: Network) -> None:
+    """Given the same bytes one step nearer or farther, then only the nearer ones are a match."""
+    lengths = [compressed_length(far_apart(distance)) for distance in (8_190, 8_191, 8_192)]
+    assert lengths[1] - lengths[0] < 3 < lengths[2] - lengths[1]
+    for distance in (8_190, 8_191, 8_192):
+        data = far_apart(distance)
+        expected = estimated_size(compressed_length(data) + SIGNATURE_BYTES) * 16 // 10**6
+        assert gas_used(network, data) == expected
 
 
 def test_the_longest_input_fits_the_rpc_s_gas(network: Network) -> None:
