@@ -4,7 +4,8 @@
             -> Blocks.environment    -> (state root, header, ancestors) -> engine
 
 `latest` is the head, `safe` the justified block of its state, `finalized` never goes back. After a safety fault neither of
-those two means anything, and asking for one is an error. `pending` is the head's state in the environment of the next slot.
+those two means anything, and asking for one is an error. On the L2 `latest` is unsafe, `safe` derived from L1 and `finalized`
+derived from final L1 blocks. `pending` is the head's state in the environment of the next slot.
 """
 
 from __future__ import annotations
