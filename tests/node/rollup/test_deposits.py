@@ -245,6 +245,12 @@ def test_extremes_of_every_field_are_deposits() -> None:
     assert deposit.source_hash == source_hash(0, ORIGIN, (1 << 64) - 1)
 
 
+def test_a_log_may_ask_for_any_gas() -> None:
+    read = read_log(ORIGIN, portal_log(1, gas=(1 << 64) - 1))
+    assert read is not None
+    assert read[1].gas == (1 << 64) - 1
+
+
 def test_only_the_request_of_their_type_holds_deposits() -> None:
     item = portal_log(1)
     assert user_deposits(ORIGIN, ()) == ()

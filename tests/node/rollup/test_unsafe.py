@@ -234,6 +234,23 @@ def test_numbers_have_64_bits_and_genesis_is_not_sealed(first: int) -> None:
     assert reason_of(encoded_with(first=first, count=2)) is RollupReason.UNSAFE_NUMBER
 
 
+def test_the_last_numbers_are_numbers() -> None:
+    last = (1 << 64) - 3
+    assert decode_body(encoded_with(first=last, count=2), PARAMETERS).last_number == last + 1
+
+
+def test_a_message_may_have_a_whole_mebibyte() -> None:
+    def filled(size: int) -> UnsafeBlocks:
+        return run_of(1, *[block(1, 4, bytes(31_000))] * 33, block(1, 4, bytes(size)))
+
+    spare = MAX_UNSAFE_BYTES - len(signed(encode_body(filled(10_000))))
+    body = encode_body(filled(10_000 + spare))
+    assert len(signed(body)) == MAX_UNSAFE_BYTES
+    assert len(open_message(signed(body), PARAMETERS, DOMAIN, verify).blocks) == 34
+    with pytest.raises(ValueError, match="do not fit"):
+        encode_body(filled(10_001 + spare))
+
+
 def test_a_block_has_at_most_the_bytes_of_its_limit() -> None:
     half = bytes(PARAMETERS.transactions_limit_bytes // 2)
     (read,) = decode_body(encoded_with(raws=[half, half]), PARAMETERS).blocks
@@ -271,11 +288,20 @@ def long_run(sizes: Sequence[int]) -> UnsafeBlocks:
 
 
 @pytest.mark.parametrize(
-    "sizes", [[1], [0] * 512, [0] * 513, [0] * 1_500, [31_744] * 40, [31_744, 0] * 60]
+    ("sizes", "least"),
+    [
+        ([1], 1),
+        ([0] * 512, 1),
+        ([0] * 513, 2),
+        ([0] * 1_500, 3),
+        ([31_744] * 40, 2),
+        ([31_744, 0] * 60, 2),
+    ],
 )
-def test_a_run_of_any_length_is_split_within_the_bounds(sizes: list[int]) -> None:
+def test_a_run_of_any_length_is_split_within_the_bounds(sizes: list[int], least: int) -> None:
     run = long_run(sizes)
     messages = list(split(run))
+    assert len(messages) == least
     for message in messages:
         assert len(message.blocks) <= MAX_UNSAFE_BLOCKS
         assert decode_body(encode_body(message), PARAMETERS) == message
