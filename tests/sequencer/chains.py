@@ -19,7 +19,7 @@ from node.eth.primitives import Hash32
 from node.execution.adapter import RevmEngine
 from node.execution.engine import BlockResult, L2Attributes
 from node.runtime.clock import TrioClock
-from node.runtime.worker import InlineWorker
+from node.runtime.worker import InlineWorker, Worker
 from sequencer.heads import ChainOptions, L2Chain, open_l2_chain
 from sequencer.l1.places import L1Ref
 from tests.kit.building import genesis_document, transfer, users
@@ -66,6 +66,7 @@ class Folder:
         dies_at: tuple[int, bool] | None = None,
         options: ChainOptions | None = None,
         lost_states: bool = False,
+        worker: Worker | None = None,
     ) -> AsyncIterator[L2Chain]:
         """A process on this folder; with `lost_states`, after a power loss took every state."""
         if lost_states:
@@ -79,7 +80,7 @@ class Folder:
                 tables=tables,
                 folder=self.path / "journal",
                 genesis_origin=GENESIS_ORIGIN,
-                worker=InlineWorker(),
+                worker=worker or InlineWorker(),
                 wall=TrioClock(started_at_ms=GENESIS_TIME * 1_000),
                 options=options,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from node.errors import Corruption
 from node.eth.blocks import Block
 from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
+from node.runtime.worker import Answer
 from node.storage.chain_database import UnusableFolder
 from sequencer import heads, window
 from sequencer.events import FinalizedChanged, HeadChanged, SafeChanged
@@ -139,6 +141,8 @@ async def test_a_reset_drops_blocks_and_says_so(
         assert_holds(chain, site.engine, old[:3])
         for gone in old[3:]:
             assert chain.block_by_hash(gone.hash) is None
+            for raw in hand.engine.raw_transactions(gone.rlp):
+                assert chain.transaction_block(keccak256(raw)) is None
         new = old[:3] + [hand.append(1, salt=9) for _ in range(2)]
         assert_holds(chain, site.engine, new)
         await trio.sleep(SAVED_S)
@@ -149,6 +153,59 @@ async def test_a_reset_drops_blocks_and_says_so(
         assert chain.reset_to(4) == ()
     async with site.open() as chain:
         assert_holds(chain, site.engine, new)
+
+
+class Slow:
+    """A worker in which something happens once before the work of a save is done, and once after it."""
+
+    def __init__(self) -> None:
+        self.before: Callable[[], object] | None = None
+        self.after: Callable[[], object] | None = None
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Run it in place, with an interruption on either side."""
+        await trio.lowlevel.checkpoint()
+        is_save = isinstance(work, partial) and work.func.__name__ == "save"
+        if is_save and self.before is not None:
+            self.before()
+            self.before = None
+        answer = work()
+        if is_save and self.after is not None:
+            self.after()
+            self.after = None
+        return answer
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_a_reset_while_blocks_are_saved_is_saved_next(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, *, is_after: bool, goes_on: bool
+) -> None:
+    """Given a batch on its way that holds blocks which are dropped meanwhile, no row of theirs is believed, and none stays."""
+    site, slow = Folder(tmp_path), Slow()
+    async with site.open(worker=slow) as chain:
+        hand = Hand(site.engine, chain)
+        blocks = [chain.head] + [hand.append(2) for _ in range(5)]
+
+        def interrupt() -> None:
+            chain.reset_to(2)
+            del blocks[3:]
+            if goes_on:
+                blocks.append(hand.append(1, salt=5))
+
+        if is_after:
+            slow.after = interrupt
+        else:
+            slow.before = interrupt
+        await trio.sleep(heads.SAVE_EVERY_S + 0.01)
+        assert_holds(chain, site.engine, blocks)
+        await trio.sleep(SAVED_S)
+        assert_holds(chain, site.engine, blocks)
+        assert len(site.disk.tables["l2_blocks"]) == len(blocks)
+        assert len(site.disk.tables["l2_transactions"]) == 4 + goes_on
+        site.kill()
+    async with site.open() as chain:
+        assert_holds(chain, site.engine, blocks)
 
 
 async def test_safe_and_finalized_heads_move_and_records_are_found(
