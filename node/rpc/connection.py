@@ -119,6 +119,7 @@ class HttpConnection:
         self._around: Final = around
         self._reader: Final = RequestReader(around.server.budget)
         self._caller = Caller()
+        self._served_head: RequestHead | None = None
         self._scope: trio.CancelScope | None = None
         self._owed = Owing()
         self._paid: trio.Event | None = None
@@ -163,8 +164,11 @@ class HttpConnection:
         except OSError:
             self.close()
             return
+        if not received and self._owed:
+            self._rest()  # It sends no more, but may still read what it is owed.
+            return
         if not received:
-            self._ended()
+            self.close()
             return
         was_in_request = reader.in_request
         requests = reader.feed(received)
@@ -211,13 +215,6 @@ class HttpConnection:
             self._leave(self._serve([]))
         elif self._owed.is_due:
             self._around.flusher.soon(self)
-
-    def _ended(self) -> None:
-        """The other side sends no more; it may still read what it is owed."""
-        if self._owed:
-            self._rest()
-        else:
-            self.close()
 
     def _rest(self) -> None:
         """Read no more until something that is owed was sent."""
@@ -301,10 +298,13 @@ class HttpConnection:
 
     def _answer(self, request: HttpRequest) -> Answered:
         head = request.head
+        if head is self._served_head:
+            return self._call(request)
         refused = self._server.policy.refusal(request)
         if refused is not None:
             return refusal_response(refused, keep_alive=head.keep_alive)
         if head.method == b"POST":
+            self._served_head = head  # of a call, nothing but its head decides
             return self._call(request)
         if head.method == b"OPTIONS":
             extra = b"" if head.origin is None else self._cors(head) + PREFLIGHT
