@@ -57,6 +57,7 @@ fn garbage_is_corrupt() {
         let hash = keccak256(&raw);
         let store = Map(HashMap::from([(hash, raw.into())]));
         let _ = Trie::at(hash).get(&seed, &store);
+        let _ = walk::<TrieError>(hash.into(), &seed, |at| store.node(at));
         let _ = Trie::at(hash).insert(&seed, vec![1], &store);
         let _ = Trie::at(hash).remove(&seed, &store);
     }
