@@ -142,8 +142,7 @@ class Hub:
         self._filters.blocks_added(added)
         for block in added:
             if _HEADS in self._groups:
-                self._send(_HEADS, (self._engine.header_json(block.header.encode()),))
-            await self._give_way()
+                await self._tell(_HEADS, (self._engine.header_json(block.header.encode()),))
             await self._send_logs(block, removed=False)
 
     def lapse(self) -> None:
@@ -187,7 +186,16 @@ class Hub:
             logs = await self._search.of_block(block, wanted, removed=removed)
             if logs:
                 self._filters.logs_matched(wanted, logs)
-                self._send((Topic.LOGS, wanted, False), logs)
+                await self._tell((Topic.LOGS, wanted, False), logs)
+
+    async def _tell(self, group: Group, events: Sequence[bytes]) -> None:
+        """As `_send`, giving way between subscribers: there may be thousands."""
+        for identity, session in list(self._groups.get(group, {}).items()):
+            if identity not in self._subscriptions:
+                continue  # It has unsubscribed meanwhile.
+            for event in events:
+                session.push(subscription_text(identity, event))
+            await self._give_way()
 
     async def _give_way(self) -> None:
         """Let others go on when this has taken long."""
