@@ -17,6 +17,7 @@ from tests.benchmarks import (
     imports,
     p2p_deadlines,
     pool,
+    rollup,
     rpc_throughput,
     sealing,
     sends,
@@ -77,6 +78,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "sends": measure_sends,
     "p2p": measure_deadlines,
     "devnet": lambda: devnet.measure(60.0, 1_500.0),
+    "rollup": lambda: rollup.measure(rollup.Options(anvil=rollup.default_anvil())),
 }
 """All there are, cheapest first."""
 

@@ -111,37 +111,46 @@ LANES = {"send": send_lane, "sync": sync_lane, "single": single_lane, "batch": b
 class Connection:
     """One keep-alive connection with one request in flight."""
 
-    def __init__(self, port: int, lane: Lane) -> None:
+    def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._lane = lane
         self._head = (
             b"POST / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: */*\r\nUser-Agent: benchmark\r\n"
             b"Content-Type: application/json\r\nContent-Length: " % port
         )
         self._received = b""
-        self.write(next(lane))
 
     def write(self, body: bytes) -> None:
         """Send a request."""
         self.socket.sendall(b"%b%d\r\n\r\n%b" % (self._head, len(body), body))
 
-    def read(self) -> bool:
-        """Take what has come, and say what comes next; whether there is anything."""
-        self._received += self.socket.recv(READ_BYTES)
+    def read(self) -> bytes | None:
+        """Take what has come; the answer's body once it is whole."""
+        received = self.socket.recv(READ_BYTES)
+        if not received:
+            raise SystemExit("the server has closed a connection")
+        self._received += received
         end = self._received.find(b"\r\n\r\n") + 4
         if end < 4:
-            return True
+            return None
         head = self._received[:end].lower()
         length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
         if len(self._received) < end + length:
-            return True
+            return None
         body, self._received = self._received[end : end + length], b""
-        try:
-            self.write(self._lane.send(body))
-        except StopIteration:
-            return False
+        return body
+
+
+def talk(connection: Connection, lane: Lane) -> bool:
+    """Take what has come, and say what comes next; whether there is anything."""
+    body = connection.read()
+    if body is None:
         return True
+    try:
+        connection.write(lane.send(body))
+    except StopIteration:
+        return False
+    return True
 
 
 def load(port: int, form: str, lanes: Sequence[Sequence[str]]) -> dict[str, object]:
@@ -150,12 +159,13 @@ def load(port: int, form: str, lanes: Sequence[Sequence[str]]) -> dict[str, obje
     latencies: list[float] = []
     start = time.perf_counter()
     for raws in lanes:
-        connection = Connection(port, LANES[form](raws, latencies))
-        selector.register(connection.socket, selectors.EVENT_READ, connection)
+        connection, lane = Connection(port), LANES[form](raws, latencies)
+        connection.write(next(lane))
+        selector.register(connection.socket, selectors.EVENT_READ, (connection, lane))
     left = len(lanes)
     while left:
         for key, _ in selector.select(30.0):
-            if not key.data.read():
+            if not talk(*key.data):
                 selector.unregister(key.fileobj)
                 left -= 1
     elapsed = time.perf_counter() - start
