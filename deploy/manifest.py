@@ -73,9 +73,9 @@ class L2Section(_Section):
     """Whether there is a rollup; without one the devnet is an L1 alone."""
     replicas: int = Field(default=1, ge=0, le=REPLICAS_MAX)
     """Number of processes that derive the L2 from L1 and serve it, besides the sequencer."""
-    gas_limit: int = Field(default=7_000_000, ge=4_000_000, le=8_000_000)
+    gas_limit: int = Field(default=7_000_000, ge=4_000_000, le=7_000_000)
     """Gas an L2 block may use: what L1 can re-execute in one transaction."""
-    witness_limit_bytes: int = Field(default=245_760, ge=65_536, le=262_144)
+    witness_limit_bytes: int = Field(default=270_336, ge=65_536, le=270_336)
     """Bytes of state that an L2 block may touch: what one L1 transaction can carry."""
     base_fee_wei: int = Field(default=1_000_000, ge=1, le=10**18)
     """Wei of base fee for each L2 gas; it does not move."""
