@@ -33,6 +33,7 @@ mod header;
 mod hex;
 mod import;
 mod json;
+mod keys;
 mod l1;
 mod l2;
 mod memory;

@@ -3,11 +3,12 @@
 
 use crate::{
     edge::Ancestors,
+    keys,
     mpt::{Link, Loaded, NewNode, NodeSource, Ref, Trie, TrieError, Value, children},
     rollup::{HISTORY, HISTORY_WINDOW},
 };
 use alloy_primitives::{
-    Address, B256, Bytes, KECCAK256_EMPTY, U256, keccak256,
+    Address, B256, Bytes, KECCAK256_EMPTY, U256,
     map::{AddressMap, B256Map, B256Set},
 };
 use alloy_rlp::{Decodable, Encodable, RlpDecodable, RlpEncodable};
@@ -196,7 +197,7 @@ impl<S: Source> StateDb<S> {
 
     /// An account and the place of its storage.
     fn stored(&self, address: &Address) -> Result<Option<(StoredAccount, Ref)>, StateError> {
-        self.stored_at(&keccak256(address))
+        self.stored_at(&keys::of_account(address))
     }
 
     /// As [`Self::stored`], by the hash of the address.
@@ -224,10 +225,10 @@ impl<S: Source> StateDb<S> {
 
     /// `eth_getProof`: the account's nodes, and those of each slot.
     pub fn proof(&self, address: &Address, slots: &[U256]) -> Result<(Vec<Bytes>, Vec<Vec<Bytes>>), StateError> {
-        let account = self.tries.borrow_mut().accounts.proof(&keccak256(address), &self.source)?;
-        let slots = slots.iter().map(|slot| {
-            self.with_storage(address, |trie, source| trie.proof(&keccak256(slot.to_be_bytes::<32>()), source))
-        });
+        let account = self.tries.borrow_mut().accounts.proof(&keys::of_account(address), &self.source)?;
+        let slots = slots
+            .iter()
+            .map(|slot| self.with_storage(address, |trie, source| trie.proof(&keys::of_slot(slot), source)));
         Ok((account, slots.collect::<Result<_, _>>()?))
     }
 
@@ -239,7 +240,7 @@ impl<S: Source> StateDb<S> {
     /// which a second call, on a bundle of what has changed since, may go on with.
     pub fn apply(&mut self, bundle: &BundleState, clear_empty: bool, update: &mut Update) -> Result<(), StateError> {
         let mut removed = Vec::new();
-        let mut sorted: Vec<_> = bundle.state.iter().map(|(a, account)| (keccak256(a), a, account)).collect();
+        let mut sorted: Vec<_> = bundle.state.iter().map(|(a, account)| (keys::of_account(a), a, account)).collect();
         sorted.sort_unstable_by_key(|(key, ..)| *key);
         for (key, address, account) in sorted {
             let Some(info) = account.info.as_ref().filter(|info| !clear_empty || !info.is_empty()) else {
@@ -273,7 +274,7 @@ impl<S: Source> StateDb<S> {
             .storage
             .iter()
             .filter(|(_, slot)| slot.is_changed() || destroyed)
-            .map(|(slot, value)| (keccak256(slot.to_be_bytes::<32>()), value.present_value))
+            .map(|(slot, value)| (keys::of_slot(slot), value.present_value))
             .collect();
         if destroyed {
             // Destroyed (and created again): nothing of the old storage is left.
@@ -317,7 +318,7 @@ impl<S: Source> DatabaseRef for StateDb<S> {
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StateError> {
-        let key = keccak256(slot.to_be_bytes::<32>());
+        let key = keys::of_slot(&slot);
         let raw =
             self.with_storage(&address, |trie, source| Ok(trie.get(&key, source)?.map(|value| value.rlp.clone())))?;
         raw.map_or(Ok(U256::ZERO), |raw| U256::decode(&mut &raw[..]).map_err(|_| StateError::Trie(TrieError::Corrupt)))

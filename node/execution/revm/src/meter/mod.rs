@@ -18,13 +18,14 @@ mod metered;
 mod tests;
 
 use crate::{
+    keys,
     mpt::{Loaded, Ref, Value, walk},
     rollup::{HISTORY, HISTORY_WINDOW, MESSAGE_PASSER, SEQUENCER_FEE_VAULT},
     state::{Source, StateError, StoredAccount},
 };
 use alloy_eips::eip4788::{BEACON_ROOTS_ADDRESS, SYSTEM_ADDRESS};
 use alloy_primitives::{
-    Address, B256, U256, address, keccak256,
+    Address, B256, U256, address,
     map::{AddressMap, B256Map, HashSet},
 };
 use alloy_trie::EMPTY_ROOT_HASH;
@@ -259,7 +260,7 @@ impl<S: Source> Meter<S> {
         if self.accounts.contains_key(&address) {
             return Ok(());
         }
-        let storage = match self.walk(self.root, &keccak256(address))? {
+        let storage = match self.walk(self.root, &keys::of_account(&address))? {
             Some(value) => Ref { hash: StoredAccount::exact(&value.rlp)?.storage_root, link: value.link },
             None => EMPTY_ROOT_HASH.into(),
         };
@@ -275,7 +276,7 @@ impl<S: Source> Meter<S> {
         if self.slots.contains(&(address, slot)) {
             return Ok(());
         }
-        self.walk(self.accounts[&address], &keccak256(slot.to_be_bytes::<32>()))?;
+        self.walk(self.accounts[&address], &keys::of_slot(&slot))?;
         self.slots.insert((address, slot));
         self.undo.push(Undo::Slot(address, slot));
         Ok(())

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{genesis, memory::MemoryStore, mpt::NodeSource, state::StateDb, witness::Recorder};
 use alloy_genesis::GenesisAccount;
-use alloy_primitives::Bytes;
+use alloy_primitives::{Bytes, keccak256};
 use revm::{
     DatabaseRef,
     state::{AccountStatus, EvmStorageSlot},
