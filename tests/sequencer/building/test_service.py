@@ -196,6 +196,18 @@ async def test_a_deposit_is_in_the_first_block_of_its_origin(
         assert account.balance == 5
 
 
+async def test_a_deposit_that_moves_its_sender_s_nonce_lets_go_what_waited_for_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        await site.builder.submit(transfer(0, 1))
+        assert site.builder.counts() == (0, 1)
+        log = portal_log(0, sender=users()[0].address, gas=50_000)
+        site.l1.advance([bytes((DEPOSIT_TYPE,)) + log])
+        await trio.testing.wait_all_tasks_blocked()
+        assert sealed(site) == [transfer(0, 1)]
+
+
 async def test_timestamps_follow_the_clock_up_to_the_drift(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
