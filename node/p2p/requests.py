@@ -70,9 +70,7 @@ REQUEST_RULES: Final[Mapping[RequestKind, RequestRule]] = {
     RequestKind.L2_BLOCKS: RequestRule(
         request_bytes_max=4 * 1024, answer_bytes_max=16 * 1024 * 1024
     ),
-    RequestKind.L2_SUBMIT: RequestRule(
-        request_bytes_max=1024 * 1024, answer_bytes_max=1024 * 1024
-    ),
+    RequestKind.L2_SUBMIT: RequestRule(request_bytes_max=1024 * 1024, answer_bytes_max=1024 * 1024),
 }
 """An answer of blocks stops at its bound, whatever was asked for; the asker asks again from there."""
 
