@@ -2,6 +2,7 @@
 
     want(peer, hashes) -> bounded queue -> a few fetches at once -> take -> pool, announced again
 
+What was announced together is asked for together: a request costs both sides more than the bytes of a transaction do.
 Nobody can make us ask for the same hash twice at once, or ask one peer for more than a few.
 """
 
@@ -26,6 +27,9 @@ WANTED_MAX: Final = 128
 WANTED_PER_PEER_MAX: Final = 32
 """Of them, those of one peer."""
 
+TOGETHER_MAX: Final = 8
+"""Hashes of one request: a megabyte of the largest transactions that L1's pool takes."""
+
 ATTEMPTS: Final = 3
 """A peer that announces may still be taking the transaction in itself."""
 
@@ -37,6 +41,10 @@ RequestTransactions = Callable[[str, bytes], Awaitable[bytes]]
 
 Take = Callable[[Sequence[bytes]], Awaitable[set[Hash32]]]
 """Admit fetched transactions; gives the hashes of those that could be decoded."""
+
+
+_Group = tuple[str, tuple[Hash32, ...]]
+"""A peer, and what it announced at once."""
 
 
 class Fetcher:
@@ -54,21 +62,21 @@ class Fetcher:
         self._failures = failures
         self._blame = blame
         self._take = take
-        self._wanted: dict[Hash32, str] = {}
+        self._wanted: set[Hash32] = set()
         self._of_peer: Counter[str] = Counter()
-        self._send, self._receive = trio.open_memory_channel[Hash32](WANTED_MAX)
+        self._send, self._receive = trio.open_memory_channel[_Group](WANTED_MAX)
 
     def want(self, peer: str, hashes: Sequence[Hash32]) -> None:
         """Fetch what a peer announced, unless it is being fetched or too much is."""
-        for one in hashes:
-            if one in self._wanted or self._of_peer[peer] >= WANTED_PER_PEER_MAX:
-                continue
-            try:
-                self._send.send_nowait(one)
-            except trio.WouldBlock:
-                return
-            self._wanted[one] = peer
-            self._of_peer[peer] += 1
+        room = min(WANTED_MAX - len(self._wanted), WANTED_PER_PEER_MAX - self._of_peer[peer])
+        new = [one for one in dict.fromkeys(hashes) if one not in self._wanted][: max(0, room)]
+        for start in range(0, len(new), TOGETHER_MAX):
+            group = tuple(new[start : start + TOGETHER_MAX])
+            self._send.send_nowait(
+                (peer, group)
+            )  # groups are no more than hashes, so there is room
+            self._wanted.update(group)
+            self._of_peer[peer] += len(group)
 
     async def run(self) -> None:
         """Fetch until cancelled."""
@@ -78,22 +86,23 @@ class Fetcher:
 
     async def _work(self) -> None:
         while True:
-            wanted = await self._receive.receive()
-            peer = self._wanted[wanted]
+            peer, group = await self._receive.receive()
             try:
-                await self._fetch(peer, wanted)
+                await self._fetch(peer, group)
             finally:
-                del self._wanted[wanted]
-                self._of_peer[peer] -= 1
+                self._wanted.difference_update(group)
+                self._of_peer[peer] -= len(group)
                 if not self._of_peer[peer]:
                     del self._of_peer[peer]
 
-    async def _fetch(self, peer: str, wanted: Hash32) -> None:
+    async def _fetch(self, peer: str, group: Sequence[Hash32]) -> None:
+        """Ask for a group, and again for what an answer lacks."""
+        missing = list(group)
         for attempt in range(ATTEMPTS):
             if attempt:
                 await trio.sleep(RETRY_S)
             try:
-                raws = decode_answer(await self._request(peer, encode_request([wanted])))
+                raws = decode_answer(await self._request(peer, encode_request(missing)))
             except self._failures:
                 continue
             except Rejected as error:
@@ -101,6 +110,10 @@ class Fetcher:
                 return
             if not raws:
                 continue
-            if await self._take(raws[:1]) != {wanted} or len(raws) > 1:
+            taken = await self._take(raws[: len(missing)])
+            if len(taken) != len(raws) or not taken <= set(missing):
                 self._blame(peer, "transactions_not_asked_for")
-            return
+                return
+            missing = [one for one in missing if one not in taken]
+            if not missing:
+                return

@@ -40,6 +40,9 @@ from sequencer.l1.view import L1View
 TICK_S: Final = 0.1
 """How often new blocks are looked at between two L1 blocks."""
 
+GATHER_S: Final = 0.4
+"""Full batches are posted together, no more often than this: every L1 node asks once for what is announced at once."""
+
 RETRY_S: Final = 1.0
 """After a refusal nothing is sent for so long."""
 
@@ -156,7 +159,7 @@ class Batcher:
             return
         if self._parts.misbehaviour.is_idle():
             return
-        if await self._send_again(settled.live, inbox):
+        if await self._send_again(settled.live, inbox) and self._has_gathered():
             await self._post_all(settled, inbox)
 
     def _settle(self, inbox: InboxAt) -> Settled | None:
@@ -227,6 +230,11 @@ class Batcher:
             claimed=parts.misbehaviour.claims([one.packed for one in blocks]),
             deed=parts.misbehaviour.next_deed(),
         )
+
+    def _has_gathered(self) -> bool:
+        """Whether the last posts are long enough ago."""
+        waited_s = trio.current_time() - self._posted_at
+        return waited_s >= min(GATHER_S, self._parts.options.interval_ms / 1_000)
 
     def _is_due(self) -> bool:
         waited_s = trio.current_time() - self._posted_at

@@ -1,0 +1,116 @@
+"""Announced transactions: what was announced together is asked for together, and again where an answer lacks it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import trio
+import trio.testing
+
+from node.eth.hashing import keccak256
+from node.eth.primitives import Hash32
+from node.txpool.fetching import TOGETHER_MAX, WANTED_PER_PEER_MAX, Fetcher
+from node.txpool.wire import decode_request, encode_answer
+
+
+@dataclass(slots=True)
+class Peer:
+    """Holds transactions, which are any bytes here, and tells at most so many at once."""
+
+    held: dict[Hash32, bytes] = field(default_factory=dict)
+    told_max: int = 16
+    asked: list[int] = field(default_factory=list)
+    blamed: list[str] = field(default_factory=list)
+    taken: list[Hash32] = field(default_factory=list)
+
+    def hold(self, count: int) -> list[Hash32]:
+        raws = [b"transaction %d" % number for number in range(count)]
+        self.held = {Hash32(keccak256(raw)): raw for raw in raws}
+        return list(self.held)
+
+    async def request(self, _: str, body: bytes) -> bytes:
+        wanted = decode_request(body)
+        self.asked.append(len(wanted))
+        await trio.sleep(0.01)
+        return encode_answer(
+            [self.held[one] for one in wanted if one in self.held][: self.told_max]
+        )
+
+    async def take(self, raws: Sequence[bytes]) -> set[Hash32]:
+        hashes = [Hash32(keccak256(raw)) for raw in raws]
+        self.taken += hashes
+        return set(hashes)
+
+    def fetcher(self) -> Fetcher:
+        return Fetcher(
+            request=self.request,
+            failures=(OSError,),
+            blame=lambda _, reason: self.blamed.append(reason),
+            take=self.take,
+        )
+
+
+async def fetched(peer: Peer, hashes: Sequence[Hash32]) -> None:
+    """Announce everything twice, and let the fetcher do what it does."""
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        fetcher.want("peer", hashes)
+        fetcher.want("peer", hashes)
+        await trio.sleep(5)
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_was_announced_together_is_asked_for_together(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    peer = Peer()
+    hashes = peer.hold(TOGETHER_MAX + 3)
+    await fetched(peer, hashes)
+    assert sorted(peer.asked) == [3, TOGETHER_MAX]
+    assert sorted(peer.taken) == sorted(hashes)
+    assert not peer.blamed
+
+
+async def test_what_an_answer_lacks_is_asked_for_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    peer = Peer(told_max=3)
+    hashes = peer.hold(5)
+    await fetched(peer, hashes)
+    assert peer.asked == [5, 2]
+    assert sorted(peer.taken) == sorted(hashes)
+
+
+async def test_what_nobody_has_is_asked_for_a_few_times(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    peer = Peer()
+    hashes = peer.hold(2)
+    await fetched(peer, [*hashes, Hash32(bytes(32))])
+    assert peer.asked == [3, 1, 1]
+    assert sorted(peer.taken) == sorted(hashes)
+
+
+async def test_one_peer_makes_us_ask_for_a_few_only(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    peer = Peer()
+    fetcher = peer.fetcher()
+    fetcher.want("peer", peer.hold(2 * WANTED_PER_PEER_MAX))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        await trio.sleep(5)
+        nursery.cancel_scope.cancel()
+    assert sum(peer.asked) == WANTED_PER_PEER_MAX
+
+
+async def test_a_transaction_beside_the_ones_asked_for_is_blamed(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    peer = Peer()
+    [first, second] = peer.hold(2)
+    peer.held[first] = peer.held[second]
+    await fetched(peer, [first])
+    assert peer.blamed == ["transactions_not_asked_for"]
