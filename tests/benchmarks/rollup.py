@@ -280,6 +280,8 @@ def stream(bench: Bench) -> list[Figure]:
             lanes=lanes,
         )
         load = os.getloadavg()[0]
+    if found["refused"]:
+        told(f"refused: {found['refusals']}")
     followed_s, safe_s = watch.settle(devnet)
     seconds = time.perf_counter() - begun
     used = {role: now - before[role] for role, now in watch.cpu_by_role(devnet).items()}
@@ -346,7 +348,7 @@ def measure_devnet(devnet: Devnet, options: Options) -> list[Figure]:
     bench = Bench(devnet, options, {})
     figures: list[Figure] = []
     for part in options.parts:
-        if part == "alone" or (part != "rest" and "alone" not in options.parts and not figures):
+        if part != "rest":
             enrich(bench.server)
         figures += PARTS[part](bench)
     return figures
