@@ -205,23 +205,6 @@ def inputs_of(
     return tuple(inputs)
 
 
-def contradicts(one: UnsafeBlocks, other: UnsafeBlocks) -> bool:
-    """Tell whether two messages of one generation name two blocks at one number: equivocation of the sequencer."""
-    if one.generation != other.generation:
-        return False
-    first = max(one.first_number, other.first_number) - 1
-    last = min(one.last_number, other.last_number)
-    return any(hash_at(one, number) != hash_at(other, number) for number in range(first, last + 1))
-
-
-def hash_at(unsafe: UnsafeBlocks, number: int) -> Hash32 | None:
-    """Find the hash that a message names at a number, its parent's included; None outside."""
-    if number == unsafe.first_number - 1:
-        return unsafe.parent_hash
-    place = number - unsafe.first_number
-    return unsafe.blocks[place].block_hash if 0 <= place < len(unsafe.blocks) else None
-
-
 def _run(
     unsafe: UnsafeBlocks, number: BlockNumber, parent_hash: Hash32, blocks: list[UnsafeBlock]
 ) -> UnsafeBlocks:
@@ -269,9 +252,10 @@ def _read_block(reader: cbor.Reader, parameters: RollupParameters) -> UnsafeBloc
 
 
 def _check_origin(number: int, origin_hash: Hash32, block: UnsafeBlock) -> None:
-    """Refuse an origin that is neither the one before nor the next."""
+    """Refuse an origin that is neither the one before nor the next, and one hash under two numbers."""
     is_same = block.origin_number == number and block.origin_hash == origin_hash
-    if not is_same and block.origin_number != number + 1:
+    is_next = block.origin_number == number + 1 and block.origin_hash != origin_hash
+    if not is_same and not is_next:
         raise Rejected(
             RollupReason.UNSAFE_ORIGIN,
             f"origin {block.origin_number} {block.origin_hash.hex()} after {number} {origin_hash.hex()}",

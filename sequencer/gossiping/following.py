@@ -78,6 +78,9 @@ class FollowedChain(Protocol):
     def reset_to(self, number: int) -> Sequence[Block]:
         """Drop every block above a number."""
 
+    async def room(self) -> None:
+        """Wait until the disk keeps up."""
+
 
 class OriginName(Protocol):
     """An L1 origin by name."""
@@ -223,8 +226,6 @@ class Follower:
 
     async def _apply(self, run: UnsafeBlocks) -> bool:
         """Put a run on its parent, which is here; False if it is not followed to its end."""
-        if not self._make_room(run):
-            return False
         parent = self._l2.block_by_number(run.first_number - 1)
         origin = None if parent is None else self._l2.origin_of(parent.hash)
         if parent is None or origin is None:
@@ -239,15 +240,18 @@ class Follower:
         if origins is None:
             self._count("waited")
             return False
+        if not self._make_room(run):
+            return False
         for start in range(0, len(inputs), CHUNK_BLOCKS):
             tasks = [
-                Task(block_input=one, origin=origins[block.origin_hash], local=None)
+                Task(block_input=one, origin=origins[block.origin_number], local=None)
                 for one, block in zip(
                     inputs[start : start + CHUNK_BLOCKS],
                     run.blocks[start : start + CHUNK_BLOCKS],
                     strict=True,
                 )
             ]
+            await self._l2.room()
             parent = self._l2.block_by_number(tasks[0].block_input.number - 1)
             if parent is None or parent.hash != self._l2.head.hash:
                 return False
@@ -258,7 +262,13 @@ class Follower:
         return True
 
     def _make_room(self, run: UnsafeBlocks) -> bool:
-        """Drop blocks that a higher generation replaces; False if this generation must not."""
+        """Drop blocks that a higher generation replaces; False if this generation must not.
+
+        A run of the generation that is followed, with another block where this node has one: the sequencer has signed two
+        blocks of one number.
+        """
+        if not self._holds(run.first_number - 1, run.parent_hash):
+            return False
         head, safe = self._l2.head.header.number, self._l2.safe.header.number
         if run.first_number <= head:
             if run.first_number <= safe:
@@ -272,18 +282,20 @@ class Follower:
         self._generation = run.generation
         return True
 
-    async def _origins(self, run: UnsafeBlocks) -> dict[Hash32, Origin] | None:
-        """The run's L1 origins; None if this node does not come to see them as canonical soon."""
-        wanted = {block.origin_hash: block.origin_number for block in run.blocks}
+    async def _origins(self, run: UnsafeBlocks) -> dict[BlockNumber, Origin] | None:
+        """The run's L1 origins by number; None if this node does not come to see them as canonical soon."""
+        wanted = {block.origin_number: block.origin_hash for block in run.blocks}
         with trio.move_on_after(ORIGIN_TIMEOUT_S):
             while True:
                 version = self._l1.moved.version
-                if all(
-                    self._l1.canonical_hash(number) == origin_hash
-                    for origin_hash, number in wanted.items()
-                ):
-                    found = [self._l1.origin_by_hash(origin_hash) for origin_hash in wanted]
-                    return {one.hash: one for one in found if one is not None}
+                found = {number: self._l1.origin(number) for number in wanted}
+                origins = {
+                    number: one
+                    for number, one in found.items()
+                    if one is not None and one.hash == wanted[number]
+                }
+                if len(origins) == len(wanted):
+                    return origins
                 await self._l1.moved.past(version)
         return None
 

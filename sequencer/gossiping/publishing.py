@@ -10,6 +10,7 @@ Deliberately absent: who follows, and whether anybody does. L1 holds the same bl
 
 from __future__ import annotations
 
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, NoReturn, Protocol
@@ -20,9 +21,10 @@ import trio
 from node.eth.blocks import Block
 from node.eth.primitives import BlockNumber, Hash32
 from node.execution.engine import DerivedBlock, L2Attributes
+from node.p2p.limits import TokenBucket
 from node.p2p.network import PeerId
 from node.rollup.deposits import DEPOSIT_TYPE
-from node.rollup.limits import MAX_UNSAFE_BLOCKS
+from node.rollup.limits import MAX_UNSAFE_BLOCKS, MAX_UNSAFE_BYTES
 from node.rollup.unsafe import (
     UnsafeBlock,
     UnsafeBlocks,
@@ -38,8 +40,22 @@ from sequencer.gossiping.wire import decode_range
 FLUSH_S: Final = 0.1
 """How often sealed blocks are told of (NETWORK.md: what libp2p carries)."""
 
-BLOCKS_AT_ONCE: Final = 4 * MAX_UNSAFE_BLOCKS
-"""Blocks told of in one flush; what is left follows in the next."""
+PARTS_AT_ONCE: Final = 4
+"""Messages of one flush, of MAX_UNSAFE_BLOCKS and MAX_UNSAFE_BYTES each; what is left follows in the next."""
+
+TOLD_MAX: Final = 65_536
+"""Blocks that are remembered as told: minutes of a busy sequencer whose batches do not get through.
+
+A chain that was replaced below them is told of from its safe head on."""
+
+ANSWERS_PER_S: Final = 2.0
+"""Questions that a peer may ask each second."""
+
+ANSWERS_BURST: Final = 32.0
+"""Questions that it may ask at once after a pause: enough to close a gap of 16,000 blocks."""
+
+PEERS_MAX: Final = 64
+"""Peers whose questions are counted."""
 
 _log = structlog.get_logger()
 
@@ -122,8 +138,9 @@ class Publisher:
         self._generation = generation
         self._faults = faults
         self._metrics = metrics
-        self._told: dict[int, Hash32] = {chain.head.header.number: chain.head.hash}
-        """Blocks above the safe head that were told of, and the newest one below them."""
+        self._told: deque[tuple[int, Hash32]] = deque([_named(chain.head)], maxlen=TOLD_MAX)
+        """The last blocks that were told of, ascending; at least one."""
+        self._buckets: OrderedDict[PeerId, TokenBucket] = OrderedDict()
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -137,63 +154,86 @@ class Publisher:
     def flush(self) -> None:
         """Tell of the blocks that were sealed since the last time."""
         first = self._fork_point() + 1
-        last = min(self._chain.head.header.number, first + BLOCKS_AT_ONCE - 1)
-        run = self._run(first, last)
+        last = min(self._chain.head.header.number, first + PARTS_AT_ONCE * MAX_UNSAFE_BLOCKS - 1)
+        run = self._run(first, last, bytes_max=PARTS_AT_ONCE * MAX_UNSAFE_BYTES)
         if run is None:
             return
         for piece in self._pieces(run):
             for part in split(piece):
                 self._publish(self._signed(part))
-        self._told.update(
-            {run.first_number + place: block.block_hash for place, block in enumerate(run.blocks)}
+        self._told.extend(
+            (run.first_number + place, block.block_hash) for place, block in enumerate(run.blocks)
         )
-        self._forget(below=min(self._chain.safe.header.number, last))
+        self._forget(below=self._chain.safe.header.number)
         self._metrics.blocks.labels(outcome="published").inc(len(run.blocks))
 
-    async def serve(self, peer: PeerId, request: bytes) -> bytes:  # noqa: ARG002
-        """Answer a question for blocks; empty where there is none from there on. Raises Rejected."""
+    async def serve(self, peer: PeerId, request: bytes) -> bytes:
+        """Answer a question for blocks; empty where there is none, or too much was asked. Raises Rejected.
+
+        Safe blocks are not told of: L1 holds them.
+        """
         first, count = decode_range(request)
-        if not 1 <= first <= self._chain.head.header.number:
+        head, safe = self._chain.head.header.number, self._chain.safe.header.number
+        if not safe < first <= head or not self._affords(peer):
             return b""
-        run = self._run(first, min(self._chain.head.header.number, first + count - 1))
+        self._fork_point()  # What is told now belongs to the generation of now.
+        run = self._run(first, min(head, first + count - 1), bytes_max=MAX_UNSAFE_BYTES)
+        await trio.lowlevel.checkpoint()
         return b"" if run is None else self._signed(next(split(run)))
+
+    def _affords(self, peer: PeerId) -> bool:
+        """Whether a peer may ask again: who follows asks once in a while, and an answer costs up to 20 ms."""
+        bucket = self._buckets.setdefault(
+            peer, TokenBucket(rate_per_s=ANSWERS_PER_S, burst=ANSWERS_BURST)
+        )
+        self._buckets.move_to_end(peer)
+        if len(self._buckets) > PEERS_MAX:
+            self._buckets.popitem(last=False)
+        return bucket.take(trio.current_time())
 
     # -- what was told
 
     def _fork_point(self) -> int:
         """The highest block that was told of and still is on the chain; a new generation if others are not."""
-        number = max(self._told)
-        while number in self._told:
-            block = self._chain.block_by_number(number)
-            if block is not None and block.hash == self._told[number]:
-                break
-            number -= 1
-        if number < max(self._told):
+        is_replaced = False
+        while self._told and not self._holds(*self._told[-1]):
+            self._told.pop()
+            is_replaced = True
+        if not self._told:  # The chain was replaced below everything that is remembered.
+            self._told.append(_named(self._chain.safe))
+        if is_replaced:
             self._generation += 1
-            _log.info("unsafe_blocks_replaced", from_number=number + 1, generation=self._generation)
-            self._told = {told: self._told[told] for told in self._told if told <= number}
-        if not self._told:  # The chain was replaced below everything that was told of.
-            block = self._chain.safe
-            number = block.header.number
-            self._told = {number: block.hash}
-        return number
+            _log.info(
+                "unsafe_blocks_replaced",
+                from_number=self._told[-1][0] + 1,
+                generation=self._generation,
+            )
+        return self._told[-1][0]
+
+    def _holds(self, number: int, block_hash: Hash32) -> bool:
+        block = self._chain.block_by_number(number)
+        return block is not None and block.hash == block_hash
 
     def _forget(self, *, below: int) -> None:
-        """Blocks that are safe are told of by L1; the newest of them stays as the place to go on from."""
-        for number in [number for number in self._told if number < below]:
-            del self._told[number]
+        """Blocks that are safe are told of by L1; one stays as the place to go on from."""
+        while len(self._told) > 1 and self._told[0][0] < below:
+            self._told.popleft()
 
     # -- making messages
 
-    def _run(self, first: int, last: int) -> UnsafeBlocks | None:
+    def _run(self, first: int, last: int, *, bytes_max: int) -> UnsafeBlocks | None:
         blocks: list[UnsafeBlock] = []
         parent_hash: Hash32 | None = None
+        size = 0
         for number in range(first, last + 1):
+            if size > bytes_max:
+                break  # The rest follows in the next flush, or is asked for.
             block = self._chain.block_by_number(number)
             origin = None if block is None else self._chain.origin_of(block.hash)
             if block is None or origin is None:
                 break
             parent_hash = parent_hash or block.header.parent_hash
+            size += len(block.rlp)
             blocks.append(
                 UnsafeBlock(
                     timestamp=block.header.timestamp,
@@ -257,6 +297,10 @@ class Publisher:
             b"",
         )
         return replace(block, transactions=(), block_hash=Hash32(derived.result.block_hash))
+
+
+def _named(block: Block) -> tuple[int, Hash32]:
+    return block.header.number, block.hash
 
 
 def _part(run: UnsafeBlocks, start: int, blocks: Sequence[UnsafeBlock]) -> UnsafeBlocks:

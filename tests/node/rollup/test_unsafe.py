@@ -23,11 +23,9 @@ from node.rollup.reasons import RollupReason
 from node.rollup.unsafe import (
     UnsafeBlock,
     UnsafeBlocks,
-    contradicts,
     decode_body,
     encode_body,
     encode_message,
-    hash_at,
     inputs_of,
     open_message,
     signing_message,
@@ -356,27 +354,3 @@ def test_an_origin_that_does_not_follow_its_parents_is_refused(
 )
 def test_an_origin_that_jumps_or_has_two_hashes_is_refused(second: UnsafeBlock) -> None:
     assert reason_of(encode_body(run_of(10, block(10, 4), second))) is RollupReason.UNSAFE_ORIGIN
-
-
-# -- equivocation
-
-
-def test_a_generation_that_names_two_blocks_contradicts_itself() -> None:
-    same = run_of(11, block(11, 5), block(12, 5))
-    other = run_of(11, block(11, 5), block(12, 5, salt=b"other"))
-    joint = replace(run_of(13, block(13, 5)), parent_hash=other.blocks[-1].block_hash)
-    assert not contradicts(RUN, same)
-    assert contradicts(RUN, other)
-    assert contradicts(other, RUN)
-    assert contradicts(RUN, joint)
-    assert contradicts(joint, RUN)
-    assert not contradicts(RUN, replace(other, generation=4))
-    assert not contradicts(RUN, run_of(13, block(13, 5)))
-    assert not contradicts(RUN, run_of(14, block(14, 5, salt=b"other")))
-
-
-def test_a_message_names_its_blocks_and_its_parent() -> None:
-    assert hash_at(RUN, 9) == RUN.parent_hash
-    assert hash_at(RUN, 12) == RUN.blocks[2].block_hash
-    assert hash_at(RUN, 8) is None
-    assert hash_at(RUN, 13) is None

@@ -11,10 +11,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 from trio.testing import MockClock
 
-from node.eth.primitives import Hash32
+from node.eth.primitives import BlockNumber, Hash32
 from node.execution.adapter import verify_signatures
 from node.p2p.network import PeerId, RequestFailed, Verdict
-from node.rollup.unsafe import encode_body, open_message, signing_message, unsafe_domain
+from node.rollup.unsafe import (
+    UnsafeBlock,
+    UnsafeBlocks,
+    encode_body,
+    encode_message,
+    open_message,
+    signing_message,
+    unsafe_domain,
+)
 from node.runtime.fault_catalogue import faults_of
 from node.runtime.faults import FaultBoard
 from sequencer.gossiping.following import Follower
@@ -127,7 +135,7 @@ def hashes(node: L2Node) -> list[bytes]:
     return [block.hash for block in node.chain.blocks]
 
 
-def run(history: Callable[[], Awaitable[None]]) -> None:
+def run_history(history: Callable[[], Awaitable[None]]) -> None:
     trio.run(history, clock=MockClock(autojump_threshold=0))
 
 
@@ -150,7 +158,7 @@ def test_a_replica_makes_the_blocks_it_is_told_of_from_its_own_l1() -> None:
         assert reader.metric("faultline_unsafe_blocks_total", outcome="followed") == 3
         assert not teller.take(), "nothing is told twice"
 
-    run(history)
+    run_history(history)
 
 
 def test_a_gap_is_asked_for() -> None:
@@ -166,7 +174,7 @@ def test_a_gap_is_asked_for() -> None:
         assert hashes(reader.node) == hashes(teller.node)
         assert reader.asked == [encode_range(1, 512)]
 
-    run(history)
+    run_history(history)
 
 
 def test_a_sequencer_that_does_not_answer_leaves_the_gap() -> None:
@@ -184,7 +192,7 @@ def test_a_sequencer_that_does_not_answer_leaves_the_gap() -> None:
         assert len(reader.node.chain.blocks) == 1
         assert reader.metric("faultline_unsafe_runs_total", outcome="gap") == 1
 
-    run(history)
+    run_history(history)
 
 
 def test_a_new_generation_replaces_blocks_and_an_old_one_is_stale() -> None:
@@ -209,7 +217,7 @@ def test_a_new_generation_replaces_blocks_and_an_old_one_is_stale() -> None:
         assert hashes(reader.node) == hashes(teller.node)
         assert reader.metric("faultline_unsafe_runs_total", outcome="stale") == 1
 
-    run(history)
+    run_history(history)
 
 
 def test_a_reset_below_everything_that_was_told_is_followed_too() -> None:
@@ -226,7 +234,7 @@ def test_a_reset_below_everything_that_was_told_is_followed_too() -> None:
             await reader.open(message)
         assert hashes(reader.node) == hashes(teller.node)
 
-    run(history)
+    run_history(history)
 
 
 def test_equivocation_changes_nothing_and_is_counted() -> None:
@@ -250,7 +258,7 @@ def test_equivocation_changes_nothing_and_is_counted() -> None:
         assert reader.metric("faultline_unsafe_equivocations_total") == 1
         assert reader.metric("faultline_unsafe_blocks_total", outcome="differs") == 0
 
-    run(history)
+    run_history(history)
 
 
 def test_a_block_that_derives_differently_is_not_followed() -> None:
@@ -281,7 +289,7 @@ def test_a_block_that_derives_differently_is_not_followed() -> None:
         assert len(reader.node.chain.blocks) == 1
         assert reader.metric("faultline_unsafe_blocks_total", outcome="differs") == 1
 
-    run(history)
+    run_history(history)
 
 
 def test_an_origin_that_l1_has_dropped_is_waited_for_and_given_up() -> None:
@@ -303,7 +311,7 @@ def test_an_origin_that_l1_has_dropped_is_waited_for_and_given_up() -> None:
         # Then the next message closes the gap
         assert hashes(reader.node) == hashes(teller.node)
 
-    run(history)
+    run_history(history)
 
 
 def test_a_foreign_key_is_refused_and_counted() -> None:
@@ -317,7 +325,102 @@ def test_a_foreign_key_is_refused_and_counted() -> None:
         assert await reader.follower.on_gossip(PEER, b"\x85nonsense") is Verdict.REJECT
         assert reader.metric("faultline_unsafe_runs_total", outcome="refused") == 2
 
-    run(history)
+    run_history(history)
+
+
+def test_origins_of_two_numbers_and_one_hash_end_nobody() -> None:
+    async def history() -> None:
+        # Given a sequencer's signature under blocks that name one L1 block as two
+        teller = sequencer(tree())
+        teller.node.l1.mine()
+        teller.node.l1.mine()
+        reader = replica(teller)
+        last = teller.node.l1.head
+        parent = teller.node.chain.head
+        wrong = [
+            UnsafeBlock(
+                timestamp=parent.header.timestamp,
+                origin_number=BlockNumber(number),
+                origin_hash=last.hash,
+                transactions=(),
+                block_hash=Hash32(bytes([number]) * 32),
+            )
+            for number in (1, 2)
+        ]
+        for blocks in (wrong, wrong[:1]):
+            run = UnsafeBlocks(
+                generation=5,
+                first_number=BlockNumber(1),
+                parent_hash=parent.hash,
+                blocks=tuple(blocks),
+            )
+            # When a replica reads or follows them, then it stays where it is
+            body = encode_body(run)
+            message = encode_message(body, KEY.sign(signing_message(domain_of(reader.node), body)))
+            await reader.follower.on_gossip(PEER, message)
+            await reader.follower.follow(run)
+        assert len(reader.node.chain.blocks) == 1
+
+    run_history(history)
+
+
+def test_blocks_stay_until_those_that_replace_them_can_be_made() -> None:
+    async def history() -> None:
+        # Given a replica with blocks, and a generation that stands on an origin that it does not see
+        teller = sequencer(tree())
+        reader = replica(teller)
+        for nonce in range(2):
+            teller.node.build([transfer(0, nonce)])
+        for message in teller.take():
+            await reader.open(message)
+        teller.node.chain.reset_to(0)
+        teller.node.l1.mine()
+        teller.node.build([transfer(1, 0)], advances=True)
+        before = hashes(reader.node)
+        # When it hears of it, then it keeps what it has
+        for message in teller.take():
+            await reader.open(message)
+        assert hashes(reader.node) == before
+        # Until its L1 has that block
+        reader.node.l1.adopt(teller.node.l1.tip_block)
+        teller.node.build([transfer(1, 1)])
+        for message in teller.take():
+            await reader.open(message)
+        assert hashes(reader.node) == hashes(teller.node)
+
+    run_history(history)
+
+
+def test_safe_blocks_and_too_many_questions_are_not_answered() -> None:
+    async def history() -> None:
+        teller = sequencer(tree())
+        for nonce in range(3):
+            teller.node.build([transfer(0, nonce)])
+        teller.node.chain.set_safe(1, 0)
+        assert await teller.publisher.serve(PEER, encode_range(1, 10)) == b""
+        answers = [await teller.publisher.serve(PEER, encode_range(2, 10)) for _ in range(100)]
+        assert 0 < sum(1 for answer in answers if answer) < 50
+        other = PeerId("another")
+        assert await teller.publisher.serve(other, encode_range(2, 10)) != b""
+
+    run_history(history)
+
+
+def test_an_answer_after_a_reset_is_of_the_new_generation() -> None:
+    async def history() -> None:
+        teller = sequencer(tree())
+        reader = replica(teller)
+        for nonce in range(2):
+            teller.node.build([transfer(0, nonce)])
+        for message in teller.take():
+            await reader.open(message)
+        teller.node.chain.reset_to(0)
+        teller.node.build([transfer(1, 0)])
+        await reader.open(await teller.publisher.serve(PEER, encode_range(1, 10)))
+        assert hashes(reader.node) == hashes(teller.node)
+        assert reader.metric("faultline_unsafe_equivocations_total") == 0
+
+    run_history(history)
 
 
 @pytest.mark.parametrize("first", [0, 3, 99])
@@ -328,7 +431,7 @@ def test_questions_beyond_the_chain_are_answered_with_nothing(first: int) -> Non
         answer = await teller.publisher.serve(PEER, encode_range(first, 10))
         assert answer == b""
 
-    run(history)
+    run_history(history)
 
 
 def test_a_message_signs_what_it_holds() -> None:
