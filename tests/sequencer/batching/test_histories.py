@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import trio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, event, given, settings, strategies as st
+from prometheus_client import CollectorRegistry
 from trio.testing import MockClock
 
+from node.eth.primitives import Hash32
+from node.execution.adapter import verify_signatures
+from node.p2p.network import PeerId, Verdict
+from node.rollup.unsafe import open_message, unsafe_domain
 from node.runtime.fault_catalogue import L2_FAULTS
 from node.runtime.faults import FaultBoard
 from sequencer.batching.calls import force_call
@@ -17,12 +23,18 @@ from sequencer.batching.fees import Fee
 from sequencer.batching.options import BatchingOptions
 from sequencer.batching.service import Batcher
 from sequencer.batching.signing import L1Account
+from sequencer.gossiping.following import Follower
+from sequencer.gossiping.metrics import GossipMetrics
+from sequencer.gossiping.publishing import Publisher
 from tests.kit.model_l1 import APPENDS_MAX, ModelDeposit, ModelPool, ModelTree
 from tests.kit.model_l2 import USERS, L2Node, model_parameters, transfer
 
 SLOT_S = 2.0
 WINDOW = 6
 FORCER = L1Account(b"\xf0" * 32, 900)
+KEY = Ed25519PrivateKey.from_private_bytes(bytes([7] * 32))
+STRANGER = Ed25519PrivateKey.from_private_bytes(bytes([8] * 32))
+PEER = PeerId("peer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,8 @@ class Build:
     transfers: int
     advances: bool
     seconds: int
+    told: bool = False
+    """Whether the follower hears of them before anything else happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +100,23 @@ class Stall:
 
 @dataclass(frozen=True, slots=True)
 class Gossip:
-    """A follower hears of the unsafe blocks."""
+    """A follower hears of the unsafe blocks; so many of the oldest messages are lost on the way."""
+
+    lost: int = 0
 
 
 Action: TypeAlias = (
     Build | Mine | Reorganise | Finalize | Restart | Misbehave | Force | Stall | Gossip
 )
 
-FAULTS = ("garbage-batch", "bomb-batch", "truncated-batch", "overlapping-batch", "lie-timestamps")
+FAULTS = (
+    "garbage-batch",
+    "bomb-batch",
+    "truncated-batch",
+    "overlapping-batch",
+    "lie-timestamps",
+    "equivocate-unsafe",
+)
 
 ACTIONS: st.SearchStrategy[list[Action]] = st.lists(
     st.one_of(
@@ -103,8 +126,16 @@ ACTIONS: st.SearchStrategy[list[Action]] = st.lists(
             st.integers(0, 3),
             st.booleans(),
             st.integers(0, 40),
+            st.booleans(),
         ),
-        st.builds(Build, st.integers(4, 30), st.integers(1, 4), st.booleans(), st.integers(0, 2)),
+        st.builds(
+            Build,
+            st.integers(4, 30),
+            st.integers(1, 4),
+            st.booleans(),
+            st.integers(0, 2),
+            st.booleans(),
+        ),
         st.builds(Mine, st.integers(0, APPENDS_MAX), st.integers(0, 2)),
         st.builds(Mine, st.just(APPENDS_MAX)),
         st.builds(Reorganise, st.integers(1, 4), st.integers(0, 4)),
@@ -113,7 +144,7 @@ ACTIONS: st.SearchStrategy[list[Action]] = st.lists(
         st.builds(Misbehave, st.sampled_from(FAULTS)),
         st.builds(Force),
         st.builds(Stall, st.integers(1, 2 * WINDOW)),
-        st.builds(Gossip),
+        st.builds(Gossip, st.integers(0, 3)),
     ),
     min_size=10,
     max_size=40,
@@ -122,7 +153,7 @@ ACTIONS: st.SearchStrategy[list[Action]] = st.lists(
 
 @dataclass(slots=True)
 class Devnet:
-    """A sequencer, a follower and an L1."""
+    """A sequencer, a replica that follows its gossip, and an L1."""
 
     tree: ModelTree
     sequencer: L2Node
@@ -131,10 +162,44 @@ class Devnet:
     board: FaultBoard
     batcher: Batcher = field(init=False)
     scope: trio.CancelScope = field(init=False)
+    publisher: Publisher = field(init=False)
+    following: Follower = field(init=False)
+    told: list[bytes] = field(default_factory=list)
+    """Messages gossiped that the follower has neither got nor lost."""
+    lives: int = 0
+    equivocates: bool = False
+    """Whether the sequencer ever signed two blocks of one number."""
+
+    def __post_init__(self) -> None:
+        self.following = Follower(
+            parameters=self.follower.parameters,
+            l1=self.follower.view,
+            l2=self.follower.chain,
+            engine=self.follower.engine,
+            worker=self.follower.worker,
+            domain=domain_of(self.follower),
+            verify=verify_signatures,
+            ask=self.ask,
+            metrics=GossipMetrics(self.follower.registry),
+        )
+
+    async def ask(self, request: bytes) -> bytes:
+        return await self.publisher.serve(PEER, request)
 
     async def start(self, nursery: trio.Nursery) -> None:
         """Start the sequencer's process."""
         self.scope = trio.CancelScope()
+        self.lives += 1
+        self.publisher = Publisher(
+            chain=self.sequencer.chain,
+            engine=self.sequencer.engine,
+            domain=domain_of(self.sequencer),
+            sign=KEY.sign,
+            publish=self.told.append,
+            generation=1_000 * self.lives,
+            faults=self.board,
+            metrics=GossipMetrics(CollectorRegistry()),
+        )
         await nursery.start(self._run)
 
     async def _run(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -159,6 +224,8 @@ class Devnet:
         match action:
             case Build():
                 self.build(action)
+                if action.told:
+                    await self.gossip()
             case Mine():
                 deposits = [ModelDeposit(data=bytes((place,))) for place in range(action.deposits)]
                 l1.mine(self.pool.offered(action.takes), deposits)
@@ -178,6 +245,7 @@ class Devnet:
             case Misbehave():
                 given_ = {"seconds": 30} if action.fault == "lie-timestamps" else {}
                 await self.board.inject(action.fault, given_)
+                self.equivocates |= action.fault == "equivocate-unsafe"
             case Force():
                 await self.force()
             case Stall():
@@ -187,7 +255,7 @@ class Devnet:
                     await self.settle()
                 await self.board.heal("batcher-stall")
             case Gossip():
-                self.gossip()
+                await self.gossip(action.lost)
         await self.settle()
 
     def build(self, action: Build) -> None:
@@ -226,28 +294,44 @@ class Devnet:
             )
             l1.mine([forced.raw])
 
-    def gossip(self) -> None:
-        """The follower derives the sequencer's unsafe blocks from their inputs, as far as they connect."""
-        follower, sequencer = self.follower.chain, self.sequencer.chain
-        for block in sequencer.blocks[len(follower.blocks) :]:
-            if block.header.parent_hash != follower.head.hash:
-                break
-            raws = self.sequencer.engine.raw_transactions(block.rlp)
-            before = follower.origins[follower.head.hash]
-            self.follower.build(
-                [raw for raw in raws if raw[0] != 0x7E],
-                advances=sequencer.origins[block.hash].number > before.number,
-                seconds=block.header.timestamp - follower.head.header.timestamp,
+    async def gossip(self, lost: int = 0) -> None:
+        """The follower gets what the sequencer has told of, as its queue would give it."""
+        self.publisher.flush()
+        messages, self.told[:] = self.told[lost:], []
+        for message in messages:
+            await self.following.follow(
+                open_message(
+                    message, self.follower.parameters, domain_of(self.follower), verify_signatures
+                )
             )
+        if messages and not self.equivocates:
+            # A gap below is asked for, so one message is enough for the chain up to its end.
+            assert hashes(self.follower) == hashes(self.sequencer)
 
 
-async def run_history(actions: Sequence[Action]) -> None:
-    tree = ModelTree(model_parameters(sequencing_window_blocks=WINDOW))
-    sequencer, follower = L2Node(tree), L2Node(tree)
-    board = FaultBoard(L2_FAULTS)
-    devnet = Devnet(tree, sequencer, follower, ModelPool(sequencer.l1), board)
+def domain_of(node: L2Node) -> Hash32:
+    """What signatures of unsafe blocks start with."""
+    return unsafe_domain(node.parameters.chain_id, Hash32(node.engine.genesis().block_hash))
+
+
+def hashes(node: L2Node) -> list[bytes]:
+    """A node's chain."""
+    return [block.hash for block in node.chain.blocks]
+
+
+def make_devnet() -> Devnet:
+    """A devnet at its genesis."""
+    key = KEY.public_key().public_bytes_raw()
+    tree = ModelTree(replace(model_parameters(sequencing_window_blocks=WINDOW), sequencer_key=key))
+    sequencer = L2Node(tree)
+    return Devnet(tree, sequencer, L2Node(tree), ModelPool(sequencer.l1), FaultBoard(L2_FAULTS))
+
+
+async def run_history(actions: Sequence[Action]) -> Devnet:
+    devnet = make_devnet()
+    follower = devnet.follower
     async with follower.running(), trio.open_nursery() as nursery:
-        await nursery.start(board.run)
+        await nursery.start(devnet.board.run)
         await devnet.start(nursery)
         finalized = 0
         for action in actions:
@@ -259,17 +343,19 @@ async def run_history(actions: Sequence[Action]) -> None:
             finalized = chain.finalized_number
         await finish(devnet)
         nursery.cancel_scope.cancel()
-    # Then all nodes have one chain, a late one too, and L1 holds all of it.
+    # Then who built, who followed gossip and who reads L1 alone have one chain, and L1 holds all of it.
     chain = devnet.sequencer.chain
     assert devnet.sequencer.l1.tip_block.tip.next_block == len(chain.blocks)
-    late = L2Node(tree)
+    late = L2Node(devnet.tree)
     late.l1.adopt(devnet.sequencer.l1.tip_block)
     async with late.running():
         await late.caught_up()
-    wanted = [one.hash for one in chain.blocks]
-    assert [one.hash for one in late.chain.blocks] == wanted
-    assert [one.hash for one in follower.chain.blocks] == wanted
-    event(f"{len(wanted) // 8 * 8} blocks or more")
+    assert hashes(late) == hashes(devnet.sequencer)
+    assert hashes(follower) == hashes(devnet.sequencer)
+    followed = follower.metric("faultline_unsafe_blocks_total", outcome="followed")
+    event(f"{len(chain.blocks) // 8 * 8} blocks or more")
+    event(f"{min(int(followed), 8)} (8: or more) followed by gossip")
+    return devnet
 
 
 async def finish(devnet: Devnet) -> None:
@@ -287,3 +373,38 @@ async def finish(devnet: Devnet) -> None:
 @given(ACTIONS)
 def test_every_history_ends_in_one_chain_that_l1_holds(actions: list[Action]) -> None:
     trio.run(run_history, actions, clock=MockClock(autojump_threshold=0))
+
+
+def test_a_follower_has_unsafe_blocks_before_l1_and_from_the_right_key_alone() -> None:
+    """Given blocks that no L1 block holds yet, when they are gossiped, then the follower has them; a foreign key's never."""
+
+    async def history() -> None:
+        devnet = make_devnet()
+        stranger = L2Node(devnet.tree)
+        foreign: list[bytes] = []
+        forger = Publisher(
+            chain=stranger.chain,
+            engine=stranger.engine,
+            domain=domain_of(stranger),
+            sign=STRANGER.sign,
+            publish=foreign.append,
+            generation=1_000_000,
+            faults=devnet.board,
+            metrics=GossipMetrics(CollectorRegistry()),
+        )
+        async with devnet.follower.running(), trio.open_nursery() as nursery:
+            await nursery.start(devnet.board.run)
+            await devnet.start(nursery)
+            await devnet.settle()
+            devnet.build(Build(blocks=5, transfers=2, advances=False, seconds=0))
+            stranger.build([transfer(3, 0)])
+            forger.flush()
+            for message in foreign:
+                assert await devnet.following.on_gossip(PEER, message) is Verdict.REJECT
+            await devnet.gossip()
+            assert foreign
+            assert len(devnet.follower.chain.blocks) == 6
+            assert devnet.follower.chain.safe_number == 0
+            nursery.cancel_scope.cancel()
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
