@@ -18,6 +18,9 @@ from node.eth.reasons import EncodingReason
 
 _UNSIGNED, _BYTES, _ARRAY = 0, 2, 4
 
+_ONE_BYTE_LENGTH = b"\x58"
+"""Begins a byte string of 24 to 255 bytes; its length is the next byte."""
+
 
 def unsigned(value: int) -> bytes:
     """Encode an integer from 0 to 2^64 - 1."""
@@ -38,7 +41,8 @@ def byte_strings(items: Sequence[bytes]) -> bytes:
     """Encode an array of byte strings."""
     parts = [_head(_ARRAY, len(items))]
     for item in items:
-        parts += (_head(_BYTES, len(item)), item)
+        length = len(item)
+        parts += (_BYTES_HEADS[length] if length < 256 else _head(_BYTES, length), item)
     return b"".join(parts)
 
 
@@ -75,6 +79,14 @@ class Reader:
 
     def bytes_upto(self, bytes_max: int) -> bytes:
         """A byte string of at most this length."""
+        start, message = self._position, self._message
+        if message[start : start + 1] == _ONE_BYTE_LENGTH and start + 1 < len(message):
+            # Most are of this form; whatever is wrong with one is said below.
+            length = message[start + 1]
+            end = start + 2 + length
+            if 24 <= length <= bytes_max and end <= len(message):
+                self._position = end
+                return message[start + 2 : end]
         length = self._read_head(_BYTES)
         if length > bytes_max:
             raise Rejected(EncodingReason.TOO_LARGE, f"{length} bytes, at most {bytes_max}")
@@ -132,3 +144,7 @@ def _head(major: int, argument: int) -> bytes:
         return bytes((major << 5 | 24, argument))
     width = next(width for width in (2, 4, 8) if argument < 1 << 8 * width)
     return bytes((major << 5 | 23 + width.bit_length(),)) + argument.to_bytes(width)
+
+
+_BYTES_HEADS = tuple(_head(_BYTES, length) for length in range(256))
+"""Heads of short byte strings, by length."""
