@@ -26,6 +26,7 @@ import trio
 
 from node.errors import Corruption
 from node.eth.blocks import Block
+from node.eth.hashing import keccak256
 from node.eth.headers import Header
 from node.eth.primitives import Hash32
 from node.execution.engine import BlockResult
@@ -201,7 +202,13 @@ class L2Chain:
         found = self._store.transaction_place(transaction_hash)
         if found is None or found[0] > self._unsaved.saved_to:
             return None
-        return self._must(found[0]).block, found[1]
+        number, index = found
+        block = self._must(number).block
+        raws = self._engine.raw_transactions(block.rlp)
+        if index >= len(raws):
+            raise Corruption(f"L2 block {number} has no transaction {index}")
+        # The table knows half of the hash.
+        return (block, index) if keccak256(raws[index]) == transaction_hash else None
 
     def is_canonical(self, block_hash: Hash32) -> bool:
         """Whether a block is one of the chain's."""

@@ -53,6 +53,9 @@ class ChainEngine(Protocol):
     def prune(self, live: Sequence[bytes], from_number: int) -> int:
         """Drops every state but these roots and those of blocks from a number on."""
 
+    def raw_transactions(self, block: bytes) -> list[bytes]:
+        """EIP-2718 transactions of an RLP block."""
+
     def block_json(self, block: bytes, receipts: bytes, *, full: bool) -> bytes:
         """A block as JSON-RPC has it; its transactions as hashes unless it is full."""
 

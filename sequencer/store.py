@@ -16,6 +16,7 @@
 The L2 has one chain, so its blocks lie by number; rows above the head are those of dropped blocks, and the batch that
 saves a reset removes them.
 A transaction's key is cut to 16 bytes: that saves half of the largest index, and 2^64 tries to find two that agree buy nothing.
+Whoever reads a place there compares the whole hash, since any 16 other bytes can be asked for.
 Integers in keys and values are big-endian of eight bytes (an index: four), so that a scan is in order.
 Deliberately absent: states (the engine keeps them), any cache, and what is not saved yet (`L2Chain` has it in memory).
 """
@@ -241,7 +242,7 @@ class L2Store:
         return None if value is None else int.from_bytes(value)
 
     def transaction_place(self, transaction_hash: bytes) -> tuple[int, int] | None:
-        """Number of the block that holds a transaction, and its index there."""
+        """Number of the block that holds a transaction, and its index there; another one may lie there (half a key)."""
         value = self._tables.get(_TRANSACTIONS, transaction_hash[:16])
         return None if value is None else (int.from_bytes(value[:8]), int.from_bytes(value[8:]))
 

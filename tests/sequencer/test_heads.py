@@ -91,6 +91,40 @@ async def test_unknown_blocks_and_transactions_are_none(
         assert not chain.is_canonical(nothing)
 
 
+async def test_a_hash_that_only_begins_like_a_transaction_s_is_unknown(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given blocks in memory and on disk, whose index has half of each hash, the whole hash decides."""
+    monkeypatch.setattr(window, "BLOCKS_MAX", 2)
+    site = Folder(tmp_path)
+    async with site.open() as chain:
+        hand = Hand(site.engine, chain)
+        blocks = [chain.head] + [hand.append(2) for _ in range(5)]
+        await trio.sleep(SAVED_S)
+        hashes = [keccak256(raw) for one in blocks for raw in hand.engine.raw_transactions(one.rlp)]
+        assert len(hashes) == 10
+        for one in hashes:
+            assert chain.transaction_block(one) is not None
+            assert chain.transaction_block(Hash32(one[:16] + bytes(16))) is None
+            assert chain.transaction_block(Hash32(one[:31] + bytes([one[31] ^ 1]))) is None
+
+
+async def test_an_index_beyond_its_block_is_damage(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    site = Folder(tmp_path)
+    async with site.open() as chain:
+        block = Hand(site.engine, chain).append(1)
+        await trio.sleep(SAVED_S)
+    (key,) = site.disk.tables["l2_transactions"]
+    site.disk.tables["l2_transactions"][key] = (1).to_bytes(8) + (1).to_bytes(4)
+    async with site.open() as chain:
+        assert site.engine is not None
+        (raw,) = site.engine.raw_transactions(block.rlp)
+        with pytest.raises(Corruption, match="L2 block 1 has no transaction 1"):
+            chain.transaction_block(keccak256(raw))
+
+
 async def test_the_next_header_follows_the_head_and_the_clock(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
