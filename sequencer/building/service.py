@@ -14,7 +14,8 @@ Deliberately absent: nonce and balance (the engine judges), batches, gossip.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import Final, NoReturn
@@ -48,8 +49,8 @@ IN_PLACE_BYTES_MAX: Final = 16 * 1024
 DECODE_MAX: Final = 2_048
 """Transactions in one call of the decoder."""
 
-ARRIVED_MAX: Final = 16_384
-"""Transactions that wait for decoding."""
+ARRIVED_MAX: Final = 65_536
+"""Transactions that wait for decoding: as many as the pool holds, for a burst arrives faster than it is decoded."""
 
 CANDIDATES_MAX: Final = 512
 """Transactions taken for one block: more than 7M gas hold."""
@@ -194,29 +195,37 @@ class Builder:
 
     # -- running
 
-    async def run(
-        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> NoReturn:
-        """Build for ever; started once what a crash left is back in the pool. Raises OSError, StorageError."""
-        try:
-            await self._reopen()
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._decode_many)
-                nursery.start_soon(self._build)
-                nursery.start_soon(self._follow_l1)
-                nursery.start_soon(self._keep)
-                task_status.started()
-        finally:
-            self._keeper.close()
-        raise AssertionError("the builder's tasks never end")
-
-    async def _reopen(self) -> None:
-        self._returning = [*self._keeper.open(), *self._returning]
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Open what a crash left, and keep what is acknowledged; around everything that may reset the chain. Raises OSError."""
+        assert not self._returning, "a reset before anything is kept"
+        self._returning = list(self._keeper.open())
         if self._returning:
             _log.info("waiting_transactions_read", transactions=len(self._returning))
             self._work.set()
+        try:
+            yield
+        finally:
+            self._keeper.close()
 
-    async def _follow_l1(self) -> NoReturn:
+    async def run(
+        self,
+        begin: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> NoReturn:
+        """Build for ever inside of `kept`, blocks not before `begin` returns. Raises OSError, StorageError."""
+        assert self._keeper.is_open, "what is acknowledged would not be kept"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._decode_many)
+            nursery.start_soon(self._build)
+            nursery.start_soon(self._follow_l1, begin)
+            nursery.start_soon(self._keep)
+            task_status.started()
+        raise AssertionError("the builder's tasks never end")
+
+    async def _follow_l1(self, begin: Callable[[], Awaitable[None]]) -> NoReturn:
+        await begin()
         version = -1
         while self._parts.derived.value is None:
             version = await self._parts.derived.past(version)
