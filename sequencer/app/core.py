@@ -13,6 +13,7 @@ Deliberately absent: sockets, files and signals (`assembly`), JSON-RPC and healt
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -176,6 +177,8 @@ class RollupNode:
             around.parameters.chain_id, Hash32(around.engine.genesis().block_hash)
         )
         self._tasks: list[Task] = []
+        self._opened: list[Callable[[], AbstractContextManager[None]]] = []
+        """Files that are open before anything may change the chain, and until nothing does any more."""
         self.pool: Final = self._take_role(around)
         """What takes users' transactions."""
         if around.forcer is not None:
@@ -188,6 +191,12 @@ class RollupNode:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Follow L1, derive, and do what the role asks for, until cancelled; `rpc` is told of every block."""
+        with ExitStack() as files:
+            for opened in self._opened:
+                files.enter_context(opened())
+            await self._run_tasks(rpc, task_status)
+
+    async def _run_tasks(self, rpc: ToldOfHeads | None, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.chain.run)
             await nursery.start(self.l1.run)
@@ -231,7 +240,8 @@ class RollupNode:
         )
         around.network.serve(RequestKind.L2_BLOCKS, publisher.serve)
         around.network.serve(RequestKind.L2_SUBMIT, serve_submissions(builder))
-        build = partial(self._build_once_current, around, builder)
+        self._opened.append(builder.kept)
+        build = partial(builder.run, partial(self._until_current, around))
         self._tasks += [build, publisher.run, self._batcher(around, role).run]
         return builder
 
@@ -263,24 +273,16 @@ class RollupNode:
         self._tasks += [follower.run, pool.run, partial(self._show_blocks, pool)]
         return pool
 
-    async def _build_once_current(
-        self,
-        around: Surroundings,
-        builder: Builder,
-        *,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Build once this process's L1 has caught up, and nobody may force the Inbox on just now.
+    async def _until_current(self, around: Surroundings) -> None:
+        """Wait until this process's L1 has caught up, and nobody may force the Inbox on just now: then blocks are built.
 
         What is built on an old L1, or races against `forceEmpty`, is dropped again. An L1 that stands still and an Inbox that
         nobody forces are waited for CURRENT_TIMEOUT_S; what is offered meanwhile waits.
         """
-        task_status.started()
         with trio.move_on_after(CURRENT_TIMEOUT_S):
             while not self._is_current(around):
                 with trio.move_on_after(LOOK_AGAIN_S):
                     await self.deriver.derived.past(self.deriver.derived.version)
-        await builder.run()
 
     def _is_current(self, around: Surroundings) -> bool:
         inbox = self.deriver.derived.value

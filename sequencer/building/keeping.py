@@ -40,8 +40,14 @@ class Keeper:
             _log.warning("waiting_transactions_cut", file=str(self._path), bytes=cut)
         return transactions
 
+    @property
+    def is_open(self) -> bool:
+        """Whether what is kept outlives this process, or need not."""
+        return self._path is None or self._journal is not None
+
     def keep(self, transactions: Iterable[bytes]) -> None:
         """Write transactions; they outlive this process. Raises OSError."""
+        assert self.is_open, "a transaction that would be lost by a crash"
         if self._journal is not None:
             self._journal.append(transactions)
 

@@ -7,7 +7,7 @@ async with building(folder) as site: ...          chain and builder, running, on
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -178,8 +178,9 @@ async def building(
     limits: WaitingLimits | None = None,
     sealing: SealingLimits | None = None,
     options: ChainOptions | None = None,
+    begin: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint,
 ) -> AsyncIterator[Site]:
-    """Open what lies in a folder and run it."""
+    """Open what lies in a folder and run it; blocks are built once `begin` returns."""
     l1 = l1 or ListedL1()
     worker = worker or InlineWorker()
     wall = wall or TrioClock(started_at_ms=GENESIS_TIME * 1_000)
@@ -214,19 +215,20 @@ async def building(
                 sealing=sealing or SealingLimits(),
             )
         )
-        async with trio.open_nursery() as nursery:
-            await nursery.start(chain.run)
-            await nursery.start(builder.run)
-            yield Site(
-                engine=engine,
-                tables=tables,
-                chain=chain,
-                builder=builder,
-                l1=l1,
-                faults=faults,
-                registry=registry,
-            )
-            nursery.cancel_scope.cancel()
+        with builder.kept():
+            async with trio.open_nursery() as nursery:
+                await nursery.start(chain.run)
+                await nursery.start(builder.run, begin)
+                yield Site(
+                    engine=engine,
+                    tables=tables,
+                    chain=chain,
+                    builder=builder,
+                    l1=l1,
+                    faults=faults,
+                    registry=registry,
+                )
+                nursery.cancel_scope.cancel()
     finally:
         tables.close()
         engine.close()

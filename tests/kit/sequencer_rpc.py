@@ -96,15 +96,18 @@ async def served_sequencer(
         )
         builder = Builder(parts)
         service = RpcService(settings, rpc_parts(chain, builder, engine), registry=registry)
-        async with trio.open_nursery() as nursery:
-            await nursery.start(chain.run)
-            await nursery.start(builder.run)
-            port = await nursery.start(lambda task_status: service.serve(task_status=task_status))
-            nursery.start_soon(tell_heads, chain, service)
-            yield ServedSequencer(
-                port=port, service=service, chain=chain, builder=builder, engine=engine, l1=l1
-            )
-            nursery.cancel_scope.cancel()
+        with builder.kept():
+            async with trio.open_nursery() as nursery:
+                await nursery.start(chain.run)
+                await nursery.start(builder.run)
+                port = await nursery.start(
+                    lambda task_status: service.serve(task_status=task_status)
+                )
+                nursery.start_soon(tell_heads, chain, service)
+                yield ServedSequencer(
+                    port=port, service=service, chain=chain, builder=builder, engine=engine, l1=l1
+                )
+                nursery.cancel_scope.cancel()
     finally:
         tables.close()
         engine.close()

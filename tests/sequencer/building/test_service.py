@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from node.eth.primitives import Hash32
 from node.rollup.deposits import DEPOSIT_TYPE
 from node.runtime.worker import Answer
 from sequencer.building import service
+from sequencer.building.keeping import Keeper
 from sequencer.building.limits import SealingLimits, WaitingLimits
 from sequencer.building.service import STOPPED
 from sequencer.building.waiting import Submission
@@ -427,6 +429,30 @@ async def test_what_a_reset_dropped_survives_a_stop_before_it_is_built_again(
     async with building(tmp_path) as site:
         await trio.testing.wait_all_tasks_blocked()
         assert sealed(site) == raws
+
+
+async def test_what_a_reset_drops_before_anything_is_built_survives_a_kill(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    raws = [transfer(0, nonce) for nonce in range(4)]
+    async with building(tmp_path / "first") as site:
+        for raw in raws:
+            await site.builder.submit(raw)
+    async with building(tmp_path / "first", begin=trio.sleep_forever) as site:
+        site.chain.reset_to(0)
+        # What kill -9 leaves at this moment.
+        shutil.copytree(tmp_path / "first", tmp_path / "killed")
+        await trio.testing.wait_all_tasks_blocked()
+        assert site.chain.head.header.number == 0
+    async with building(tmp_path / "killed") as site:
+        await trio.testing.wait_all_tasks_blocked()
+        assert sealed(site) == raws
+
+
+def test_a_transaction_is_not_kept_in_a_file_that_is_not_open(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        Keeper(tmp_path / "waiting").keep((b"\x02",))
+    Keeper(None).keep((b"\x02",))
 
 
 async def test_the_file_of_waiting_transactions_stays_short(
