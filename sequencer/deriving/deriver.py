@@ -192,10 +192,11 @@ class Deriver:
             if count
             else L1Ref(number=0, hash=_genesis_hash(self._l1))
         )
-        wanted = self.book.tip.next_block - 1
+        wanted = max(self.book.tip.next_block - 1, self._l2.finalized.header.number)
         if self._l2.safe.header.number > wanted:
             self._l2.set_safe(wanted, None)
         self._remake_safe(count)
+        self._remake_finalized()
         self._show()
 
     def _remake_safe(self, count: int) -> None:
@@ -205,6 +206,13 @@ class Deriver:
             index -= 1
         for one in range(index, count):
             self._l2.set_safe(self.book.placed(one).last_block, one)
+
+    def _remake_finalized(self) -> None:
+        """Move a finalized head that was saved too early on to where the book says: the book is written first."""
+        final_count = self.book.final_count
+        number = self.book.placed(final_count - 1).last_block if final_count else 0
+        if number > self._l2.finalized.header.number:
+            self._l2.set_finalized(number)
 
     # -- one step
 
@@ -382,7 +390,8 @@ class Deriver:
             last_hash=last.hash,
             tip=tip,
         )
-        self._l2.set_safe(placed.last_block, placed.index)
+        if placed.last_block > self._l2.safe.header.number:
+            self._l2.set_safe(placed.last_block, placed.index)
         self._metrics.records.labels(kind=found.logged.record.kind.name.lower()).inc()
         self.book.append(placed)
         self._show()
@@ -399,13 +408,13 @@ class Deriver:
             count += 1
         if count == self.book.final_count:
             return
-        number = self.book.placed(count - 1).last_block
-        self._l2.set_finalized(number)
         await self._worker.run(partial(self.book.settle, count))
+        self._remake_finalized()
         self._show()
 
     def _reset_to(self, number: int, *, why: str) -> None:
-        assert number >= self._l2.finalized.header.number, "finalized blocks are never dropped"
+        if number < self._l2.finalized.header.number:
+            raise Corruption(f"L1 gives another L2 block {number + 1}, which was final")
         dropped = self._l2.reset_to(number)
         self._metrics.resets.labels(reason=why).inc()
         if dropped:

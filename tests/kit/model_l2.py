@@ -177,6 +177,7 @@ class L2Node:
         engine: RevmEngine | None = None,
         l1: ModelL1 | None = None,
         worker: Worker | None = None,
+        dies_at: tuple[int, bool] | None = None,
     ) -> None:
         self.parameters = tree.parameters
         self.l1 = l1 or ModelL1(tree)
@@ -193,7 +194,7 @@ class L2Node:
             l2=self.chain,
             engine=self.engine,
             decode=read_batch,
-            book=RecordBook(MemoryTables(self.disk)),
+            book=RecordBook(MemoryTables(self.disk, dies_at=dies_at)),
             worker=self.worker,
             metrics=DerivingMetrics(self.registry),
         )

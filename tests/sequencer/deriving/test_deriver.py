@@ -16,6 +16,7 @@ from node.rollup.records import InboxTip
 from sequencer.batching.calls import append_call, force_call
 from sequencer.batching.fees import Fee
 from sequencer.batching.misbehaving import BOMB
+from tests.kit.memory_tables import Killed
 from tests.kit.model_l1 import ModelBlock, ModelDeposit, ModelTree
 from tests.kit.model_l2 import L2Node, batcher_account, model_parameters, transfer
 from tests.kit.rollup import ModelInbox, record_log
@@ -261,6 +262,95 @@ def test_blocks_that_a_crash_has_lost_are_derived_again(lost: int) -> None:
             # Then it has what it had
             assert hashes(again) == before
             assert again.chain.finalized_number == 3
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize("kept", ["all", "finalized", "nothing"])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("write", [0, 1])
+def test_a_kill_at_finality_leaves_what_the_next_process_goes_on_from(
+    write: int, *, after: bool, kept: str
+) -> None:
+    """Given a kill before or after each write of the book, and any moment of the chain in its own tables."""
+
+    async def history() -> None:
+        # Given L1 with three records, two of them final
+        node = L2Node(ModelTree(model_parameters()))
+        async with node.running():
+            for nonce in range(3):
+                node.l1.mine()
+                node.build([transfer(0, nonce)], advances=True)
+                node.l1.mine([post(node, nonce, nonce + 1)])
+                await node.caught_up()
+        # When a node that reads them at once is killed
+        killed = L2Node(node.l1.tree, dies_at=(write, after))
+        killed.l1.adopt(node.l1.tip_block)
+        killed.l1.finalize(4)
+        with pytest.RaisesGroup(Killed, flatten_subgroups=True):
+            async with killed.running():
+                await trio.sleep_forever()
+        chain = killed.chain
+        if kept == "finalized":
+            chain.safe_number = chain.finalized_number
+        elif kept == "nothing":
+            chain.safe_number = chain.finalized_number = 0
+        # Then the next one goes on
+        again = L2Node(
+            node.l1.tree, disk=killed.disk, chain=chain, engine=killed.engine, l1=killed.l1
+        )
+        async with again.running():
+            await again.caught_up()
+            await trio.testing.wait_all_tasks_blocked()
+            assert hashes(again) == hashes(node)
+            assert (chain.safe_number, chain.finalized_number) == (3, 2)
+            assert (again.deriver.book.count, again.deriver.book.final_count) == (3, 2)
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_a_chain_that_is_final_beyond_its_book_derives_up_to_there_without_going_back() -> None:
+    async def history() -> None:
+        # Given a node whose book has lost what its chain holds as final
+        node = L2Node(ModelTree(model_parameters()))
+        async with node.running():
+            for nonce in range(3):
+                node.l1.mine()
+                node.build([transfer(0, nonce)], advances=True)
+                node.l1.mine([post(node, nonce, nonce + 1)])
+            node.l1.finalize(4)
+            await node.caught_up()
+            await trio.testing.wait_all_tasks_blocked()
+            assert node.chain.finalized_number == 2
+        again = L2Node(node.l1.tree, chain=node.chain, engine=node.engine, l1=node.l1)
+        # When it starts again
+        async with again.running():
+            await again.caught_up()
+            await trio.testing.wait_all_tasks_blocked()
+            # Then it has matched everything
+            assert (again.chain.safe_number, again.chain.finalized_number) == (3, 2)
+            assert again.deriver.book.final_count == 2
+            assert again.metric("faultline_deriving_blocks_total", outcome="matched") == 3
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+def test_l1_that_gives_another_final_block_stops_the_process() -> None:
+    async def history() -> None:
+        # Given a final block
+        node = L2Node(ModelTree(model_parameters()))
+        node.l1.mine()
+        node.build([transfer(0, 0)])
+        node.chain.safe_number = node.chain.finalized_number = 1
+        # When L1 has a record with another one
+        tip = node.l1.tip_block.tip
+        node.l1.mine([appended(node.l1.tree, 0, tip, b"garbage", blocks=1, origin=0)])
+        with pytest.RaisesGroup(
+            pytest.RaisesExc(Corruption, match="another L2 block 1, which was final"),
+            flatten_subgroups=True,
+        ):
+            async with node.running():
+                await node.caught_up()
 
     trio.run(history, clock=MockClock(autojump_threshold=0))
 
