@@ -155,6 +155,31 @@ def test_viem_on_both_chains(rollup_to_break: Devnet, tmp_path: Path) -> None:
     assert wallet_script(devnet, tmp_path, "viem_rollup.mjs", *urls).strip().startswith("{")
 
 
+def test_ethers_hashes_the_l2_as_its_nodes_do(rollup_to_break: Devnet, tmp_path: Path) -> None:
+    devnet = rollup_to_break
+    # Given transactions of every type that ends in a receipt of its own, a deposit among them
+    sender = account(4)
+    devnet.faultline("deposit", "0.5", "--to", "0x" + "e7" * 20)
+    legacy = sender.sign_transaction(
+        {
+            "chainId": CHAIN_ID,
+            "nonce": nonce_of(devnet, sender),
+            "to": bytes.fromhex("e7" * 20),
+            "value": 1,
+            "gas": 21_000,
+            "gasPrice": 10**9,
+        }
+    )
+    devnet.l2_rpc("eth_sendRawTransaction", "0x" + legacy.raw_transaction.hex())
+    raw = transfer(sender, nonce_of(devnet, sender), "0x" + "e7" * 20)
+    receipt = devnet.l2_rpc("eth_sendRawTransactionSync", raw)
+    assert isinstance(receipt, dict)
+    number = int(receipt["blockNumber"], 16)
+    wait_for("both nodes to hold them", lambda: nodes_agree(devnet, number))
+    urls = (devnet.l2_url(), devnet.l2_url(REPLICA))
+    assert wallet_script(devnet, tmp_path, "ethers_rollup.mjs", *urls).strip().startswith("{")
+
+
 def test_a_killed_sequencer_loses_nothing_that_it_acknowledged(rollup_to_break: Devnet) -> None:
     devnet = rollup_to_break
     load = Load(devnet=devnet, sender=account(6))

@@ -1,9 +1,10 @@
 // A viem user on both chains: node viem_rollup.mjs L1_URL L2_URL REPLICA_URL PORTAL
-import { createPublicClient, createWalletClient, defineChain, encodeFunctionData, http, keccak256, parseAbi, parseEther } from 'viem'
+import { randomBytes } from 'node:crypto'
+import { createPublicClient, createWalletClient, defineChain, encodeFunctionData, http, keccak256, parseAbi, parseEther, serializeTransaction, toRlp } from 'viem'
 import { generatePrivateKey, mnemonicToAccount, privateKeyToAccount } from 'viem/accounts'
 import { chainConfig, getL2TransactionHashes, publicActionsL1, publicActionsL2, walletActionsL1, walletActionsL2 } from 'viem/op-stack'
 import { assert, mnemonic, notebook, until } from './common.mjs'
-import { rehashChain } from './rehash.mjs'
+import { rehasher } from './rehash.mjs'
 
 const [, , l1Url, l2Url, replicaUrl, portal] = process.argv
 const ether = { name: 'Ether', symbol: 'ETH', decimals: 18 }
@@ -35,10 +36,43 @@ assert.equal(paid, receipt.gasUsed * receipt.effectiveGasPrice + receipt.l1Fee)
 
 // Fee estimators agree with what is charged
 const request = await l2Wallet.prepareTransactionRequest({ to: stranger.address, value: 7n })
-const estimated = await l2Client.estimateL1Fee({ account, ...request })
-const charged = await settled(await l2Wallet.sendTransaction(request))
-assert.ok(charged.l1Fee > 0n && estimated >= charged.l1Fee && estimated <= 2n * charged.l1Fee + 1_000n, `${estimated} ${charged.l1Fee}`)
-assert.ok((await l2Client.estimateTotalFee({ account, ...request })) >= charged.gasUsed * charged.effectiveGasPrice)
+// Above the floor of 100 bytes, so that length counts; the L1's prices are those of the block that holds it.
+const blob = `0x${randomBytes(2_000).toString('hex')}`
+const isWithin = (found, wanted, percent) => {
+  const gap = found > wanted ? found - wanted : wanted - found
+  return 100n * gap <= BigInt(percent) * wanted + 100n // one wei of rounding
+}
+async function estimatedAndCharged(data) {
+  for (let attempt = 0; attempt < 20; attempt++) {
+    const request = await l2Wallet.prepareTransactionRequest({ to: stranger.address, value: 7n, data })
+    const l1Fee = await l2Client.estimateL1Fee({ account, ...request })
+    const total = await l2Client.estimateTotalFee({ account, ...request })
+    const basis = await l2Client.getL1BaseFee()
+    const signed = await l2Wallet.signTransaction(request)
+    const receipt = await settled(await l2Client.sendRawTransaction({ serializedTransaction: signed }))
+    if (receipt.l1GasPrice !== basis) continue // L1 moved on between the question and the block
+    return { request, receipt, l1Fee, total }
+  }
+  throw new Error('the prices of L1 never stood still')
+}
+const charges = {}
+for (const [kind, data] of [['transfer', undefined], ['calldata', blob]]) {
+  const { request, receipt, l1Fee, total } = await estimatedAndCharged(data)
+  // The oracle, at the block that charged, asked for the very transaction that was signed
+  const { account: _, from: __, ...fields } = request
+  const exact = await l2Client.readContract({
+    ...chainConfig.contracts.gasPriceOracle, blockNumber: receipt.blockNumber, functionName: 'getL1Fee',
+    abi: parseAbi(['function getL1Fee(bytes) view returns (uint256)']),
+    args: [serializeTransaction({ ...fields, chainId: 901, type: 'eip1559' })],
+  })
+  const paid = receipt.gasUsed * receipt.effectiveGasPrice + receipt.l1Fee
+  const seen = `${kind}: charged ${receipt.l1Fee} of ${paid}, the oracle ${exact}, viem ${l1Fee} of ${total}`
+  assert.ok(receipt.l1Fee > 0n, seen)
+  assert.ok(isWithin(exact, receipt.l1Fee, 2), seen)
+  assert.ok(isWithin(l1Fee, receipt.l1Fee, 2), seen)
+  assert.ok(isWithin(total, paid, 2), seen)
+  charges[kind] = seen
+}
 
 // Deploy, log, revert
 const deployed = await settled(await l2Wallet.deployContract({ abi: notebook.abi, bytecode: notebook.bytecode, args: [7n] }))
@@ -106,5 +140,7 @@ assert.equal((await l1Client.getTransactionReceipt({ hash: place.l1TransactionHa
 const status = await l2Client.request({ method: 'optimism_syncStatus', params: [] })
 assert.ok(status.safe_l2.number >= Number(initiated.blockNumber) && status.unsafe_l2.l1origin.number > 0)
 
-const blocks = await rehashChain(l2Client)
-console.log(JSON.stringify({ blocks: Number(blocks), paid: paid.toString(), l1Fee: charged.l1Fee.toString() }))
+const blocks = await rehasher({
+  keccak256, encodeRlp: (value) => toRlp(value), request: (method, params) => l2Client.request({ method, params }),
+}).rehashChain()
+console.log(JSON.stringify({ blocks, paid: paid.toString(), charges }))
