@@ -13,7 +13,6 @@ Deliberately absent: nonce and balance (the engine judges), batches, gossip.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -29,6 +28,7 @@ from node.eth.primitives import Address, Hash32
 from node.rollup.deposits import DEPOSIT_TYPE
 from node.txpool import refusals
 from node.txpool.intake import Decoded, complaint
+from sequencer.building.arriving import DECODE_MAX, Arrivals, Arrived
 from sequencer.building.keeping import Keeper
 from sequencer.building.limits import TRANSACTION_BYTES_MAX
 from sequencer.building.metrics import BuildingMetrics
@@ -41,16 +41,7 @@ from sequencer.building.sealing import Portions, Sealed, seal_block
 from sequencer.building.waiting import Standing, Submission, Told, Waiting
 
 IN_PLACE_MAX: Final = 16
-"""Transactions decoded, or sealed, on the loop in one go: half a millisecond."""
-
-IN_PLACE_BYTES_MAX: Final = 16 * 1024
-"""Their bytes."""
-
-DECODE_MAX: Final = 2_048
-"""Transactions in one call of the decoder."""
-
-ARRIVED_MAX: Final = 65_536
-"""Transactions that wait for decoding: as many as the pool holds, for a burst arrives faster than it is decoded."""
+"""Transactions sealed on the loop in one go: half a millisecond."""
 
 CANDIDATES_MAX: Final = 512
 """Transactions taken for one block: more than 7M gas hold."""
@@ -92,15 +83,14 @@ class Builder:
         self._metrics = BuildingMetrics(parts.registry, self._pool, self._bucket.tokens)
         self._keeper = Keeper(parts.kept_file)
         self._portions = Portions()
-        self._arrived: deque[tuple[bytes, Told]] = deque()
-        self._arrived_bytes = 0
-        self._is_decoding = False
+        self._arrivals = Arrivals(
+            parts.engine, parts.worker, admit=self._admit, wake=lambda: self._work.set()
+        )
         self._returning: list[bytes] = []
         self._confirmed_number = 0
         self._is_lost = False
         self._is_open = False
         self._work = trio.Event()
-        self._many = trio.Event()
         parts.chain.on_reset(self._take_back)
         parts.faults.on_change(self._faults_changed)
 
@@ -108,23 +98,13 @@ class Builder:
 
     def offer(self, raw: bytes, told: Told) -> None:
         """Take a transaction; `told` hears once it is sealed, journaled and its receipt readable, or refused, or waits for a nonce."""
-        limits = self._parts.limits
         if len(raw) > TRANSACTION_BYTES_MAX:
             self._refuse(told, NO_HASH, refusals.oversized(len(raw), TRANSACTION_BYTES_MAX))
         elif self._is_stopped():
             self._metrics.offered("stopped")
             told(Submission(NO_HASH, STOPPED))
-        elif (
-            len(self._arrived) >= ARRIVED_MAX
-            or self._arrived_bytes + self._pool.bytes_total + len(raw) > limits.bytes_max
-        ):
+        elif not self._arrivals.add(raw, told):
             self._refuse(told, NO_HASH, refusals.BUSY)
-        else:
-            self._arrived.append((raw, told))
-            self._arrived_bytes += len(raw)
-            if len(self._arrived) > IN_PLACE_MAX or self._arrived_bytes > IN_PLACE_BYTES_MAX:
-                self._many.set()
-            self._work.set()
 
     async def submit(self, raw: bytes) -> Submission:
         """As `offer`, awaited."""
@@ -142,7 +122,7 @@ class Builder:
     @property
     def arriving(self) -> int:
         """Transactions that wait for decoding."""
-        return len(self._arrived)
+        return len(self._arrivals)
 
     # -- the pool, as JSON-RPC reads it
 
@@ -217,7 +197,7 @@ class Builder:
         """Build for ever inside of `kept`, blocks not before `begin` returns. Raises OSError, StorageError."""
         assert self._keeper.is_open, "what is acknowledged would not be kept"
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._decode_many)
+            nursery.start_soon(self._arrivals.decode_many)
             nursery.start_soon(self._build)
             nursery.start_soon(self._follow_l1, begin)
             nursery.start_soon(self._keep)
@@ -252,34 +232,9 @@ class Builder:
                 self._keeper.rewrite([one.raw for one in self._pool.all() if one.told is None])
             await self._parts.worker.run(self._keeper.sync)
 
-    # -- decoding
+    # -- admission
 
-    async def _decode_many(self) -> NoReturn:
-        """Decode what is too much for the loop, while the last block is sealed."""
-        while True:
-            await self._many.wait()
-            await trio.lowlevel.checkpoint()  # let everybody who is about to offer do so
-            self._many = trio.Event()
-            while len(self._arrived) > IN_PLACE_MAX or self._arrived_bytes > IN_PLACE_BYTES_MAX:
-                arrived = self._take_arrived()
-                self._is_decoding = True
-                raws = [raw for raw, _ in arrived]
-                decoded = await self._parts.worker.run(partial(self._engine.decode, raws))
-                self._is_decoding = False
-                self._admit(arrived, decoded)
-                self._work.set()
-
-    def _decode_few(self) -> None:
-        if self._arrived and not self._is_decoding and not self._many.is_set():
-            arrived = self._take_arrived()
-            self._admit(arrived, self._engine.decode([raw for raw, _ in arrived]))
-
-    def _take_arrived(self) -> list[tuple[bytes, Told]]:
-        arrived = [self._arrived.popleft() for _ in range(min(DECODE_MAX, len(self._arrived)))]
-        self._arrived_bytes -= sum(len(raw) for raw, _ in arrived)
-        return arrived
-
-    def _admit(self, arrived: Sequence[tuple[bytes, Told]], decoded: Sequence[Decoded]) -> None:
+    def _admit(self, arrived: Sequence[Arrived], decoded: Sequence[Decoded]) -> None:
         now_ms = self._parts.wall.now_ms()
         pool = self._pool
         for (_, told), one in zip(arrived, decoded, strict=True):
@@ -313,7 +268,7 @@ class Builder:
         await self._chain.room()
         if self._returning:
             await self._put_first()
-        self._decode_few()
+        self._arrivals.decode_few()
         if self._is_lost or self._is_stopped():
             return False
         turn = choose(self._parts.l1, self._confirmed_number, self._chain.head_origin)

@@ -15,7 +15,7 @@ from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.rollup.deposits import DEPOSIT_TYPE
 from node.runtime.worker import Answer
-from sequencer.building import service
+from sequencer.building import arriving, service
 from sequencer.building.keeping import Keeper
 from sequencer.building.limits import SealingLimits, WaitingLimits
 from sequencer.building.service import STOPPED
@@ -332,7 +332,7 @@ async def test_a_full_pool_refuses(tmp_path: Path, autojump_clock: MockClock) ->
 async def test_more_arrivals_than_there_is_room_for_are_refused(
     tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "ARRIVED_MAX", 4)
+    monkeypatch.setattr(arriving, "ARRIVED_MAX", 4)
     async with building(tmp_path) as site:
         answers: list[Submission] = []
         for nonce in range(6):
