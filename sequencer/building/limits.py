@@ -23,6 +23,8 @@ class WaitingLimits:
     """Those of one sender: a load test may send from one account."""
     gapped_max: int = 8_192
     """Those that wait for an earlier nonce."""
+    gapped_bytes_max: int = 8 * 1024 * 1024
+    """Their raw bytes: a small part of all, because nobody has paid for them."""
     sender_gapped_max: int = 1_024
     """Those of one sender."""
     gapped_lifetime_ms: int = 3 * 60 * 60 * 1_000

@@ -43,6 +43,9 @@ class L2Pool:
         self._gapped: dict[bytes, dict[int, Waiting]] = {}
         """By sender, the longest silent first."""
         self._gapped_count = 0
+        self._gapped_bytes = 0
+        self._gapped_cost: dict[bytes, int] = {}
+        """What a sender's may cost, in wei."""
         self._active_ms: dict[bytes, int] = {}
         """When something of a sender with a gap came last."""
         self._held: list[Waiting] = []
@@ -62,6 +65,10 @@ class L2Pool:
     def gapped_count(self) -> int:
         """Those that wait for an earlier nonce."""
         return self._gapped_count
+
+    def gapped_cost(self, address: bytes) -> int:
+        """What those of one sender that wait for an earlier nonce may cost, in wei."""
+        return self._gapped_cost.get(address, 0)
 
     @property
     def held_count(self) -> int:
@@ -279,10 +286,11 @@ class L2Pool:
         if count <= limits.transactions_max and size <= limits.bytes_max:
             return leaving
         for sender, gapped in self._gapped.items():
+            if sender == one.sender:
+                continue
             for nonce in sorted(gapped, reverse=True):
-                if sender != one.sender:
-                    leaving.append(gapped[nonce])
-                    count, size = count - 1, size - gapped[nonce].size
+                leaving.append(gapped[nonce])
+                count, size = count - 1, size - gapped[nonce].size
                 if count <= limits.transactions_max and size <= limits.bytes_max:
                     return leaving
         return refusals.BUSY
@@ -300,6 +308,8 @@ class L2Pool:
         gapped[one.nonce] = one
         self._gapped[one.sender] = gapped
         self._gapped_count += 1
+        self._gapped_bytes += one.size
+        self._gapped_cost[one.sender] = self.gapped_cost(one.sender) + one.cost
         self._active_ms[one.sender] = now_ms
 
     def _trim_gapped(self, fresh: Sequence[Waiting]) -> list[Waiting]:
@@ -312,7 +322,9 @@ class L2Pool:
             for nonce in sorted(gapped, reverse=True)[: max(0, excess)]:
                 dropped.append(gapped[nonce])
                 self._forget(gapped[nonce])
-        while self._gapped_count > limits.gapped_max:
+        while (
+            self._gapped_count > limits.gapped_max or self._gapped_bytes > limits.gapped_bytes_max
+        ):
             gapped = self._gapped[next(iter(self._gapped))]
             farthest = gapped[max(gapped)]
             dropped.append(farthest)
@@ -339,8 +351,11 @@ class L2Pool:
         gapped = self._gapped[one.sender]
         del gapped[one.nonce]
         self._gapped_count -= 1
+        self._gapped_bytes -= one.size
+        self._gapped_cost[one.sender] -= one.cost
         if not gapped:
             del self._gapped[one.sender], self._active_ms[one.sender]
+            del self._gapped_cost[one.sender]
 
     def _forget(self, one: Waiting) -> None:
         if one.standing is Standing.GAPPED:

@@ -36,7 +36,7 @@ from sequencer.building.origins import Lost, Turn, choose, inputs_of, origin_nam
 from sequencer.building.pace import TokenBucket
 from sequencer.building.parts import BuilderParts
 from sequencer.building.pool import L2Pool
-from sequencer.building.refusing import word
+from sequencer.building.refusing import unpayable, word
 from sequencer.building.sealing import Portions, Sealed, seal_block
 from sequencer.building.waiting import Standing, Submission, Told, Waiting
 
@@ -180,6 +180,7 @@ class Builder:
         """Open what a crash left, and keep what is acknowledged; around everything that may reset the chain. Raises OSError."""
         assert not self._returning, "a reset before anything is kept"
         self._returning = list(self._keeper.open())
+        self._bound_returning()
         if self._returning:
             _log.info("waiting_transactions_read", transactions=len(self._returning))
             self._work.set()
@@ -309,10 +310,21 @@ class Builder:
         if sealed.result is not None:
             self._chain.append(sealed.result, origin_name(turn.origin))
             self._count(sealed, trio.current_time() - begun)
+        self._refuse_unpayable(sealed)
         dropped = self._pool.settle(sealed, now_ms=self._parts.wall.now_ms())
         if len(attributes.deposits) > 1:
             self._pool.retry_gapped()
         self._tell(sealed, dropped)
+
+    def _refuse_unpayable(self, sealed: Sealed) -> None:
+        """Refuse what would be acknowledged though it waits for a nonce, if its sender could not pay for it."""
+        fresh = [one for one in sealed.early if one.told is not None]
+        if fresh:
+            root = self._chain.head.header.state_root
+            refused = unpayable(self._engine, root, fresh, self._pool.gapped_cost)
+            sealed.refused += refused
+            gone = {refusal.one.hash for refusal in refused}
+            sealed.early = [one for one in sealed.early if one.hash not in gone]
 
     def _candidates(self) -> list[Waiting]:
         size = self._parts.parameters.transactions_limit_bytes
@@ -386,11 +398,14 @@ class Builder:
         self._keeper.keep(raws)
         self._metrics.returned.inc(len(raws))
         self._returning = raws + self._returning
+        self._bound_returning()
+        self._is_lost = False
+        self._work.set()
+
+    def _bound_returning(self) -> None:
         if len(self._returning) > RETURNING_MAX:
             _log.error("transactions_lost", number=len(self._returning) - RETURNING_MAX)
             del self._returning[RETURNING_MAX:]
-        self._is_lost = False
-        self._work.set()
 
     async def _put_first(self) -> None:
         """Bring what was dropped back to the front of the pool."""

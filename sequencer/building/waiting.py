@@ -86,6 +86,11 @@ class Waiting:
         return self.decoded.value
 
     @property
+    def cost(self) -> int:
+        """Most it may cost the sender, in wei, without the fee for L1's data."""
+        return self.gas_limit * self.max_fee_per_gas + self.decoded.value
+
+    @property
     def price(self) -> tuple[int, int]:
         """What a replacement must beat: tip, then fee."""
         return self.max_priority_fee_per_gas, self.max_fee_per_gas

@@ -206,6 +206,20 @@ def test_gaps_are_bounded_for_a_sender_and_for_all() -> None:
     assert len(pool) == 3
 
 
+def test_the_bytes_of_gaps_are_bounded_and_forgotten_with_them() -> None:
+    pool, judge = new_pool(WaitingLimits(gapped_bytes_max=250)), Judge()
+    for sender in (A, B, C):
+        added(pool, Offered(sender, 5))
+        step(pool, judge)
+    assert [len(pool.of_sender(sender)[1]) for sender in (A, B, C)] == [0, 1, 1]
+    assert [pool.gapped_cost(sender) for sender in (A, B)] == [0, 21_000 * 10**9 + 1]
+    pool.expire(pool.limits.gapped_lifetime_ms)
+    for sender in (A, B):
+        added(pool, Offered(sender, 5))
+        step(pool, judge)
+    assert pool.gapped_count == 2
+
+
 def test_the_silent_lose_their_gaps() -> None:
     pool, judge = new_pool(), Judge()
     added(pool, Offered(A, 5))

@@ -22,8 +22,9 @@ from sequencer.building.service import STOPPED
 from sequencer.building.waiting import Submission
 from tests.kit.building import PARAMETERS, ListedL1, Site, building, transfer, users
 from tests.kit.rollup import GENESIS_TIME, portal_log
-from tests.kit.rollup_chain import REVERTER
+from tests.kit.rollup_chain import CHAIN_ID, REVERTER
 from tests.kit.simulation import run_seeded
+from tests.kit.transfers import sender, sign_transfer
 
 
 def transactions(site: Site, block: Block) -> list[bytes]:
@@ -130,6 +131,38 @@ async def test_a_gap_is_answered_at_once_shown_and_closed(
         await trio.testing.wait_all_tasks_blocked()
         assert sealed(site) == [transfer(0, nonce) for nonce in range(3)]
         assert site.builder.explain(keccak256(later[0])) is None
+
+
+async def test_a_gap_is_not_acknowledged_to_whoever_could_not_pay(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        pauper = sender("a pauper")
+        raw = sign_transfer(
+            pauper, nonce=1, to=b"\x77" * 20, max_fee_per_gas=10**9, chain_id=CHAIN_ID
+        )
+        words = "insufficient funds for gas * price + value: balance 0, tx cost 21000000000001, "
+        refusal = (await site.builder.submit(raw)).refusal
+        assert refusal is not None
+        assert refusal.startswith(words)
+        half = 6 * 10**23
+        assert (await site.builder.submit(transfer(0, 1, value=half))).refusal is None
+        refusal = (await site.builder.submit(transfer(0, 2, value=half))).refusal
+        assert refusal is not None
+        assert "queued cost 600000000021000000000000, tx cost 600000000021000000000000" in refusal
+        assert site.builder.counts() == (0, 1)
+
+
+async def test_what_waits_for_a_nonce_makes_room_for_what_can_run(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path, limits=WaitingLimits(bytes_max=300)) as site:
+        for nonce in (5, 6):
+            assert (await site.builder.submit(transfer(0, nonce))).refusal is None
+        raw = transfer(1, 0)
+        assert await site.builder.submit(raw) == Submission(keccak256(raw))
+        assert sealed(site) == [raw]
+        assert site.builder.counts() == (0, 1)
 
 
 async def test_nonces_in_any_order_all_get_in(tmp_path: Path, autojump_clock: MockClock) -> None:
@@ -413,6 +446,20 @@ async def test_what_waits_for_a_nonce_and_was_acknowledged_survives_a_restart(
     async with building(tmp_path) as site:
         await trio.testing.wait_all_tasks_blocked()
         assert site.builder.counts() == (0, 0)
+
+
+async def test_what_comes_back_from_the_file_is_bounded_too(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        for nonce in range(1, 6):
+            await site.builder.submit(transfer(0, nonce))
+    async with building(tmp_path, limits=WaitingLimits(gapped_max=3)) as site:
+        await trio.testing.wait_all_tasks_blocked()
+        assert site.builder.counts() == (0, 3)
+    async with building(tmp_path, limits=WaitingLimits(gapped_bytes_max=250)) as site:
+        await trio.testing.wait_all_tasks_blocked()
+        assert site.builder.counts() == (0, 2)
 
 
 async def test_what_a_reset_dropped_survives_a_stop_before_it_is_built_again(
