@@ -7,6 +7,7 @@
 
 One task owns this; long work (decoding, executing) runs in a Worker, a bounded chunk at a time, and what it found is
 applied on the loop only if L1 and the L2's chain are still what it began from, else it is done again.
+Dropping blocks is work of the loop: a long reset is made in steps, from the head down, and others run between them.
 The finalized head never moves back: L1 that asks for it is another L1, and the process stops.
 Deliberately absent: what the rules are (node.rollup), gossip, and sealing.
 """
@@ -42,6 +43,9 @@ SCAN_BLOCKS: Final = 1_024
 
 CHUNK_BLOCKS: Final = 64
 """L2 blocks that are derived before the loop hears of them: at most half a second of full ones."""
+
+RESET_BLOCKS: Final = 64
+"""Unsafe blocks that are dropped without letting others run: full ones hold some 20,000 transactions to bring back."""
 
 ORIGINS_AT_ONCE: Final = 16
 """Origins that are read from disk without letting others run."""
@@ -125,6 +129,8 @@ class Deriver:
         self._worker = worker
         self._metrics = metrics
         self._scanned = L1Ref(number=0, hash=_genesis_hash(l1))
+        self._dropped_count = 0
+        """Blocks that a reset under way has dropped so far."""
 
     @property
     def current(self) -> L1Ref:
@@ -220,7 +226,9 @@ class Deriver:
         """Derive what L1 holds beyond what was read; False if it has to be looked at again."""
         if not self._l1.is_canonical(self._scanned):
             await self._follow_reorganisation()
-        self._drop_unanchored()
+            return False
+        if not self._drop_unanchored():
+            return False
         head = self._l1.head
         last = L1Ref(
             number=min(self._scanned.number + SCAN_BLOCKS, head.number),
@@ -252,15 +260,21 @@ class Deriver:
         )
         await self._retreat(count)
 
-    def _drop_unanchored(self) -> None:
-        """Drop unsafe blocks whose L1 origin is not canonical any more; those above what is known of L1 may stay."""
+    def _drop_unanchored(self) -> bool:
+        """Drop unsafe blocks whose L1 origin is not canonical any more; False if there were any, and there may be more.
+
+        Those above what is known of L1 may stay.
+        """
         safe, l1_number = self._l2.safe.header.number, self._l1.head.number
         known = _last(
             safe, self._l2.head.header.number, lambda one: self._origin(one).number <= l1_number
         )
         anchored = _last(safe, known, lambda one: self._l1.is_canonical(self._origin(one)))
         if anchored < known:
-            self._reset_to(anchored, why="origin_reorganised")
+            self._drop_some(anchored, why="origin_reorganised")
+            return False
+        self._end_reset("origin_reorganised")
+        return True
 
     def _origin(self, number: int) -> L1Ref:
         block = self._l2.block_by_number(number)
@@ -357,9 +371,20 @@ class Deriver:
         ]
         work = partial(derive_all, self._engine, self._parameters, parent.header, tasks)
         outcomes = await self._worker.run(work)
-        if not self._l1.is_canonical(found.block):
-            return False
-        return self._apply(parent, outcomes)
+        while self._l1.is_canonical(found.block):
+            replaced = self._first_replaced(outcomes)
+            if replaced is None or self._drop_some(replaced - 1, why="derivation_differs"):
+                return self._apply(parent, outcomes)
+            await trio.lowlevel.checkpoint()
+        return False
+
+    def _first_replaced(self, outcomes: Sequence[Outcome]) -> int | None:
+        """Number of the first block that is another one here."""
+        for outcome in outcomes:
+            local = self._l2.block_by_number(outcome.number)
+            if local is not None and local.hash != outcome.hash:
+                return outcome.number
+        return None
 
     def _apply(self, parent: Block, outcomes: Sequence[Outcome]) -> bool:
         """Put derived blocks into the chain; False if it is not what they were derived on."""
@@ -369,13 +394,12 @@ class Deriver:
         for outcome in outcomes:
             local = self._l2.block_by_number(outcome.number)
             is_here = local is not None and local.hash == outcome.hash
-            if not is_here and outcome.result is None:
-                return False
-            self._metrics.count(is_here=is_here, is_full=outcome.is_full)
-            if is_here or outcome.result is None:
+            if is_here:
+                self._metrics.count(is_here=True, is_full=outcome.is_full)
                 continue
-            if local is not None:
-                self._reset_to(outcome.number - 1, why="derivation_differs")
+            if local is not None or outcome.result is None:
+                return False
+            self._metrics.count(is_here=False, is_full=outcome.is_full)
             self._l2.append(outcome.result, _name(outcome.origin))
         return True
 
@@ -412,14 +436,29 @@ class Deriver:
         self._remake_finalized()
         self._show()
 
-    def _reset_to(self, number: int, *, why: str) -> None:
+    def _drop_some(self, number: int, *, why: str) -> bool:
+        """Drop blocks above a number, as many as one step may; True once there are none. Raises Corruption for final ones.
+
+        Between two steps the chain is whole, only shorter: others may read it, and put blocks on it that go next.
+        """
         if number < self._l2.finalized.header.number:
             raise Corruption(f"L1 gives another L2 block {number + 1}, which was final")
-        dropped = self._l2.reset_to(number)
-        self._metrics.resets.labels(reason=why).inc()
+        head = self._l2.head.header.number
+        if head > number:
+            self._dropped_count += len(self._l2.reset_to(max(number, head - RESET_BLOCKS)))
+        if self._l2.head.header.number > number:
+            return False
+        self._end_reset(why)
+        return True
+
+    def _end_reset(self, why: str) -> None:
+        """Tell of a reset that was made, or called off by L1, in one or many steps."""
+        dropped, self._dropped_count = self._dropped_count, 0
         if dropped:
-            self._metrics.dropped(len(dropped))
-        _log.warning("l2_was_reset", to_number=number, blocks_dropped=len(dropped), reason=why)
+            self._metrics.resets.labels(reason=why).inc()
+            self._metrics.dropped(dropped)
+            number = self._l2.head.header.number
+            _log.warning("l2_was_reset", to_number=number, blocks_dropped=dropped, reason=why)
 
     def _show(self) -> None:
         self._metrics.show(

@@ -12,72 +12,12 @@ from node.errors import Corruption
 from node.eth.primitives import BlockNumber
 from node.execution.adapter import encode_batch
 from node.execution.engine import PackedBlock, RawLog
-from node.rollup.records import InboxTip
-from sequencer.batching.calls import append_call, force_call
-from sequencer.batching.fees import Fee
+from sequencer.batching.calls import force_call
 from sequencer.batching.misbehaving import BOMB
-from tests.kit.memory_tables import Killed
-from tests.kit.model_l1 import ModelBlock, ModelDeposit, ModelTree
+from tests.kit.model_l1 import ModelDeposit, ModelTree
 from tests.kit.model_l2 import L2Node, batcher_account, model_parameters, transfer
 from tests.kit.rollup import ModelInbox, record_log
-
-FEE = Fee(max_fee_wei=10**10, tip_wei=10**9)
-
-
-def appended(
-    tree: ModelTree, nonce: int, tip: InboxTip, batch: bytes, *, blocks: int, origin: int
-) -> bytes:
-    """A signed append."""
-    call = append_call(
-        batch,
-        first_block=tip.next_block,
-        block_count=blocks,
-        origin=origin,
-        expected=tip.accumulator,
-    )
-    account = batcher_account()
-    return account.sign(
-        nonce=nonce, to=tree.parameters.inbox, call_data=call, gas_limit=10**6, fee=FEE
-    ).raw
-
-
-def packed(node: L2Node, first: int) -> list[PackedBlock]:
-    """The blocks of a node from a number on, as a batch says them."""
-    found: list[PackedBlock] = []
-    for block in node.chain.blocks[first:]:
-        parent = node.chain.blocks[block.header.number - 1]
-        origin, before = (node.chain.origins[one.hash].number for one in (block, parent))
-        raws = node.engine.raw_transactions(block.rlp)
-        users = tuple(raw for raw in raws if raw[0] != 0x7E)
-        found.append(PackedBlock(block.header.timestamp, origin != before, users))
-    return found
-
-
-def post(node: L2Node, nonce: int, first: int) -> bytes:
-    """An append of all blocks of a node from a number on."""
-    blocks = packed(node, first)
-    return appended(
-        node.l1.tree,
-        nonce,
-        node.l1.tip_block.tip,
-        encode_batch(blocks, 5),
-        blocks=len(blocks),
-        origin=node.chain.origins[node.chain.head.hash].number,
-    )
-
-
-def hashes(node: L2Node, last: int | None = None) -> list[bytes]:
-    blocks = node.chain.blocks if last is None else node.chain.blocks[: last + 1]
-    return [block.hash for block in blocks]
-
-
-async def late_replica(node: L2Node, head: ModelBlock | None = None) -> L2Node:
-    """A node that knows nothing but L1."""
-    late = L2Node(node.l1.tree)
-    late.l1.adopt(head or node.l1.tip_block)
-    async with late.running():
-        await late.caught_up()
-    return late
+from tests.sequencer.deriving.histories import FEE, appended, hashes, late_replica, post
 
 
 def test_what_the_sequencer_built_becomes_safe_without_being_executed_again() -> None:
@@ -262,95 +202,6 @@ def test_blocks_that_a_crash_has_lost_are_derived_again(lost: int) -> None:
             # Then it has what it had
             assert hashes(again) == before
             assert again.chain.finalized_number == 3
-
-    trio.run(history, clock=MockClock(autojump_threshold=0))
-
-
-@pytest.mark.parametrize("kept", ["all", "finalized", "nothing"])
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("write", [0, 1])
-def test_a_kill_at_finality_leaves_what_the_next_process_goes_on_from(
-    write: int, *, after: bool, kept: str
-) -> None:
-    """Given a kill before or after each write of the book, and any moment of the chain in its own tables."""
-
-    async def history() -> None:
-        # Given L1 with three records, two of them final
-        node = L2Node(ModelTree(model_parameters()))
-        async with node.running():
-            for nonce in range(3):
-                node.l1.mine()
-                node.build([transfer(0, nonce)], advances=True)
-                node.l1.mine([post(node, nonce, nonce + 1)])
-                await node.caught_up()
-        # When a node that reads them at once is killed
-        killed = L2Node(node.l1.tree, dies_at=(write, after))
-        killed.l1.adopt(node.l1.tip_block)
-        killed.l1.finalize(4)
-        with pytest.RaisesGroup(Killed, flatten_subgroups=True):
-            async with killed.running():
-                await trio.sleep_forever()
-        chain = killed.chain
-        if kept == "finalized":
-            chain.safe_number = chain.finalized_number
-        elif kept == "nothing":
-            chain.safe_number = chain.finalized_number = 0
-        # Then the next one goes on
-        again = L2Node(
-            node.l1.tree, disk=killed.disk, chain=chain, engine=killed.engine, l1=killed.l1
-        )
-        async with again.running():
-            await again.caught_up()
-            await trio.testing.wait_all_tasks_blocked()
-            assert hashes(again) == hashes(node)
-            assert (chain.safe_number, chain.finalized_number) == (3, 2)
-            assert (again.deriver.book.count, again.deriver.book.final_count) == (3, 2)
-
-    trio.run(history, clock=MockClock(autojump_threshold=0))
-
-
-def test_a_chain_that_is_final_beyond_its_book_derives_up_to_there_without_going_back() -> None:
-    async def history() -> None:
-        # Given a node whose book has lost what its chain holds as final
-        node = L2Node(ModelTree(model_parameters()))
-        async with node.running():
-            for nonce in range(3):
-                node.l1.mine()
-                node.build([transfer(0, nonce)], advances=True)
-                node.l1.mine([post(node, nonce, nonce + 1)])
-            node.l1.finalize(4)
-            await node.caught_up()
-            await trio.testing.wait_all_tasks_blocked()
-            assert node.chain.finalized_number == 2
-        again = L2Node(node.l1.tree, chain=node.chain, engine=node.engine, l1=node.l1)
-        # When it starts again
-        async with again.running():
-            await again.caught_up()
-            await trio.testing.wait_all_tasks_blocked()
-            # Then it has matched everything
-            assert (again.chain.safe_number, again.chain.finalized_number) == (3, 2)
-            assert again.deriver.book.final_count == 2
-            assert again.metric("faultline_deriving_blocks_total", outcome="matched") == 3
-
-    trio.run(history, clock=MockClock(autojump_threshold=0))
-
-
-def test_l1_that_gives_another_final_block_stops_the_process() -> None:
-    async def history() -> None:
-        # Given a final block
-        node = L2Node(ModelTree(model_parameters()))
-        node.l1.mine()
-        node.build([transfer(0, 0)])
-        node.chain.safe_number = node.chain.finalized_number = 1
-        # When L1 has a record with another one
-        tip = node.l1.tip_block.tip
-        node.l1.mine([appended(node.l1.tree, 0, tip, b"garbage", blocks=1, origin=0)])
-        with pytest.RaisesGroup(
-            pytest.RaisesExc(Corruption, match="another L2 block 1, which was final"),
-            flatten_subgroups=True,
-        ):
-            async with node.running():
-                await node.caught_up()
 
     trio.run(history, clock=MockClock(autojump_threshold=0))
 
