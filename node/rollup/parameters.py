@@ -23,6 +23,9 @@ from node.rollup.reasons import RollupReason
 L2_GENESIS_HASH_KEY: Final = "l2_genesis_hash"
 """The one further key, in L1's genesis only: the L2's genesis does not depend on L1's, but L1's on the L2's."""
 
+BATCH_OVERHEAD_BYTES: Final = 256
+"""What a batch of one block may take beside the block's transactions."""
+
 _MAX_UINT32 = (1 << 32) - 1
 
 _RANGES: Final[Mapping[str, tuple[int, int]]] = {
@@ -110,6 +113,10 @@ def parse(document: object) -> RollupParameters:
     if missing := [name for name in known if name not in found]:
         raise _wrong(missing[0], "nothing", "this key")
     numbers = {name: _integer(found[name], name, *_RANGES[name]) for name in _RANGES}
+    least = numbers["transactions_limit_bytes"] + BATCH_OVERHEAD_BYTES
+    if numbers["batch_limit_bytes"] < least:
+        wish = f"at least {least}, so that every block fits into a batch"
+        raise _wrong("batch_limit_bytes", str(numbers["batch_limit_bytes"]), wish)
     inbox, portal, batcher, key = (_hex(found[name], name, _LENGTHS[name]) for name in _LENGTHS)
     if inbox == portal:
         raise _wrong("portal", "the inbox's address", "an address of its own")

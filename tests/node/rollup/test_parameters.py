@@ -52,6 +52,16 @@ def test_only_l1s_genesis_names_that_of_the_l2() -> None:
         parse_l2_genesis_hash(PARAMETERS.document())
 
 
+def test_a_block_that_no_batch_could_hold_is_refused() -> None:
+    document = PARAMETERS.document() | {"transactions_limit_bytes": 20_000}
+    assert parse(document | {"batch_limit_bytes": 20_256}).batch_limit_bytes == 20_256
+    with pytest.raises(
+        Rejected, match=r"rollup\.batch_limit_bytes: found 20255, want at least 20256"
+    ) as refused:
+        parse(document | {"batch_limit_bytes": 20_255})
+    assert refused.value.reason is RollupReason.PARAMETERS
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_missing_key_is_named(name: str) -> None:
     document = PARAMETERS.document()
