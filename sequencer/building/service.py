@@ -87,6 +87,8 @@ class Builder:
             parts.engine, parts.worker, admit=self._admit, wake=lambda: self._work.set()
         )
         self._returning: list[bytes] = []
+        self._is_returning = False
+        """Some of them are neither there nor in the pool yet."""
         self._confirmed_number = 0
         self._is_lost = False
         self._is_open = False
@@ -229,8 +231,9 @@ class Builder:
             await trio.sleep(KEEP_EVERY_S)
             expired = self._pool.expire(self._parts.wall.now_ms())
             self._metrics.offered("expired", len(expired))
-            if self._keeper.is_long:
-                self._keeper.rewrite([one.raw for one in self._pool.all() if one.told is None])
+            if self._keeper.is_long and not self._returning and not self._is_returning:
+                waiting = [one.raw for one in self._pool.all() if one.told is None]
+                await self._keeper.rewrite(waiting, self._parts.worker)
             await self._parts.worker.run(self._keeper.sync)
 
     # -- admission
@@ -410,12 +413,14 @@ class Builder:
     async def _put_first(self) -> None:
         """Bring what was dropped back to the front of the pool."""
         returning, self._returning = self._returning, []
+        self._is_returning = True
         transactions = []
         for start in range(0, len(returning), DECODE_MAX):
             raws = returning[start : start + DECODE_MAX]
             decoded = await self._parts.worker.run(partial(self._engine.decode, raws))
             transactions += [one for one in decoded if not hasattr(one, "code")]
         displaced = self._pool.put_first(transactions, now_ms=self._parts.wall.now_ms())
+        self._is_returning = False
         for one in displaced:
             one.tell(Submission(one.hash))
         self._pool.retry_gapped()
