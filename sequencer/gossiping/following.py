@@ -46,6 +46,9 @@ QUEUE_BYTES_MAX: Final = 8 << 20
 CHUNK_BLOCKS: Final = 64
 """Blocks derived before the loop hears of them."""
 
+RESET_BLOCKS: Final = 64
+"""Blocks dropped without letting others run."""
+
 ROUNDS_MAX: Final = 256
 """Requests made to close one gap; the rest is closed when the next run arrives, or by L1."""
 
@@ -240,7 +243,7 @@ class Follower:
         if origins is None:
             self._count("waited")
             return False
-        if not self._make_room(run):
+        if not await self._make_room(run):
             return False
         for start in range(0, len(inputs), CHUNK_BLOCKS):
             tasks = [
@@ -261,26 +264,28 @@ class Follower:
                 return False
         return True
 
-    def _make_room(self, run: UnsafeBlocks) -> bool:
-        """Drop blocks that a higher generation replaces; False if this generation must not.
+    async def _make_room(self, run: UnsafeBlocks) -> bool:
+        """Drop blocks that a higher generation replaces, a bounded step at a time; False if this generation must not.
 
         A run of the generation that is followed, with another block where this node has one: the sequencer has signed two
         blocks of one number.
         """
-        if not self._holds(run.first_number - 1, run.parent_hash):
-            return False
-        head, safe = self._l2.head.header.number, self._l2.safe.header.number
-        if run.first_number <= head:
+        while self._holds(run.first_number - 1, run.parent_hash):
+            head, safe = self._l2.head.header.number, self._l2.safe.header.number
+            if run.first_number > head:
+                self._generation = run.generation
+                return True
             if run.first_number <= safe:
                 return False  # L1 has decided otherwise.
             if run.generation == self._generation:
                 self._metrics.equivocations.inc()
                 _log.warning("sequencer_equivocated", number=run.first_number)
                 return False
-            dropped = self._l2.reset_to(run.first_number - 1)
+            dropped = self._l2.reset_to(max(run.first_number - 1, head - RESET_BLOCKS))
             _log.info("unsafe_blocks_replaced", from_number=run.first_number, count=len(dropped))
-        self._generation = run.generation
-        return True
+            if head - len(dropped) >= run.first_number:
+                await trio.lowlevel.checkpoint()
+        return False
 
     async def _origins(self, run: UnsafeBlocks) -> dict[BlockNumber, Origin] | None:
         """The run's L1 origins by number; None if this node does not come to see them as canonical soon."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 from trio.testing import MockClock
 
+from node.eth.blocks import Block
 from node.eth.primitives import BlockNumber, Hash32
 from node.execution.adapter import verify_signatures
 from node.p2p.network import PeerId, RequestFailed, Verdict
@@ -25,6 +26,7 @@ from node.rollup.unsafe import (
 )
 from node.runtime.fault_catalogue import faults_of
 from node.runtime.faults import FaultBoard
+from sequencer.gossiping import following
 from sequencer.gossiping.following import Follower
 from sequencer.gossiping.metrics import GossipMetrics
 from sequencer.gossiping.publishing import Publisher
@@ -232,6 +234,39 @@ def test_a_reset_below_everything_that_was_told_is_followed_too() -> None:
         teller.node.build([transfer(1, 0)])
         for message in teller.take():
             await reader.open(message)
+        assert hashes(reader.node) == hashes(teller.node)
+
+    run_history(history)
+
+
+def test_many_blocks_are_replaced_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "RESET_BLOCKS", 2)
+
+    async def history() -> None:
+        # Given a replica with five blocks, four of which the sequencer has replaced
+        teller = sequencer(tree())
+        reader = replica(teller)
+        for nonce in range(5):
+            teller.node.build([transfer(0, nonce)])
+        for message in teller.take():
+            await reader.open(message)
+        teller.node.chain.reset_to(1)
+        teller.node.build([transfer(1, 0)])
+        # When it drops them
+        chain = reader.node.chain
+        steps: list[list[int]] = []
+        reset_to = chain.reset_to
+
+        def noted(number: int) -> Sequence[Block]:
+            dropped = reset_to(number)
+            steps.append([one.header.number for one in dropped])
+            return dropped
+
+        monkeypatch.setattr(chain, "reset_to", noted)
+        for message in teller.take():
+            await reader.open(message)
+        # Then others could run in between
+        assert steps == [[5, 4], [3, 2]]
         assert hashes(reader.node) == hashes(teller.node)
 
     run_history(history)
