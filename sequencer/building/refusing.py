@@ -13,8 +13,15 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from node.txpool import refusals
+from node.txpool.refusals import RefusalReason, Refused
 from sequencer.building.sealing import Refusal
 from sequencer.building.waiting import Waiting
+
+REPLACED: Final = Refused(
+    RefusalReason.REPLACEMENT_UNDERPRICED,
+    "replacement transaction underpriced: another one with this nonce pays more",
+)
+"""Said of a transaction whose place a later one has taken."""
 
 _NUMBERS: Final = re.compile(r"\((\d+)\)")
 

@@ -36,7 +36,7 @@ from sequencer.building.origins import Lost, Turn, choose, inputs_of, origin_nam
 from sequencer.building.pace import TokenBucket
 from sequencer.building.parts import BuilderParts
 from sequencer.building.pool import L2Pool
-from sequencer.building.refusing import unpayable, word
+from sequencer.building.refusing import REPLACED, unpayable, word
 from sequencer.building.sealing import Portions, Sealed, seal_block
 from sequencer.building.waiting import Standing, Submission, Told, Waiting
 
@@ -249,9 +249,13 @@ class Builder:
             answer = pool.admit(one, told, now_ms=now_ms)
             if isinstance(answer, list):
                 for old in answer:
-                    old.tell(Submission(old.hash))
+                    self._turn_away(old, REPLACED)
             else:
                 self._refuse(told, Hash32(one.hash), answer)
+
+    def _turn_away(self, one: Waiting, refusal: refusals.Refused) -> None:
+        self._metrics.offered(refusal.reason)
+        one.tell(Submission(one.hash, refusal.message))
 
     def _refuse(self, told: Told, transaction_hash: Hash32, refusal: refusals.Refused) -> None:
         self._metrics.offered(refusal.reason)
@@ -355,9 +359,7 @@ class Builder:
             if one.told is not None:
                 one.tell(Submission(one.hash, word(self._engine, root, refusal)))
         for one in dropped:
-            refused = refusals.account_limit(self._pool.gapped_count)
-            self._metrics.offered(refused.reason)
-            one.tell(Submission(one.hash, refused.message))
+            self._turn_away(one, refusals.account_limit(self._pool.gapped_count))
         for one in sealed.early:
             if one.standing is Standing.GAPPED:
                 self._acknowledge(one)
@@ -422,7 +424,7 @@ class Builder:
         displaced = self._pool.put_first(transactions, now_ms=self._parts.wall.now_ms())
         self._is_returning = False
         for one in displaced:
-            one.tell(Submission(one.hash))
+            self._turn_away(one, refusals.nonce_too_low(one.nonce + 1, one.nonce))
         self._pool.retry_gapped()
 
     # -- faults

@@ -410,6 +410,32 @@ async def test_a_block_begun_on_a_head_that_is_gone_is_thrown_away(
         assert [answer.refusal for answer in answers] == [None] * 20
 
 
+async def test_whoever_loses_its_place_unheard_is_told_so(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Given no ration, a waiting transaction is replaced, and a reset brings back what has the place of its replacement."""
+    async with building(
+        tmp_path, sealing=SealingLimits(burst_blocks=1, refill_per_second=1)
+    ) as site:
+        await site.builder.submit(transfer(0, 0))
+        heard: list[Submission] = []
+        site.builder.offer(transfer(0, 1), heard.append)
+        site.builder.offer(transfer(0, 1, tip=10**9), heard.append)
+        other = transfer(0, 0, value=2)
+        site.builder.offer(other, heard.append)
+        site.builder.offer(transfer(1, 0), heard.append)
+        await trio.testing.wait_all_tasks_blocked()
+        words = "replacement transaction underpriced: another one with this nonce pays more"
+        assert heard == [Submission(keccak256(transfer(0, 1)), words)]
+        site.chain.reset_to(0)
+        await trio.sleep(1.5)
+        assert heard[1:] == [
+            Submission(keccak256(other), "nonce too low: next nonce 1, tx nonce 0"),
+            Submission(keccak256(transfer(0, 1, tip=10**9))),
+            Submission(keccak256(transfer(1, 0))),
+        ]
+
+
 # -- faults
 
 
