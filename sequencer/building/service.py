@@ -293,12 +293,12 @@ class Builder:
         if wait_s > 0:
             await trio.sleep(wait_s)
             return True  # what came meanwhile shares the block; L1 may have moved
-        self._bucket.take(trio.current_time())
-        await self._seal(turn)
+        if await self._seal(turn):
+            self._bucket.take(trio.current_time())
         return True
 
-    async def _seal(self, turn: Turn) -> None:
-        """Seal one block and tell those whose transactions are in it."""
+    async def _seal(self, turn: Turn) -> bool:
+        """Seal one block and tell those whose transactions are in it; False if there is none."""
         begun = trio.current_time()
         candidates = self._candidates()
         parent, parameters = self._chain.head, self._parts.parameters
@@ -313,7 +313,7 @@ class Builder:
             sealed = await self._parts.sealing_worker.run(work)
         if self._chain.head.hash != parent.hash:
             self._pool.give_back(candidates)
-            return
+            return False
         if sealed.result is not None:
             self._chain.append(sealed.result, origin_name(turn.origin))
             self._count(sealed, trio.current_time() - begun)
@@ -322,6 +322,7 @@ class Builder:
         if len(attributes.deposits) > 1:
             self._pool.retry_gapped()
         self._tell(sealed, dropped)
+        return sealed.result is not None
 
     def _refuse_unpayable(self, sealed: Sealed) -> None:
         """Refuse what would be acknowledged though it waits for a nonce, if its sender could not pay for it."""

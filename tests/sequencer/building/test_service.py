@@ -288,6 +288,18 @@ async def test_blocks_are_rationed_after_the_burst(
         assert trio.current_time() - began == pytest.approx(0.005, abs=0.0011)
 
 
+async def test_what_is_refused_takes_nothing_from_the_ration(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(
+        tmp_path, sealing=SealingLimits(burst_blocks=1, refill_per_second=1)
+    ) as site:
+        began = trio.current_time()
+        assert (await site.builder.submit(transfer(0, 0, value=10**25))).refusal is not None
+        assert (await site.builder.submit(transfer(0, 0))).refusal is None
+        assert trio.current_time() == began
+
+
 async def test_blocks_with_deposits_are_not_rationed(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
