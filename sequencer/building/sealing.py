@@ -5,7 +5,8 @@
 The engine judges; nothing is checked twice. A portion that met a limit of the block is the last one: what did not fit is the first
 of the next block, which is empty then, so nothing waits for ever.
 How many are pushed at once follows from what the ones before them took of the witness, because a transaction that is
-executed and does not fit was executed for nothing.
+executed and does not fit was executed for nothing; and their gas limits are no more than the block has left, so that a block costs
+no more than three times its gas, whatever is offered.
 Runs beside the loop or on it; touches nothing but its arguments.
 """
 
@@ -27,6 +28,12 @@ PORTION_MAX: Final = 128
 
 FILL: Final = 0.95
 """Share of what is left that a portion is meant to fill."""
+
+WASTED_GAS_MAX: Final = 7_000_000
+"""Gas limits of transactions that fit into no block, after which a block ends: nobody pays for their runs."""
+
+NEVER_FITS: Final = "never_fits"
+"""The engine's name of what no block holds."""
 
 _LATER: Final = frozenset({"block_full", "witness_limit"})
 
@@ -75,6 +82,8 @@ class Sealed:
     """For the next block, in order."""
     limit: str = ""
     """Which limit of the block was met; empty if everything fitted."""
+    wasted_gas: int = 0
+    """Gas limits of those that were run and fit into no block."""
 
 
 class Portions:
@@ -115,7 +124,8 @@ def seal_block(
     position = 0
     while position < len(candidates) and not sealed.limit:
         left = builder.witness_left
-        portion = candidates[position : position + portions.size(left)]
+        end = _end_of_portion(candidates, position, portions.size(left), builder.gas_left)
+        portion = candidates[position:end]
         position += len(portion)
         before = len(sealed.included)
         _push(builder, portion, sealed)
@@ -127,6 +137,16 @@ def seal_block(
     sealed.result = builder.seal()
     engine.commit(sealed.result)
     return sealed
+
+
+def _end_of_portion(candidates: Sequence[Waiting], begin: int, count: int, gas: int) -> int:
+    """Where a portion ends that has at least one, at most so many, and their gas limits at most so much."""
+    end = min(begin + count, len(candidates))
+    for place in range(begin, end):
+        gas -= candidates[place].gas_limit
+        if gas < 0:
+            return max(place, begin + 1)
+    return end
 
 
 def _push(builder: L2BlockBuilder, portion: Sequence[Waiting], sealed: Sealed) -> None:
@@ -141,10 +161,14 @@ def _push(builder: L2BlockBuilder, portion: Sequence[Waiting], sealed: Sealed) -
             sealed.later.append(one)
         else:
             sealed.refused.append(Refusal(one, outcome.reason, outcome.message))
+            if outcome.reason == NEVER_FITS:
+                sealed.wasted_gas += one.gas_limit
+    if not sealed.limit and sealed.wasted_gas >= WASTED_GAS_MAX:
+        sealed.limit = "wasted_gas"
 
 
 def _refuse_stuck(sealed: Sealed) -> None:
     """What did not fit into a block that holds nothing fits into none; the engine says so itself, this is the net below it."""
-    if sealed.limit:
+    if sealed.limit in _LATER:
         one = sealed.later.pop(0)
-        sealed.refused.append(Refusal(one, "never_fits", f"{sealed.limit} in an empty block"))
+        sealed.refused.append(Refusal(one, NEVER_FITS, f"{sealed.limit} in an empty block"))

@@ -32,16 +32,20 @@ from sequencer.building.arriving import DECODE_MAX, Arrivals, Arrived
 from sequencer.building.keeping import Keeper
 from sequencer.building.limits import TRANSACTION_BYTES_MAX
 from sequencer.building.metrics import BuildingMetrics
+from sequencer.building.misfits import Misfits
 from sequencer.building.origins import Lost, Turn, choose, inputs_of, origin_name
 from sequencer.building.pace import TokenBucket
 from sequencer.building.parts import BuilderParts
 from sequencer.building.pool import L2Pool
 from sequencer.building.refusing import REPLACED, unpayable, word
-from sequencer.building.sealing import Portions, Sealed, seal_block
+from sequencer.building.sealing import NEVER_FITS, Portions, Sealed, seal_block
 from sequencer.building.waiting import Standing, Submission, Told, Waiting
 
 IN_PLACE_MAX: Final = 16
 """Transactions sealed on the loop in one go: half a millisecond."""
+
+IN_PLACE_GAS_MAX: Final = 350_000
+"""Their gas limits: sixteen transfers. A wallet that makes the most of it stops the loop for 11 ms."""
 
 CANDIDATES_MAX: Final = 512
 """Transactions taken for one block: more than 7M gas hold."""
@@ -83,6 +87,7 @@ class Builder:
         self._metrics = BuildingMetrics(parts.registry, self._pool, self._bucket.tokens)
         self._keeper = Keeper(parts.kept_file)
         self._portions = Portions()
+        self._misfits = Misfits()
         self._arrivals = Arrivals(
             parts.engine, parts.worker, admit=self._admit, wake=lambda: self._work.set()
         )
@@ -240,11 +245,15 @@ class Builder:
 
     def _admit(self, arrived: Sequence[Arrived], decoded: Sequence[Decoded]) -> None:
         now_ms = self._parts.wall.now_ms()
-        pool = self._pool
+        pool, misfits = self._pool, self._misfits
         for (_, told), one in zip(arrived, decoded, strict=True):
             if hasattr(one, "code"):
                 self._metrics.offered("undecodable")
                 told(Submission(NO_HASH, complaint(one)))
+                continue
+            if misfits and (why := misfits.find(one.hash, one.sender, now_ms=now_ms)) is not None:
+                self._metrics.offered("misfit")
+                told(Submission(Hash32(one.hash), why))
                 continue
             answer = pool.admit(one, told, now_ms=now_ms)
             if isinstance(answer, list):
@@ -307,7 +316,7 @@ class Builder:
         work = partial(
             seal_block, self._engine, parent_header, attributes, candidates, self._portions
         )
-        if len(candidates) <= IN_PLACE_MAX and len(attributes.deposits) <= 1:
+        if _is_little(candidates) and len(attributes.deposits) <= 1:
             sealed = work()
         else:
             sealed = await self._parts.sealing_worker.run(work)
@@ -357,6 +366,9 @@ class Builder:
         for refusal in sealed.refused:
             self._metrics.offered(refusal.reason)
             one = refusal.one
+            if refusal.reason == NEVER_FITS:
+                now_ms = self._parts.wall.now_ms()
+                self._misfits.note(one.hash, one.sender, refusal.message, now_ms=now_ms)
             if one.told is not None:
                 one.tell(Submission(one.hash, word(self._engine, root, refusal)))
         for one in dropped:
@@ -442,3 +454,11 @@ class Builder:
     def _by_sender(self, part: int) -> dict[Address, Sequence[Waiting]]:
         found = {address: self._pool.of_sender(address)[part] for address in self._pool.senders()}
         return {address: several for address, several in found.items() if several}
+
+
+def _is_little(candidates: Sequence[Waiting]) -> bool:
+    """Whether a block of these takes less time than a thread's hop is worth."""
+    return (
+        len(candidates) <= IN_PLACE_MAX
+        and sum(one.gas_limit for one in candidates) <= IN_PLACE_GAS_MAX
+    )

@@ -79,8 +79,8 @@ def engine_with(witness: int = 240_000, **verdicts: str) -> ScriptedEngine:
     return ScriptedEngine(ScriptedBuilder(witness, by_raw, {}))
 
 
-def waiting(number: int) -> Waiting:
-    one = Offered(account(number // 200 + 1), number)
+def waiting(number: int, gas_limit: int = 21_000) -> Waiting:
+    one = Offered(account(number // 200 + 1), number, gas_limit=gas_limit)
     return Waiting(
         Hash32(one.hash), Address(one.sender), one.nonce, one.gas_limit, one.max_fee_per_gas,
         0, one.size, one.raw, 0, one, None,
@@ -141,6 +141,28 @@ def test_portions_follow_what_transactions_took_before() -> None:
         pushed.append(engine.builder.pushed)
     assert sum(pushed[0]) == PORTION_FIRST
     assert all(sum(later) <= 42 for later in pushed[1:])
+
+
+def test_a_portion_may_use_no_more_gas_than_is_left() -> None:
+    engine = engine_with()
+    candidates = [waiting(number, 2_000_000) for number in range(7)]
+    sealed = seal_block(engine, PARENT.encode(), attributes(), candidates, Portions())
+    assert sealed.included == candidates
+    assert engine.builder.pushed == [3, 3, 1]
+    engine = engine_with()
+    candidates = [waiting(number, 7_000_001) for number in range(2)]
+    seal_block(engine, PARENT.encode(), attributes(), candidates, Portions())
+    assert engine.builder.pushed == [1, 1]
+
+
+def test_a_block_ends_when_nobody_has_paid_for_as_much_gas_as_it_has() -> None:
+    """Given transactions that fit into no block, a block runs as many as its gas is for, and the next the others."""
+    engine = engine_with(n0="never_fits", n1="never_fits", n2="never_fits")
+    candidates = [waiting(number, 4_000_000) for number in range(4)]
+    sealed = seal_block(engine, PARENT.encode(), attributes(), candidates, Portions())
+    assert engine.builder.pushed == [1, 1]
+    assert [refusal.one for refusal in sealed.refused] == candidates[:2]
+    assert (sealed.later, sealed.limit, sealed.result) == (candidates[2:], "wasted_gas", None)
 
 
 def test_nothing_to_include_and_no_deposits_is_no_block() -> None:

@@ -13,16 +13,16 @@ from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.rollup.deposits import DEPOSIT_TYPE
 from node.runtime.worker import Answer
-from sequencer.building import arriving, service
+from sequencer.building import service
 from sequencer.building.limits import SealingLimits, WaitingLimits
 from sequencer.building.service import STOPPED
 from sequencer.building.waiting import Submission
 from tests.kit.building import PARAMETERS, ListedL1, building, transfer, users
 from tests.kit.rollup import GENESIS_TIME, portal_log
-from tests.kit.rollup_chain import CHAIN_ID, REVERTER
+from tests.kit.rollup_chain import CHAIN_ID
 from tests.kit.simulation import run_seeded
 from tests.kit.transfers import sender, sign_transfer
-from tests.sequencer.building.sealed import sealed, transactions
+from tests.sequencer.building.sealed import sealed
 
 
 async def test_a_transaction_s_receipt_is_there_when_the_answer_comes(
@@ -311,62 +311,6 @@ async def test_blocks_with_deposits_are_not_rationed(
             site.l1.advance()
         await trio.testing.wait_all_tasks_blocked()
         assert site.chain.head_origin.number == 5
-
-
-# -- limits
-
-
-async def test_a_block_s_bytes_make_the_rest_wait_for_the_next(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with building(tmp_path) as site:
-        answers: list[Submission] = []
-        raws = [transfer(user, 0, data=bytes(12_000), gas_limit=600_000) for user in range(5)]
-        for raw in raws:
-            site.builder.offer(raw, answers.append)
-        await trio.testing.wait_all_tasks_blocked()
-        assert [answer.refusal for answer in answers] == [None] * 5
-        assert sealed(site) == raws
-        sizes = [
-            len(transactions(site, block))
-            for number in range(1, site.chain.head.header.number + 1)
-            if (block := site.chain.block_by_number(number)) is not None
-        ]
-        assert sizes == [2, 2, 1]
-
-
-async def test_a_block_s_gas_makes_the_rest_wait_for_the_next(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
-    async with building(tmp_path) as site:
-        answers: list[Submission] = []
-        for user in range(3):
-            raw = transfer(user, 0, to=REVERTER, gas_limit=6_990_000)
-            site.builder.offer(raw, answers.append)
-        await trio.testing.wait_all_tasks_blocked()
-        assert [answer.refusal for answer in answers] == [None] * 3
-        assert site.chain.head.header.number == 3
-        assert site.metric("faultline_sequencer_limits_met_total", limit="block_full") == 2
-
-
-async def test_a_full_pool_refuses(tmp_path: Path, autojump_clock: MockClock) -> None:
-    async with building(tmp_path, limits=WaitingLimits(transactions_max=2)) as site:
-        for nonce in (5, 6):
-            await site.builder.submit(transfer(0, nonce))
-        assert (await site.builder.submit(transfer(0, 7))).refusal == "txpool is full"
-
-
-async def test_more_arrivals_than_there_is_room_for_are_refused(
-    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(arriving, "ARRIVED_MAX", 4)
-    async with building(tmp_path) as site:
-        answers: list[Submission] = []
-        for nonce in range(6):
-            site.builder.offer(transfer(0, nonce), answers.append)
-        assert [answer.refusal for answer in answers] == ["txpool is full"] * 2
-        await trio.testing.wait_all_tasks_blocked()
-        assert len(sealed(site)) == 4
 
 
 # -- resets
