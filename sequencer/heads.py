@@ -24,12 +24,14 @@ from typing import Final, NoReturn
 import structlog
 import trio
 
+from node.contracts.addresses import L1_BLOCK
 from node.errors import Corruption
 from node.eth.blocks import Block
 from node.eth.hashing import keccak256
 from node.eth.headers import Header
 from node.eth.primitives import Hash32
 from node.execution.engine import BlockResult
+from node.rollup.derivation import timestamp_of
 from node.runtime.clock import WallClock
 from node.runtime.worker import Worker
 from sequencer.events import (
@@ -73,6 +75,9 @@ LOADED_MAX: Final = 128
 ANCESTORS_MAX: Final = 256
 """Hashes that `ancestors` gives."""
 
+_NUMBER_AND_TIMESTAMP: Final = bytes(32)
+"""Slot of L1Block: the origin's number in the lowest 8 bytes, its timestamp in the 8 above."""
+
 _log = structlog.get_logger()
 
 ResetCallback = Callable[[Sequence[Block]], None]
@@ -81,10 +86,12 @@ ResetCallback = Callable[[Sequence[Block]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainOptions:
-    """What a user may decide."""
+    """What a user or a network may decide."""
 
     history_blocks: int = 16_384
     """States are kept for so many blocks below the finalized head; 0 keeps all."""
+    max_drift_seconds: int = 600
+    """How far a block's timestamp may lie above its origin's; the rollup says it."""
 
 
 async def open_l2_chain(
@@ -150,6 +157,7 @@ class L2Chain:
         self._room = trio.Event()
         self._journal_lock = trio.Lock()
         self._next_header: tuple[Hash32, int, Header] | None = None
+        self._origin_time: tuple[L1Ref, int] | None = None
         self._ancestors: tuple[Hash32, bytes] = (Hash32(b""), b"")
 
     # -- where the chain stands
@@ -238,7 +246,12 @@ class L2Chain:
     def next_header(self) -> Header:
         """The header of an empty next block, as far as it can be known: the environment of what is sent now."""
         head = self.head
-        timestamp = max(head.header.timestamp, self._wall.now_ms() // 1_000)
+        timestamp = timestamp_of(
+            self._wall.now_ms() // 1_000,
+            head.header.timestamp,
+            self._time_of_origin(),
+            self._options.max_drift_seconds,
+        )
         cached = self._next_header
         if cached is None or cached[:2] != (head.hash, timestamp):
             header = replace(
@@ -247,6 +260,16 @@ class L2Chain:
             )  # fmt: skip
             cached = self._next_header = (head.hash, timestamp, header)
         return cached[2]
+
+    def _time_of_origin(self) -> int:
+        """Timestamp of the head's L1 origin, as the state has it; genesis has L1's."""
+        origin = self.head_origin
+        if self._origin_time is None or self._origin_time[0] != origin:
+            root = self.head.header.state_root
+            word = self._engine.storage(root, L1_BLOCK, _NUMBER_AND_TIMESTAMP)
+            timestamp = int.from_bytes(word[16:24]) or self._must(0).block.header.timestamp
+            self._origin_time = (origin, timestamp)
+        return self._origin_time[1]
 
     # -- what only the L2 has
 

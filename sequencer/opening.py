@@ -44,6 +44,9 @@ class ChainEngine(Protocol):
     def has_state(self, root: bytes) -> bool:
         """Whether a state can be read."""
 
+    def storage(self, root: bytes, address: bytes, slot: bytes) -> bytes:
+        """A storage word."""
+
     def execute(self, parent_header: bytes, block: bytes, ancestors: bytes) -> BlockResult:
         """Judges a block on its parent's state."""
 

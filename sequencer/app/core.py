@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
@@ -386,6 +386,6 @@ async def open_rollup(around: Surroundings) -> RollupNode:
         genesis_origin=L1Ref(number=0, hash=l1_genesis.hash),
         worker=around.worker,
         wall=around.clock,
-        options=around.options,
+        options=replace(around.options, max_drift_seconds=around.parameters.max_drift_seconds),
     )
     return RollupNode(around, chain)

@@ -18,11 +18,12 @@ from node.eth.blocks import Block
 from node.eth.primitives import Hash32
 from node.execution.adapter import RevmEngine
 from node.execution.engine import BlockResult, L2Attributes
+from node.rollup.derivation import Origin, deposits_of
 from node.runtime.clock import TrioClock
 from node.runtime.worker import InlineWorker, Worker
 from sequencer.heads import ChainOptions, L2Chain, open_l2_chain
 from sequencer.l1.places import L1Ref
-from tests.kit.building import genesis_document, transfer, users
+from tests.kit.building import PARAMETERS, genesis_document, transfer, users
 from tests.kit.memory_tables import Disk, MemoryTables
 from tests.kit.rollup import GENESIS_TIME
 
@@ -117,6 +118,19 @@ class Hand:
         result = builder.seal()
         self.engine.commit(result)
         return result
+
+    def advance(self, origin: Origin) -> Block:
+        """Append a block with nothing but the attributes deposit of an L1 origin, at its time."""
+        head = self.chain.head.header
+        opened = L2Attributes(
+            timestamp=max(head.timestamp, origin.header.timestamp),
+            mix_hash=origin.header.mix_hash,
+            parent_beacon_block_root=Hash32(bytes(32)),
+        )
+        deposits = deposits_of(PARAMETERS, origin)
+        result = self.engine.sequence(head.encode(), opened, deposits, b"").seal()
+        self.engine.commit(result)
+        return self.chain.append(result, L1Ref(number=origin.number, hash=origin.hash))
 
     def append(self, transfers: int = 1, *, salt: int = 0) -> Block:
         """Seal and append one."""

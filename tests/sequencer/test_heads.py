@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,10 +13,13 @@ import trio
 import trio.testing
 from hypothesis import given, settings, strategies as st
 
+from node.contracts.addresses import L1_BLOCK
+from node.contracts.artifacts import load
 from node.errors import Corruption
 from node.eth.blocks import Block
 from node.eth.hashing import keccak256
-from node.eth.primitives import Hash32
+from node.eth.primitives import BlockNumber, Hash32
+from node.rollup.derivation import Origin
 from node.runtime.worker import Answer
 from node.storage.chain_database import UnusableFolder
 from sequencer import heads, window
@@ -22,7 +27,10 @@ from sequencer.events import FinalizedChanged, HeadChanged, SafeChanged
 from sequencer.heads import ChainOptions, L2Chain
 from sequencer.journal import segments
 from sequencer.l1.places import L1Ref
+from tests.kit.building import genesis_document
 from tests.kit.memory_tables import Killed
+from tests.kit.rollup import GENESIS_TIME
+from tests.sequencer import chains
 from tests.sequencer.chains import GENESIS_ORIGIN, Folder, Hand, origin_at
 
 SAVED_S = 2 * heads.SAVE_EVERY_S
@@ -137,6 +145,34 @@ async def test_the_next_header_follows_the_head_and_the_clock(
         assert header.timestamp == block.header.timestamp + 30
         assert (header.gas_used, header.logs_bloom) == (0, bytes(256))
         assert header.base_fee_per_gas == block.header.base_fee_per_gas
+
+
+async def test_the_next_header_s_time_stands_still_with_l1(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an origin older than the drift allows, time goes no further than a block's could."""
+    genesis = json.loads(genesis_document())
+    genesis["alloc"]["0x" + L1_BLOCK.hex()]["code"] = "0x" + load("L1Block").code().hex()
+    monkeypatch.setattr(chains, "genesis_document", lambda: json.dumps(genesis).encode())
+    site = Folder(tmp_path)
+    async with site.open(options=ChainOptions(max_drift_seconds=100)) as chain:
+        hand = Hand(site.engine, chain)
+        await trio.sleep(5_000)
+        assert chain.next_header().timestamp == GENESIS_TIME + 100
+        # When a block has an origin that is younger, the clock runs again
+        origin = Origin(
+            number=BlockNumber(1),
+            hash=Hash32(b"\x01" * 32),
+            header=replace(chain.head.header, number=1, timestamp=GENESIS_TIME + 4_950),
+            requests=(),
+        )
+        block = hand.advance(origin)
+        assert chain.next_header().timestamp == block.header.timestamp + 50
+        await trio.sleep(5_000)
+        assert chain.next_header().timestamp == GENESIS_TIME + 5_050
+        # And a reset takes the origin back
+        chain.reset_to(0)
+        assert chain.next_header().timestamp == GENESIS_TIME + 100
 
 
 async def test_a_block_that_stands_elsewhere_is_not_taken(
