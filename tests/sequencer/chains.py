@@ -2,6 +2,7 @@
 
 site = Folder(tmp_path);  async with site.open() as chain: ...      one process after the other
 blocks = Hand(site.engine, chain);  blocks.append(2)                a block with two transfers
+assert_holds(chain, site.engine, blocks)                            every look-up tells of these blocks
 site.kill()                                                         what the next process finds, had this one been killed now
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 import trio
 
 from node.eth.blocks import Block
+from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.execution.adapter import RevmEngine
 from node.execution.engine import BlockResult, L2Attributes
@@ -34,6 +36,25 @@ GENESIS_ORIGIN = L1Ref(number=0, hash=Hash32(b"\xee" * 32))
 def origin_at(number: int) -> L1Ref:
     """The origin of a block: a new one every third block."""
     return L1Ref(number=number // 3, hash=Hash32((number // 3).to_bytes(32)))
+
+
+def assert_holds(chain: L2Chain, engine: object, blocks: list[Block]) -> None:
+    """Given the blocks from genesis on, every look-up tells the same story."""
+    assert chain.head == blocks[-1]
+    assert chain.block_by_number(len(blocks)) is None
+    assert chain.block_by_number(-1) is None
+    rows = [(block.hash, block.header.logs_bloom) for block in blocks]
+    assert chain.blooms(0, len(blocks) + 10) == rows
+    for number, block in enumerate(blocks):
+        assert chain.block_by_number(number) == block
+        assert chain.block_by_hash(block.hash) == block
+        assert chain.is_canonical(block.hash)
+        assert chain.canonical_hash(number) == block.hash
+        assert chain.origin_of(block.hash) == (origin_at(number) if number else GENESIS_ORIGIN)
+        expected = b"".join(one.hash for one in reversed(blocks[max(0, number - 256) : number]))
+        assert chain.ancestors(block.hash) == expected
+        for index, raw in enumerate(engine.raw_transactions(block.rlp)):  # type: ignore[attr-defined]
+            assert chain.transaction_block(keccak256(raw)) == (block, index)
 
 
 class Folder:
