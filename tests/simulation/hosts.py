@@ -9,9 +9,10 @@ A process is the node as `node.app.assembly` runs it, without libp2p, JSON-RPC a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
 import structlog
@@ -25,6 +26,7 @@ from node.chain.events import BlockImported, Finalized, HeadChanged
 from node.consensus.genesis import Genesis
 from node.consensus.signing import SignatureVerifier
 from node.eth.primitives import Hash32
+from node.execution.adapter import RevmEngine
 from node.p2p.network import PeerId, Topic
 from node.runtime.clock import SlotClock, WallClock
 from node.runtime.faults import FaultBoard
@@ -338,3 +340,13 @@ class Host:
     def _announce(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
+
+
+@contextmanager
+def opened(document: bytes, folder: Path | None) -> Iterator[RevmEngine]:
+    """The native engine over a folder, or in memory."""
+    engine = RevmEngine(document, folder=folder, cache_megabytes=4)
+    try:
+        yield engine
+    finally:
+        engine.close()

@@ -6,15 +6,16 @@
 
 A process is what `sequencer.app.core` opens, over memory tables, a journal in a folder and engines in folders: a crash loses
 what a kill -9 loses. Invariants: what is final stays and is the same everywhere; a node that has read L1's head is safe
-up to exactly what the Inbox holds there; every acknowledged transaction and every deposit is there in the end.
+up to exactly what the Inbox holds there; nobody follows a stranger's unsafe block; every acknowledged transaction and every
+deposit is there in the end.
 Deliberately absent: sockets, JSON-RPC, and what happens (the tests).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -30,6 +31,7 @@ from node.app.following import follow_chain
 from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.execution.adapter import RevmEngine
+from node.p2p.network import Topic
 from node.runtime.fault_catalogue import faults_of
 from node.runtime.faults import FaultBoard
 from node.storage.chain_database import ChainDatabase
@@ -41,8 +43,9 @@ from sequencer.heads import ChainOptions
 from tests.kit.memory_tables import Disk, Killed, MemoryTables
 from tests.kit.real_rollup import BATCHER_SECRET, Documents, deposit_call, make_documents
 from tests.kit.transfers import Sender, sender, sign_transfer
-from tests.simulation.hosts import BrittleWorker, EngineMaker
+from tests.simulation.hosts import BrittleWorker, EngineMaker, opened
 from tests.simulation.network import Plan, Simulation, simulate
+from tests.simulation.strangers import STRANGER, STRANGERS_HOST, forged
 from tests.simulation.witness import InvariantBroken
 
 Answer = TypeVar("Answer")
@@ -78,6 +81,8 @@ class RollupWitness:
     """Transactions that a node has taken, and who."""
     deposits: dict[bytes, int] = field(default_factory=dict)
     """Deposits whose L1 transaction was handed in: recipient and wei."""
+    forged: set[Hash32] = field(default_factory=set)
+    """Unsafe blocks that a foreign key has signed."""
     compared: int = 0
     """How often a safe head was compared with the Inbox."""
 
@@ -93,6 +98,8 @@ class RollupWitness:
         known = self.final.setdefault(number, chain.finalized.hash)
         if known != chain.finalized.hash:
             raise InvariantBroken(f"R2: {host.name}: another final block {number}")
+        if any(chain.block_by_hash(one) is not None for one in self.forged):
+            raise InvariantBroken(f"R5: {host.name}: follows a stranger's unsafe block")
         derived = node.deriver.derived.value
         if derived is not None and derived.block == node.l1.head:
             self.compared += 1
@@ -186,8 +193,6 @@ class RollupHost:
         )
         assert answer.status == "success", answer
         return int.from_bytes(answer.output)
-
-    # -- its process
 
     async def _live(self) -> None:
         structlog.contextvars.bind_contextvars(process=self.name)
@@ -295,6 +300,8 @@ class Rollup:
             for place, secret in enumerate(FORCER_SECRETS[:2])
         )
         """Derive, follow and forward."""
+        self.stranger: Final = simulation.hub.network(STRANGERS_HOST)
+        """Gossips with a key that nobody trusts."""
         self._nonces = dict.fromkeys((user.address for user in USERS), 0)
         self._deposits: list[bytes] = []
         self.sends = True
@@ -319,6 +326,11 @@ class Rollup:
     def hosts(self) -> tuple[RollupHost, ...]:
         """All L2 computers."""
         return (self.sequencer, *self.replicas)
+
+    @property
+    def names(self) -> set[str]:
+        """All computers of both chains, and the stranger's."""
+        return {*self.simulation.hosts, *(host.name for host in self.hosts), STRANGERS_HOST}
 
     @property
     def up(self) -> list[RollupHost]:
@@ -373,6 +385,16 @@ class Rollup:
             self.witness.deposits[to] = 10**15
             self._deposits.append(raw)
 
+    # -- a stranger
+
+    def forge(self) -> None:
+        """Gossip an unsafe block that lacks nothing but the sequencer's signature."""
+        hosts = self.up
+        made = hosts and forged(self.dice.choice(hosts).running, self.documents.parameters)
+        if made:
+            self.witness.forged.add(made[0])
+            self.stranger.publish(Topic.L2_BLOCK, made[1])
+
     # -- the end
 
     async def heal(self) -> None:
@@ -398,13 +420,10 @@ class Rollup:
     def is_settled(self) -> bool:
         """Whether all nodes hold one chain, and L1 holds all of it but the last blocks."""
         heads = {host.running.chain.canonical_hash(self._lowest_safe()) for host in self.hosts}
-        return len(heads) == 1 and self._holds_everything()
+        return len(heads) == 1 and not self.missing()
 
     def _lowest_safe(self) -> int:
         return min(host.running.chain.safe.header.number for host in self.hosts)
-
-    def _holds_everything(self) -> bool:
-        return not self.missing()
 
     def missing(self) -> list[str]:
         """What was acknowledged or deposited and is not in every node's safe chain."""
@@ -443,21 +462,11 @@ def sequencer_key() -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(b"\x5e" * 32)
 
 
-@contextmanager
-def opened(document: bytes, folder: Path | None) -> Iterator[RevmEngine]:
-    """The native engine over a folder."""
-    engine = RevmEngine(document, folder=folder, cache_megabytes=4)
-    try:
-        yield engine
-    finally:
-        engine.close()
-
-
 def simulate_rollup(
     script: Callable[[Rollup], Awaitable[Answer]], plan: Plan, folder: Path
 ) -> Answer:
     """Start a network with an L2, run a script while users send, look once more. Raises InvariantBroken."""
-    funded = [*(user.address for user in USERS), DEPOSITOR.address]
+    funded = [*(user.address for user in USERS), DEPOSITOR.address, STRANGER.address]
     funded += [L1Account(secret, 900).address for secret in FORCER_SECRETS]
     documents = make_documents(
         plan.genesis(),
@@ -475,6 +484,7 @@ def simulate_rollup(
     async def main(simulation: Simulation) -> Answer:
         rollup = Rollup(simulation, documents, folder)
         async with trio.open_nursery() as nursery:
+            await nursery.start(rollup.stranger.run)
             for host in rollup.hosts:
                 await host.start()
             nursery.start_soon(rollup.inspect)

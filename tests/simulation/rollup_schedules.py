@@ -2,8 +2,8 @@
 
     seed -> Plan -> simulate_rollup(script): steps of splits, crashes, stops, bad batches, lies, deposits -> heal -> settle
 
-Half of the seeds leave the sequencer honest: then whatever was acknowledged has to be there in the end.
-In the others it attacks, and only what L1 says counts: one chain everywhere, deposits in it.
+Half of the seeds leave the sequencer honest, in the others it attacks; in both, one chain everywhere holds every deposit and
+whatever was acknowledged in the end.
 Deliberately absent: which seeds are run (test_rollup).
 """
 
@@ -14,7 +14,7 @@ from random import Random
 from typing import Final
 
 from tests.simulation.network import Plan
-from tests.simulation.rollup import Rollup
+from tests.simulation.rollup import DEPOSITOR, USERS, Rollup
 
 STEPS: Final = 6
 """Things that happen to one network."""
@@ -66,14 +66,12 @@ async def script(rollup: Rollup) -> None:
 
 async def _split(rollup: Rollup) -> None:
     """Two halves, each with some validators and some L2 nodes."""
-    names = [*rollup.simulation.hosts, *(host.name for host in rollup.hosts)]
-    group = {name for name in names if rollup.dice.random() < 0.5}
-    rollup.simulation.split_hosts(group, set(names) - group)
+    group = {name for name in sorted(rollup.names) if rollup.dice.random() < 0.5}
+    rollup.simulation.split_hosts(group, rollup.names - group)
 
 
 async def _isolate_sequencer(rollup: Rollup) -> None:
-    names = {*rollup.simulation.hosts, *(host.name for host in rollup.hosts)}
-    rollup.simulation.split_hosts({"sequencer"}, names - {"sequencer"})
+    rollup.simulation.split_hosts({"sequencer"}, rollup.names - {"sequencer"})
 
 
 async def _join(rollup: Rollup) -> None:
@@ -83,6 +81,15 @@ async def _join(rollup: Rollup) -> None:
 async def _crash_sequencer(rollup: Rollup) -> None:
     await rollup.simulation.run_on(rollup.dice.uniform(0, 1))
     await rollup.sequencer.crash()
+
+
+async def _crash_sequencer_twice(rollup: Rollup) -> None:
+    """It dies again before it has recovered from the first time, or shortly after."""
+    await _crash_sequencer(rollup)
+    await rollup.sequencer.start()
+    await rollup.simulation.run_on(rollup.dice.choice((0.0, 0.1, 1.5)))
+    await rollup.sequencer.crash()
+    await rollup.sequencer.start()
 
 
 async def _crash_replica(rollup: Rollup) -> None:
@@ -117,6 +124,21 @@ async def _pause(rollup: Rollup) -> None:
         await rollup.sequencer.node.faults.inject(rollup.dice.choice(PAUSES), {"duration": 24})
 
 
+async def _censor(rollup: Rollup) -> None:
+    """Somebody is left out until all heals: what a user sends waits, what the depositor deposits arrives all the same."""
+    if rollup.sequencer.node is not None:
+        address = rollup.dice.choice((*USERS, DEPOSITOR)).address
+        faults = rollup.sequencer.node.faults
+        await faults.inject("censor-sender", {"address": "0x" + address.hex()})
+
+
+async def _forge(rollup: Rollup) -> None:
+    """A foreign key signs unsafe blocks."""
+    for _ in range(3):
+        rollup.forge()
+        await rollup.simulation.run_on(0.3)
+
+
 async def _quiet(rollup: Rollup) -> None:
     """Nothing happens."""
 
@@ -129,12 +151,15 @@ STEPS_OF_ALL_KINDS: Final[Sequence[Step]] = (
     _join,
     _join,
     _crash_sequencer,
+    _crash_sequencer_twice,
     _crash_replica,
     _lose_replica,
     _crash_validator,
     _restart,
     _restart,
     _pause,
+    _censor,
+    _forge,
     _quiet,
 )
 """Anything."""
@@ -144,4 +169,5 @@ async def _attack(rollup: Rollup) -> None:
     node = rollup.sequencer.node
     if node is not None and rollup.dice.random() < 0.7:
         attack = rollup.dice.choice(tuple(ATTACKS))
+        rollup.simulation.witness.note("attack", attack)
         await node.faults.inject(attack, ATTACKS[attack])

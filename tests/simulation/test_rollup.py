@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 import trio
 
+from node.consensus.signing import SignatureVerifier
 from node.errors import Corruption
+from node.eth.primitives import Hash32
+from node.rollup.parameters import RollupParameters
+from node.rollup.unsafe import UnsafeBlocks, open_message
 from sequencer.deriving.deriver import Deriver
+from sequencer.gossiping import following
 from tests.simulation.network import Plan
-from tests.simulation.rollup import Rollup, simulate_rollup
-from tests.simulation.rollup_schedules import attacks, plan_of, script
+from tests.simulation.rollup import DEPOSITOR, USERS, Rollup, simulate_rollup
+from tests.simulation.rollup_schedules import plan_of, script
 from tests.simulation.seeds import VARIABLE
 from tests.simulation.witness import InvariantBroken
 
@@ -20,15 +25,10 @@ SETTLED_SLOTS_MAX = 40
 """Until everything that was promised is safe everywhere after all has healed."""
 
 
-async def settle(rollup: Rollup, *, was_honest: bool = True) -> None:
-    """Heal, let users rest, and wait until all that was promised is safe on every node.
-
-    A sequencer that attacked has promised nothing.
-    """
+async def settle(rollup: Rollup) -> None:
+    """Heal, let users rest, and wait until all that was promised is safe on every node."""
     await rollup.heal()
     rollup.sends = False
-    if not was_honest:
-        rollup.witness.acknowledged.clear()
     await rollup.simulation.run(1)
     try:
         await rollup.simulation.until(
@@ -78,6 +78,48 @@ def test_a_sequencer_that_comes_back_does_not_race_against_who_forces(tmp_path: 
     simulate_rollup(script, Plan(seed=4), tmp_path)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_what_a_foreign_key_signs_is_dropped_and_counted(tmp_path: Path) -> None:
+    async def script(rollup: Rollup) -> None:
+        await rollup.simulation.run(3)
+        for _ in range(5):
+            rollup.forge()
+            await rollup.simulation.run(1)
+        assert len(rollup.witness.forged) == 5
+        for host in rollup.replicas:
+            refused = host.metric("faultline_unsafe_runs_total", outcome="refused")
+            assert refused == 5, host.name
+            assert host.metric("faultline_unsafe_blocks_total", outcome="followed") > 0
+        await settle(rollup)
+
+    simulate_rollup(script, Plan(seed=1), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_whom_the_sequencer_leaves_out_gets_in_by_deposit(tmp_path: Path) -> None:
+    """Given a censored account, when it sends and deposits, then deposits arrive, and what it sent once the fault is healed."""
+
+    async def script(rollup: Rollup) -> None:
+        faults, chain = rollup.sequencer.running.faults, rollup.sequencer.running.chain
+        await rollup.simulation.run(3)
+        user = USERS[0].address
+        await faults.inject("censor-sender", {"address": "0x" + user.hex()})
+        await rollup.simulation.run(4)
+        promised = rollup.witness.acknowledged
+        left_out = [one for one in promised if chain.transaction_block(one) is None]
+        assert left_out
+        await faults.inject("censor-sender", {"address": "0x" + DEPOSITOR.address.hex()})
+        await rollup.deposit()
+        await rollup.simulation.run(8)
+        assert [one for one in rollup.missing() if "deposit" in one] == []
+        assert faults.active()
+        await settle(rollup)
+
+    simulate_rollup(script, Plan(seed=1), tmp_path)
+
+
 # -- what the witness notices
 
 
@@ -121,6 +163,27 @@ def test_the_same_history_is_sound_when_the_safe_head_follows(tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
+def test_a_replica_that_checks_no_signature_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trust(
+        message: bytes, parameters: RollupParameters, domain: Hash32, _: SignatureVerifier
+    ) -> UnsafeBlocks:
+        return open_message(message, parameters, domain, lambda signed: [True] * len(signed))
+
+    async def script(rollup: Rollup) -> None:
+        monkeypatch.setattr(following, "open_message", trust)
+        await rollup.simulation.run(3)
+        for _ in range(5):
+            rollup.forge()
+            await rollup.simulation.run(1)
+
+    with pytest.raises(InvariantBroken, match="R5"):
+        simulate_rollup(script, Plan(seed=1), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_node_that_reads_batches_otherwise_is_noticed(tmp_path: Path) -> None:
     async def script(rollup: Rollup) -> None:
         deriver = rollup.replicas[0].running.deriver
@@ -156,6 +219,6 @@ def test_random_histories_end_in_one_chain_with_all_that_was_promised(
 
     async def history(rollup: Rollup) -> None:
         await script(rollup)
-        await settle(rollup, was_honest=not attacks(seed))
+        await settle(rollup)
 
     simulate_rollup(history, plan_of(seed), tmp_path)
