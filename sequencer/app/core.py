@@ -35,7 +35,7 @@ from node.rpc.backend import Intake, Pool
 from node.runtime.clock import SlotClock
 from node.runtime.faults import FaultBoard
 from node.runtime.worker import Worker
-from sequencer.batching.forcing import Forcer
+from sequencer.batching.forcing import Forcer, overdue_origin
 from sequencer.batching.metrics import BatchingMetrics
 from sequencer.batching.misbehaving import Misbehaviour
 from sequencer.batching.options import BatchingOptions
@@ -63,8 +63,11 @@ from sequencer.l1.view import L1View
 CURRENT_LAG_SLOTS: Final = 3
 """An L1 head that is older than this is not built on at first: a proposer may have missed its slot."""
 
-CURRENT_TIMEOUT_S: Final = 30.0
+CURRENT_TIMEOUT_S: Final = 12.0
 """How long a starting sequencer waits for that."""
+
+FRESH_BLOCKS: Final = 1
+"""An Inbox that has just been forced on is built on: whoever forces it next leaves two L1 blocks until then."""
 
 LOOK_AGAIN_S: Final = 0.5
 """Slots pass without L1 moving."""
@@ -288,10 +291,10 @@ class RollupNode:
         inbox = self.deriver.derived.value
         if inbox is None or around.l1.sync_progress() is not None:
             return False
-        newest_forced = self.l1.head.number + 1 - around.parameters.sequencing_window_blocks
-        is_overdue = inbox.tip.last_origin < newest_forced
+        window = around.parameters.sequencing_window_blocks
+        forced = overdue_origin(inbox.tip, self.l1.head.number, window, FRESH_BLOCKS)
         lag = chain_lag(around.l1.chain, around.clock, CURRENT_LAG_SLOTS)
-        return lag is None and not is_overdue
+        return lag is None and forced is None
 
     def _builder(self, around: Surroundings, role: SequencerRole) -> Builder:
         return Builder(
