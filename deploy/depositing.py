@@ -22,13 +22,11 @@ from pydantic import JsonValue
 from deploy.accounts import FundedAccount
 from deploy.json_rpc import RpcUnavailable, call
 from deploy.published import L1_CHAIN_ID
+from node.contracts.bindings import deposit_transaction
 from node.eth import rlp
 from node.eth.hashing import keccak256
-from node.eth.primitives import Hash32
+from node.eth.primitives import Address, Hash32
 from node.rollup.deposits import TRANSACTION_DEPOSITED, encode_deposit, read_log
-
-DEPOSIT_SELECTOR: Final = keccak256(b"depositTransaction(address,uint256,uint64,bool,bytes)")[:4]
-"""The Portal's function."""
 
 L2_GAS: Final = 100_000
 """Gas that the deposit may use on L2: enough for a plain transfer and a wallet contract's receive function."""
@@ -96,20 +94,14 @@ def wei_of(amount: str) -> int:
     return int(wei)
 
 
-def deposit_call(to: str, value_wei: int, gas: int = L2_GAS) -> bytes:
-    """Encode depositTransaction(to, value, gas, false, "")."""
-    words = (int(to, 16), value_wei, gas, 0, 5 * 32, 0)
-    return DEPOSIT_SELECTOR + b"".join(word.to_bytes(32) for word in words)
-
-
 def send(l1: Chain, portal: str, sender: FundedAccount, to: str, value_wei: int) -> str:
     """Sign and send a deposit; gives the hash of the L1 transaction. Raises RpcRefused, RpcUnavailable."""
-    data = "0x" + deposit_call(to, value_wei).hex()
+    call = deposit_transaction(Address(bytes.fromhex(to[2:])), value=value_wei, gas=L2_GAS)
     request: dict[str, JsonValue] = {
         "from": sender.address,
         "to": portal,
         "value": hex(value_wei),
-        "data": data,
+        "data": "0x" + call.hex(),
     }
     gas = _quantity(l1.ask("eth_estimateGas", request))
     head = _object(l1.ask("eth_getBlockByNumber", "latest", False))
@@ -123,7 +115,7 @@ def send(l1: Chain, portal: str, sender: FundedAccount, to: str, value_wei: int)
             "gas": int(gas * GAS_MARGIN),
             "maxFeePerGas": 2 * _quantity(head["baseFeePerGas"]) + PRIORITY_FEE_WEI,
             "maxPriorityFeePerGas": PRIORITY_FEE_WEI,
-            "data": data,
+            "data": "0x" + call.hex(),
         },
         sender.private_key,
     )

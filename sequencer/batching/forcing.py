@@ -15,13 +15,14 @@ from typing import Final, NoReturn
 import structlog
 import trio
 
+from node.contracts import bindings
 from node.eth.fees import next_base_fee
 from node.eth.primitives import Address
 from node.rollup.limits import MAX_RECORD_ADVANCES
 from node.rollup.parameters import RollupParameters
 from node.rollup.records import InboxTip
-from sequencer.batching.calls import anchor_call, anchor_gas, force_call, force_gas
 from sequencer.batching.fees import Fee, FeeLimits, raised, suggested
+from sequencer.batching.gas import anchor_gas, force_gas
 from sequencer.batching.metrics import BatchingMetrics
 from sequencer.batching.service import ALREADY_KNOWN, L1Pool
 from sequencer.batching.signing import L1Account, gas_limit
@@ -165,7 +166,7 @@ class Forcer:
             known = min(known, self._anchored_from)
         if tip.last_origin >= known:
             gas = force_gas(origin - tip.last_origin)
-            return Step(force_call(origin), gas, None)
+            return Step(bindings.force_empty(origin), gas, None)
         headers: list[bytes] = []
         oldest = max(tip.last_origin + 1, known - ANCHORED_HEADERS + 1)
         for place in range(known, oldest - 1, -1):
@@ -173,7 +174,7 @@ class Forcer:
             if block is None:
                 return None
             headers.append(block.header.encode())
-        return Step(anchor_call(known, headers), anchor_gas(len(headers)), oldest - 1)
+        return Step(bindings.anchor_headers(known, headers), anchor_gas(len(headers)), oldest - 1)
 
     async def _send(self, step: Step, inbox: InboxAt, nonce: int, last: Attempt | None) -> None:
         fee = self._fee(nonce, last)

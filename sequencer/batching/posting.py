@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from node.contracts import bindings
 from node.eth import rlp
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address, BlockNumber, Hash32
 from node.execution.engine import PackedBlock
 from node.rollup.records import Record, RecordKind, next_accumulator, origins_hash
-from sequencer.batching.calls import append_call, append_gas
 from sequencer.batching.fees import Fee
+from sequencer.batching.gas import append_gas
 from sequencer.batching.misbehaving import Deed, spoiled
 from sequencer.batching.packing import Packer
 from sequencer.batching.planning import Extent, Post
@@ -79,7 +80,7 @@ def make_post(order: Order, packer: Packer, account: L1Account, inbox: Address) 
     if order.deed is Deed.OVERLAPPING:
         # The Inbox will refuse it, so it leaves everything as it is, for the batch that comes after.
         after, last_hash, first_block = before, order.parent_hash, max(0, first_block - 1)
-    call_data = append_call(
+    call_data = bindings.append(
         data,
         first_block=first_block,
         block_count=record.block_count,

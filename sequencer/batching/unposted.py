@@ -18,18 +18,7 @@ from node.eth.primitives import Hash32
 from node.execution.engine import PackedBlock
 from node.rollup.deposits import DEPOSIT_TYPE
 from sequencer.batching.packing import Packer, size_of
-
-
-class OriginName(Protocol):
-    """An L1 origin by name."""
-
-    @property
-    def number(self) -> int:
-        """Its number."""
-
-    @property
-    def hash(self) -> Hash32:
-        """Its hash."""
+from sequencer.l1.places import L1Ref
 
 
 class L2Blocks(Protocol):
@@ -42,7 +31,7 @@ class L2Blocks(Protocol):
     def block_by_number(self, number: int) -> Block | None:
         """A block of the head's chain."""
 
-    def origin_of(self, block_hash: Hash32) -> OriginName | None:
+    def origin_of(self, block_hash: Hash32) -> L1Ref | None:
         """The L1 origin of a kept block."""
 
 
@@ -52,7 +41,7 @@ class NamedBlock:
 
     hash: Hash32
     """Its hash."""
-    origin: OriginName
+    origin: L1Ref
     """Its L1 origin."""
 
 
@@ -64,7 +53,7 @@ class UnpostedBlock:
     """Its number."""
     hash: Hash32
     """Its hash."""
-    origin: OriginName
+    origin: L1Ref
     """Its L1 origin."""
     packed: PackedBlock
     """As a batch holds it."""

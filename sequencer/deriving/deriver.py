@@ -53,18 +53,6 @@ ORIGINS_AT_ONCE: Final = 16
 _log = structlog.get_logger()
 
 
-class OriginName(Protocol):
-    """An L1 origin by name."""
-
-    @property
-    def number(self) -> int:
-        """Its number."""
-
-    @property
-    def hash(self) -> Hash32:
-        """Its hash."""
-
-
 class DerivedChain(Protocol):
     """What deriving reads and changes of the L2's chain (`sequencer.heads.L2Chain`); all of it on the loop."""
 
@@ -83,7 +71,7 @@ class DerivedChain(Protocol):
     def block_by_number(self, number: int) -> Block | None:
         """A block of the head's chain."""
 
-    def origin_of(self, block_hash: Hash32) -> OriginName | None:
+    def origin_of(self, block_hash: Hash32) -> L1Ref | None:
         """The L1 origin of a kept block."""
 
     def append(self, result: BlockResult, origin: L1Ref) -> Block:

@@ -72,7 +72,7 @@ class FollowedChain(Protocol):
     def block_by_number(self, number: int) -> Block | None:
         """A block of the head's chain."""
 
-    def origin_of(self, block_hash: Hash32) -> OriginName | None:
+    def origin_of(self, block_hash: Hash32) -> L1Ref | None:
         """The L1 origin of a kept block."""
 
     def append(self, result: BlockResult, origin: L1Ref) -> Block:
@@ -83,18 +83,6 @@ class FollowedChain(Protocol):
 
     async def room(self) -> None:
         """Wait until the disk keeps up."""
-
-
-class OriginName(Protocol):
-    """An L1 origin by name."""
-
-    @property
-    def number(self) -> int:
-        """Its number."""
-
-    @property
-    def hash(self) -> Hash32:
-        """Its hash."""
 
 
 Ask = Callable[[bytes], Awaitable[bytes]]

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 import structlog
@@ -54,16 +53,6 @@ _NO_HASH: Final = Hash32(bytes(32))
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Forwarded:
-    """What became of a transaction."""
-
-    hash: Hash32
-    """Its hash; zeros if it is not known."""
-    refusal: str | None = None
-    """Why it was not taken, as geth words it."""
-
-
 Told = Callable[[Submission], None]
 """Hears what became of a transaction, once."""
 
@@ -102,9 +91,9 @@ class ForwardingPool:
     def offer(self, raw: bytes, told: Told) -> None:
         """Forward a transaction; `told` hears what becomes of it."""
         if len(raw) > TRANSACTION_BYTES_MAX:
-            told(Forwarded(_NO_HASH, OVERSIZED))
+            told(Answered(_NO_HASH, OVERSIZED))
         elif len(self._waiting) + len(self._unseen) >= WAITING_MAX:
-            told(Forwarded(_NO_HASH, BUSY))
+            told(Answered(_NO_HASH, BUSY))
         else:
             self._waiting.append((raw, told))
             self._arrived.set()
@@ -122,7 +111,7 @@ class ForwardingPool:
                 task_status.started()
         finally:
             for _, told in self._waiting:
-                told(Forwarded(_NO_HASH, UNREACHABLE))
+                told(Answered(_NO_HASH, UNREACHABLE))
             self._waiting.clear()
         raise AssertionError("both tasks run for ever")
 
@@ -130,7 +119,7 @@ class ForwardingPool:
         """The replica's chain has grown: tell those whose transaction is on it now."""
         for transaction_hash in [one for one in self._unseen if self._holds(one)]:
             _, told = self._unseen.pop(transaction_hash)
-            told(Forwarded(transaction_hash))
+            told(Answered(transaction_hash))
 
     async def _forward(self) -> NoReturn:
         while True:
@@ -168,7 +157,7 @@ class ForwardingPool:
     def _answered(self, told: Told, answer: Answered) -> None:
         is_here = answer.refusal is not None or self._holds(answer.hash)
         if is_here or answer.hash in self._unseen:
-            told(Forwarded(answer.hash, answer.refusal))
+            told(answer)
         else:
             self._unseen[answer.hash] = (trio.current_time() + SEEN_TIMEOUT_S, told)
 
@@ -178,7 +167,7 @@ class ForwardingPool:
             now = trio.current_time()
             for transaction_hash in [key for key, (at, _) in self._unseen.items() if at <= now]:
                 _, told = self._unseen.pop(transaction_hash)
-                told(Forwarded(transaction_hash))
+                told(Answered(transaction_hash))
 
     # -- what a pool is asked: nothing waits here
 

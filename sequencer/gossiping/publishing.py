@@ -36,6 +36,7 @@ from node.rollup.unsafe import (
 from node.runtime.faults import FaultBoard
 from sequencer.gossiping.metrics import GossipMetrics
 from sequencer.gossiping.wire import decode_range
+from sequencer.l1.places import L1Ref
 
 FLUSH_S: Final = 0.1
 """How often sealed blocks are told of (NETWORK.md: what libp2p carries)."""
@@ -60,18 +61,6 @@ PEERS_MAX: Final = 64
 _log = structlog.get_logger()
 
 
-class OriginName(Protocol):
-    """An L1 origin by name."""
-
-    @property
-    def number(self) -> int:
-        """Its number."""
-
-    @property
-    def hash(self) -> Hash32:
-        """Its hash."""
-
-
 class PublishedChain(Protocol):
     """What of the L2's chain is told."""
 
@@ -89,7 +78,7 @@ class PublishedChain(Protocol):
     def block_by_hash(self, block_hash: Hash32) -> Block | None:
         """Any kept block."""
 
-    def origin_of(self, block_hash: Hash32) -> OriginName | None:
+    def origin_of(self, block_hash: Hash32) -> L1Ref | None:
         """The L1 origin of a kept block."""
 
 

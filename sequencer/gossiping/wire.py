@@ -39,7 +39,7 @@ class Answered:
 
     hash: Hash32
     """Its hash; zeros if it could not be decoded."""
-    refusal: str | None
+    refusal: str | None = None
     """Why it was not taken, as geth words it."""
 
 

@@ -24,13 +24,13 @@ import brotli  # type: ignore[import-untyped]
 import trio
 from prometheus_client import CollectorRegistry
 
+from node.contracts import bindings
 from node.eth import rlp
 from node.eth.headers import Header, header_of_block
 from node.execution.adapter import RevmEngine, encode_batch, open_tables
 from node.execution.engine import L2Attributes, PackedBlock
 from node.runtime.clock import SystemClock
 from node.runtime.worker import ThreadWorker
-from sequencer.batching.calls import append_call
 from sequencer.batching.fees import Fee
 from sequencer.batching.packing import Packer, PackingLimits
 from sequencer.deriving.book import RecordBook
@@ -267,7 +267,7 @@ def _post(l1: ModelL1, blocks: Sequence[PackedBlock]) -> None:
     while rest:
         packed = packer.pack(rest[:1_024])
         tip = l1.tip_block.tip
-        call = append_call(
+        call = bindings.append(
             packed.data,
             first_block=tip.next_block,
             block_count=packed.block_count,

@@ -16,7 +16,7 @@ from deploy import depositing
 from deploy.accounts import FundedAccount
 from deploy.cli import main
 from deploy.creation import claim, create
-from deploy.depositing import Arrived, Chain, DepositFailed, deposit_call, follow, send, wei_of
+from deploy.depositing import Arrived, Chain, DepositFailed, follow, send, wei_of
 from deploy.derivation import mnemonic_accounts
 from deploy.json_rpc import RpcRefused, RpcUnavailable
 from deploy.layout import Layout
@@ -136,8 +136,10 @@ def test_what_is_no_amount_is_refused(amount: str) -> None:
         wei_of(amount)
 
 
-def test_the_call_is_the_portals() -> None:
-    words = deposit_call(RECEIVER.address, VALUE_WEI)
+def test_the_call_is_the_portals(chains: Chains) -> None:
+    send(Chain([L1_URL]), PORTAL_TEXT, SENDER, RECEIVER.address, VALUE_WEI)
+    words = rlp.as_list(rlp.decode(bytes.fromhex(chains.sent[0][4:])))[7]
+    assert isinstance(words, bytes)
     assert words[:4].hex() == "e9e05c42"
     arguments = [words[4 + 32 * index : 36 + 32 * index] for index in range(6)]
     assert arguments[0][12:].hex() == RECEIVER.address[2:].lower()

@@ -16,7 +16,7 @@ from typing import Final
 from coincurve import PublicKey
 from eth_abi.abi import decode
 
-from node.chain.events import Events, Finalized, HeadChanged, Subscription
+from node.chain.events import EVENTS_MAX, Events, Finalized, HeadChanged, Subscription
 from node.consensus.containers import Checkpoint
 from node.eth import rlp
 from node.eth.blocks import Block
@@ -38,12 +38,15 @@ from node.rollup.records import (
     origins_hash,
     tip_after,
 )
-from sequencer.batching.calls import ANCHOR_HEADERS, APPEND, FORCE_EMPTY
 from sequencer.l1.view import bloom_bits
 from tests.kit.rollup import GENESIS_TIME, record_log
 
 SLOT_SECONDS: Final = 2
 """Between two blocks."""
+
+APPEND: Final = keccak256(b"append(bytes,uint64,uint32,uint64,bytes32)")[:4]
+FORCE_EMPTY: Final = keccak256(b"forceEmpty(uint64)")[:4]
+ANCHOR_HEADERS: Final = keccak256(b"anchorHeaders(uint64,bytes[])")[:4]
 
 APPENDS_MAX: Final = 24
 """Transactions of a block."""
@@ -419,7 +422,7 @@ class ModelL1:
         ]
 
     def subscribe(self) -> Subscription:
-        return self._events.subscribe()
+        return self._events.subscribe(EVENTS_MAX)
 
     # -- an engine
 

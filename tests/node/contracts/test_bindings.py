@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from eth_abi.abi import encode
+from hypothesis import given, strategies as st
 
 from node.contracts import addresses, bindings
 from node.contracts.bindings import MessagePassed, read_message_passed
@@ -51,6 +53,25 @@ INBOX, PORTAL, PASSER = NETWORK.inbox, NETWORK.portal, NETWORK.passer
 )
 def test_calls_are_those_of_the_artifacts(call: bytes, expected: bytes) -> None:
     assert call == expected
+
+
+@given(st.binary(max_size=200), st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
+def test_an_append_is_encoded_as_the_abi_has_it(batch: bytes, number: int, count: int) -> None:
+    expected = Hash32(b"\xab" * 32)
+    ours = bindings.append(
+        batch, first_block=number, block_count=count, origin=7, expected=expected
+    )
+    kinds = ("bytes", "uint64", "uint32", "uint64", "bytes32")
+    assert ours[4:] == encode(kinds, (batch, number, count, 7, expected))
+
+
+@given(st.lists(st.binary(min_size=1, max_size=700), max_size=4))
+def test_anchoring_is_encoded_as_the_abi_has_it(headers: list[bytes]) -> None:
+    assert bindings.anchor_headers(9, headers)[4:] == encode(("uint64", "bytes[]"), (9, headers))
+
+
+def test_forcing_is_encoded_as_the_abi_has_it() -> None:
+    assert bindings.force_empty(5)[4:] == encode(("uint64",), (5,))
 
 
 def test_a_withdrawal_s_log_is_read_back() -> None:

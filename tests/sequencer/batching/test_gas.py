@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from node.contracts import addresses
+from node.contracts import addresses, bindings
 from node.eth.primitives import Hash32
 from node.txpool.limits import PoolLimits
-from sequencer.batching.calls import (
-    anchor_call,
-    anchor_gas,
-    append_call,
-    append_gas,
-    force_call,
-    force_gas,
-)
 from sequencer.batching.forcing import ANCHORED_HEADERS
+from sequencer.batching.gas import anchor_gas, append_gas, force_gas
 from sequencer.batching.signing import gas_limit
 from tests.kit.contract_network import BATCHER, FORCER, WINDOW, Network
 
@@ -33,7 +26,7 @@ def test_an_append_has_enough_gas(size: int, advances: int) -> None:
     network = Network.open()
     network.pass_blocks(300)
     batch = NOISE[:size]
-    call = append_call(
+    call = bindings.append(
         batch,
         first_block=1,
         block_count=max(1, advances),
@@ -52,8 +45,8 @@ def test_an_append_has_enough_gas(size: int, advances: int) -> None:
 def test_a_forced_record_has_enough_gas(advances: int) -> None:
     network = Network.open()
     network.pass_blocks(300 + WINDOW)
-    limit = gas_limit(force_call(advances), force_gas(advances))
-    receipt = network.world.send(FORCER, addresses.INBOX, force_call(advances), gas=limit)
+    limit = gas_limit(bindings.force_empty(advances), force_gas(advances))
+    receipt = network.world.send(FORCER, addresses.INBOX, bindings.force_empty(advances), gas=limit)
     assert receipt.succeeded
     assert receipt.gas_used <= limit <= GAS_MAX
 
@@ -62,7 +55,7 @@ def test_a_forced_record_has_enough_gas(advances: int) -> None:
 def test_proving_hashes_has_enough_gas(count: int) -> None:
     network = Network.open()
     network.pass_blocks(300)
-    call = anchor_call(250, [network.header(250 - place) for place in range(count)])
+    call = bindings.anchor_headers(250, [network.header(250 - place) for place in range(count)])
     limit = gas_limit(call, anchor_gas(count))
     receipt = network.world.send(FORCER, addresses.INBOX, call, gas=limit)
     assert receipt.succeeded

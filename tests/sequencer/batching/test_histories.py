@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, event, given, settings, strategies as st
 from prometheus_client import CollectorRegistry
 from trio.testing import MockClock
 
+from node.contracts import bindings
 from node.eth.primitives import Hash32
 from node.execution.adapter import verify_signatures
 from node.p2p.network import PeerId, Verdict
 from node.rollup.unsafe import open_message, unsafe_domain
 from node.runtime.fault_catalogue import L2_FAULTS
 from node.runtime.faults import FaultBoard
-from sequencer.batching.calls import force_call
 from sequencer.batching.fees import Fee
 from sequencer.batching.options import BatchingOptions
 from sequencer.batching.service import Batcher
@@ -288,7 +288,7 @@ class Devnet:
             forced = FORCER.sign(
                 nonce=l1.tip_block.nonces.get(FORCER.address, 0),
                 to=self.tree.parameters.inbox,
-                call_data=force_call(origin),
+                call_data=bindings.force_empty(origin),
                 gas_limit=10**6,
                 fee=Fee(max_fee_wei=10**10, tip_wei=10**9),
             )

@@ -13,7 +13,6 @@ from trio.testing import MockClock
 from node.rollup.records import GENESIS_TIP
 from node.runtime.fault_catalogue import L2_FAULTS
 from node.runtime.faults import FaultBoard
-from sequencer.batching.calls import ANCHOR_HEADERS, APPEND, FORCE_EMPTY
 from sequencer.batching.fees import FeeLimits
 from sequencer.batching.forcing import (
     GRACE_BLOCKS,
@@ -26,7 +25,14 @@ from sequencer.batching.metrics import BatchingMetrics
 from sequencer.batching.options import BatchingOptions
 from sequencer.batching.service import Batcher
 from sequencer.batching.signing import L1Account
-from tests.kit.model_l1 import ModelDeposit, ModelPool, ModelTree
+from tests.kit.model_l1 import (
+    ANCHOR_HEADERS,
+    APPEND,
+    FORCE_EMPTY,
+    ModelDeposit,
+    ModelPool,
+    ModelTree,
+)
 from tests.kit.model_l2 import L2Node, model_parameters, transfer
 
 OPTIONS = BatchingOptions(interval_ms=1_000)

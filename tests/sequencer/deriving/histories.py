@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from node.contracts import bindings
 from node.execution.adapter import encode_batch
 from node.execution.engine import PackedBlock
 from node.rollup.records import InboxTip
-from sequencer.batching.calls import append_call
 from sequencer.batching.fees import Fee
 from tests.kit.model_l1 import ModelBlock, ModelTree
 from tests.kit.model_l2 import L2Node, batcher_account
@@ -17,7 +17,7 @@ def appended(
     tree: ModelTree, nonce: int, tip: InboxTip, batch: bytes, *, blocks: int, origin: int
 ) -> bytes:
     """A signed append."""
-    call = append_call(
+    call = bindings.append(
         batch,
         first_block=tip.next_block,
         block_count=blocks,

@@ -8,11 +8,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from node.contracts import bindings
 from node.errors import Corruption
 from node.eth.primitives import BlockNumber
 from node.execution.adapter import encode_batch
 from node.execution.engine import PackedBlock, RawLog
-from sequencer.batching.calls import force_call
 from sequencer.batching.misbehaving import BOMB
 from tests.kit.model_l1 import ModelDeposit, ModelTree
 from tests.kit.model_l2 import L2Node, batcher_account, model_parameters, transfer
@@ -106,7 +106,11 @@ def test_anybody_can_force_a_deposit_through_when_nobody_posts() -> None:
                 node.l1.mine()
             # When somebody forces the Inbox on
             forced = batcher_account().sign(
-                nonce=0, to=parameters.inbox, call_data=force_call(1), gas_limit=10**6, fee=FEE
+                nonce=0,
+                to=parameters.inbox,
+                call_data=bindings.force_empty(1),
+                gas_limit=10**6,
+                fee=FEE,
             )
             node.l1.mine([forced.raw])
             await node.caught_up()

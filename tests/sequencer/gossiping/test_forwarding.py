@@ -21,7 +21,6 @@ from sequencer.gossiping.forwarding import (
     SEEN_TIMEOUT_S,
     UNREACHABLE,
     WAITING_MAX,
-    Forwarded,
     ForwardingPool,
 )
 from sequencer.gossiping.submitting import STILL_WAITING, TOLD_TIMEOUT_S, serve_submissions
@@ -52,7 +51,7 @@ class ModelIntake:
         if self.holds_back:
             return
         self.taken.append(raw)
-        told(Forwarded(Hash32(keccak256(raw)), self.refused.get(raw)))
+        told(Answered(Hash32(keccak256(raw)), self.refused.get(raw)))
 
 
 def run(history: Callable[[], Awaitable[None]]) -> None:

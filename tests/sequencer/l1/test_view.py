@@ -8,12 +8,12 @@ import pytest
 import trio
 from hypothesis import given, strategies as st
 
+from node.contracts import bindings
 from node.errors import Corruption
 from node.eth.primitives import Address
 from node.execution.engine import RawLog
 from node.rollup.deposits import user_deposits
 from node.rollup.records import RECORD_APPENDED
-from sequencer.batching.calls import append_call
 from sequencer.batching.fees import Fee
 from sequencer.l1.latest import Latest
 from sequencer.l1.places import L1Ref
@@ -29,7 +29,7 @@ def view_of(l1: ModelL1) -> L1View:
 def garbage(l1: ModelL1, nonce: int, batch: bytes) -> bytes:
     """An append of one block."""
     tip = l1.tip_block.tip
-    call = append_call(
+    call = bindings.append(
         batch, first_block=tip.next_block, block_count=1, origin=0, expected=tip.accumulator
     )
     fee = Fee(max_fee_wei=10**10, tip_wei=10**9)

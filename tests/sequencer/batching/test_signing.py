@@ -1,34 +1,14 @@
-"""Calls and signatures, against other people's encoders."""
+"""Signatures and gas limits, against other people's encoders."""
 
 from __future__ import annotations
 
-from eth_abi.abi import encode
 from eth_account import Account
-from hypothesis import given, strategies as st
 
-from node.eth.primitives import Address, Hash32
-from sequencer.batching.calls import anchor_call, append_call, force_call
+from node.eth.primitives import Address
 from sequencer.batching.fees import Fee
 from sequencer.batching.signing import L1Account, gas_limit
 
 SECRET = b"\x11" * 32
-
-
-@given(st.binary(max_size=200), st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
-def test_an_append_is_encoded_as_the_abi_has_it(batch: bytes, number: int, count: int) -> None:
-    expected = Hash32(b"\xab" * 32)
-    ours = append_call(batch, first_block=number, block_count=count, origin=7, expected=expected)
-    kinds = ("bytes", "uint64", "uint32", "uint64", "bytes32")
-    assert ours[4:] == encode(kinds, (batch, number, count, 7, expected))
-
-
-@given(st.lists(st.binary(min_size=1, max_size=700), max_size=4))
-def test_anchoring_is_encoded_as_the_abi_has_it(headers: list[bytes]) -> None:
-    assert anchor_call(9, headers)[4:] == encode(("uint64", "bytes[]"), (9, headers))
-
-
-def test_forcing_is_encoded_as_the_abi_has_it() -> None:
-    assert force_call(5)[4:] == encode(("uint64",), (5,))
 
 
 def test_a_signature_is_what_wallets_read() -> None:
