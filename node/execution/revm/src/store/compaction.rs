@@ -22,9 +22,6 @@ use std::{
 /// Bytes of nodes that are gathered before they are written.
 const CHUNK: usize = 1 << 20;
 
-/// How often the blocks that came meanwhile are copied before they are held up.
-const ROUNDS: usize = 8;
-
 impl Inner {
     pub(super) fn compact(self: &Arc<Self>) -> Result<u64> {
         self.flush()?;
@@ -66,14 +63,18 @@ impl Inner {
         // Read after the turn: what is not in here is in `since`.
         let mut work: Vec<_> = self.roots()?.into_iter().map(|(root, (place, number))| (root, place, number)).collect();
         let mut kept = Roots::new();
-        for round in 1.. {
+        let mut most = usize::MAX;
+        loop {
             work.sort_by_key(|(_, place, _)| *place);
             copy.trees(&mut work, &mut kept, None)?;
             copy.write(None, &mut [])?;
             let mut tail = self.tail.lock().unwrap();
             work = std::mem::take(tail.since.as_mut().expect("set by the turn"));
-            if work.len() > 2 && round < ROUNDS {
-                continue; // catch up without holding blocks up, unless they come faster than they can be copied
+            // Catch up without holding blocks up, as long as they come at less than half the rate they are copied at:
+            // else each round would be longer than the one before.
+            if (3..=most).contains(&work.len()) {
+                most = work.len() / 2;
+                continue;
             }
             copy.trees(&mut work, &mut kept, Some(&mut tail))?;
             copy.write(Some(&mut tail), &mut [])?;
@@ -89,7 +90,6 @@ impl Inner {
             recent.replace = Some(tail.end);
             return Ok(());
         }
-        unreachable!("the last round returns")
     }
 }
 
