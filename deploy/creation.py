@@ -24,12 +24,14 @@ from deploy.keys import (
 from deploy.layout import Layout
 from deploy.manifest import Manifest
 from deploy.network import (
+    BRIDGE,
     SEQUENCER,
+    WATCHTOWER,
     Network,
     erase,
+    follower_names,
     places,
     replace_file,
-    replica_names,
     save_network,
     validator_names,
 )
@@ -62,7 +64,7 @@ def create(layout: Layout, manifest: Manifest, start: int) -> Network:
     for name, share in zip(names, share_out(validators, len(names)), strict=True):
         save_secret(layout.validator_keys(name), validator_file(share))
     save_secret(layout.withdrawal_keys, withdrawal_file(validators))
-    rollup = new_rollup(replica_names(manifest))
+    rollup = new_rollup(follower_names(manifest))
     if manifest.l2.enabled:
         _save_rollup(layout, rollup)
     peer_ids = {}
@@ -95,3 +97,7 @@ def _save_rollup(layout: Layout, rollup: RollupSecrets) -> None:
     save_secret(layout.batcher_key(SEQUENCER), rollup.batcher_key.hex().encode())
     for name, key in rollup.forcer_keys.items():
         save_secret(layout.forcer_key(name), key.hex().encode())
+    save_secret(layout.proposer_key(BRIDGE), rollup.proposer_key.hex().encode())
+    save_secret(layout.relayer_key(BRIDGE), rollup.relayer_key.hex().encode())
+    save_secret(layout.challenger_key(WATCHTOWER), rollup.challenger_key.hex().encode())
+    save_secret(layout.guardian_key, rollup.guardian_key.hex().encode())

@@ -6,6 +6,10 @@
                  -> RollupSecrets   -> keys/<process>.unsafe    what a sequencer signs its blocks with
                                     -> keys/<process>.batcher   the account that posts batches
                                     -> keys/<process>.forcer    accounts that force blocks when nobody posts
+                                    -> keys/bridge.proposer     the account that claims outputs and puts up bonds
+                                    -> keys/bridge.relayer      the account that proves and finalizes for others
+                                    -> keys/watchtower.challenger   the account that proves claims wrong
+                                    -> keys/guardian            the account that may pause the bridge
 
 Deliberately absent: the test mnemonic; its keys are public and belong to users.
 """
@@ -66,7 +70,15 @@ class RollupSecrets:
     batcher_key: bytes = field(repr=False)
     """secp256k1 key of the account that posts batches; 32 bytes."""
     forcer_keys: Mapping[str, bytes] = field(repr=False)
-    """secp256k1 key of each replica's account, by process; 32 bytes each."""
+    """secp256k1 key of each account that forces blocks, by process; 32 bytes each."""
+    proposer_key: bytes = field(repr=False)
+    """secp256k1 key of the account that claims outputs; 32 bytes."""
+    relayer_key: bytes = field(repr=False)
+    """secp256k1 key of the account that proves and finalizes withdrawals of others; 32 bytes."""
+    challenger_key: bytes = field(repr=False)
+    """secp256k1 key of the account that proves claims wrong; 32 bytes."""
+    guardian_key: bytes = field(repr=False)
+    """secp256k1 key of the account that may pause the bridge; 32 bytes."""
 
     @property
     def sequencer_key(self) -> bytes:
@@ -83,13 +95,37 @@ class RollupSecrets:
         """The accounts that force blocks."""
         return [account_of(key) for key in self.forcer_keys.values()]
 
+    @property
+    def proposer_account(self) -> FundedAccount:
+        """The account that claims outputs and puts up bonds."""
+        return account_of(self.proposer_key)
 
-def new_rollup(replicas: Sequence[str]) -> RollupSecrets:
-    """Keys of a rollup from the system's randomness, with one forcer for each replica."""
+    @property
+    def relayer_account(self) -> FundedAccount:
+        """The account that proves and finalizes withdrawals of others."""
+        return account_of(self.relayer_key)
+
+    @property
+    def challenger_account(self) -> FundedAccount:
+        """The account that proves claims wrong."""
+        return account_of(self.challenger_key)
+
+    @property
+    def guardian_account(self) -> FundedAccount:
+        """The account that may pause the bridge."""
+        return account_of(self.guardian_key)
+
+
+def new_rollup(forcers: Sequence[str]) -> RollupSecrets:
+    """Keys of a rollup from the system's randomness, with one account that forces blocks for each process named."""
     return RollupSecrets(
         unsafe_key=secrets.token_bytes(32),
         batcher_key=secrets.token_bytes(32),
-        forcer_keys={name: secrets.token_bytes(32) for name in replicas},
+        forcer_keys={name: secrets.token_bytes(32) for name in forcers},
+        proposer_key=secrets.token_bytes(32),
+        relayer_key=secrets.token_bytes(32),
+        challenger_key=secrets.token_bytes(32),
+        guardian_key=secrets.token_bytes(32),
     )
 
 

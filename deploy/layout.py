@@ -37,7 +37,14 @@ DEFAULT_NAME: Final = "devnet"
 MANIFEST_NAME: Final = "faultline.toml"
 """Read from the current folder where `--manifest` names no other."""
 
-PROCESSES: Final = ("validator-*", "sequencer", "replica", "replica-[0-9]")
+PROCESSES: Final = (
+    "validator-*",
+    "sequencer",
+    "bridge",
+    "watchtower",
+    "replica",
+    "replica-[0-9]",
+)
 """Names of processes, as patterns."""
 
 SOCKET_PATH_BYTES_MAX: Final = 100
@@ -143,8 +150,25 @@ class Layout:
         return self.keys / f"{process}.batcher"
 
     def forcer_key(self, process: str) -> Path:
-        """The account that a replica forces blocks from when the sequencer does not post."""
+        """The account that a process forces blocks from when the sequencer does not post."""
         return self.keys / f"{process}.forcer"
+
+    def proposer_key(self, process: str) -> Path:
+        """The account that a bridge claims outputs from."""
+        return self.keys / f"{process}.proposer"
+
+    def relayer_key(self, process: str) -> Path:
+        """The account that a bridge proves and finalizes withdrawals of others from."""
+        return self.keys / f"{process}.relayer"
+
+    def challenger_key(self, process: str) -> Path:
+        """The account that a watchtower proves claims wrong from."""
+        return self.keys / f"{process}.challenger"
+
+    @property
+    def guardian_key(self) -> Path:
+        """The account that may pause the bridge; no process holds it."""
+        return self.keys / "guardian"
 
     def config(self, process: str) -> Path:
         """What a process is told."""

@@ -14,21 +14,24 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import JsonValue, ValidationError, model_validator
+
+from deploy.sections import (
+    BridgeSection,
+    EngineSection,
+    FaultsSection,
+    L2Section,
+    MetricsSection,
+    NetworkSection,
+    P2pSection,
+    RpcSection,
+    Section,
+)
 
 MANIFEST_BYTES_MAX: Final = 1 << 20
 """A manifest is never longer than this."""
-
-PROCESSES_MAX: Final = 16
-"""Validator processes at most, so that their ports never meet those of the L2 (8545 + 16 < 9000)."""
-
-REPLICAS_MAX: Final = 8
-"""Replicas at most: every one is a full node of both chains."""
-
-VALIDATORS_MAX: Final = 256
-"""Validator keys at most: all of them vote in every slot (node/README.md section 1)."""
 
 ENVIRONMENT_PREFIX: Final = "FAULTLINE_"
 """Environment variables that begin so belong to us."""
@@ -37,125 +40,15 @@ ENVIRONMENT_FREE: Final = frozenset({"FAULTLINE_DATA"})
 """Those that name no key of the manifest."""
 
 
+CHALLENGE_SLOTS_MIN: Final = 3
+"""Slots that a challenge window has at least."""
+
+
 class ManifestError(Exception):
     """A manifest that cannot be used; one line for each problem, with key, origin, found and wanted."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class NetworkSection(_Section):
-    """The chain and who validates it."""
-
-    name: str = Field(default="devnet", pattern=r"^[a-z][a-z0-9-]{0,30}$")
-    """Name of the devnet; also of its data folder."""
-    profile: Literal["dev", "realistic"] = "dev"
-    """dev: fast and breakable. realistic: Ethereum's timings, no faults on request."""
-    slot_seconds: int = Field(default=2, ge=1, le=600)
-    """Seconds a slot lasts."""
-    slots_per_epoch: int = Field(default=2, ge=1, le=32)
-    """Slots an epoch has; finality follows about 1.75 epochs behind."""
-    validators: int = Field(default=4, ge=1, le=VALIDATORS_MAX)
-    """Number of validator keys."""
-    validator_processes: int = Field(default=4, ge=1, le=PROCESSES_MAX)
-    """Number of processes that share the keys; the smaller of 4 and `validators` unless said."""
-    accounts: int = Field(default=10, ge=1, le=1_000)
-    """Number of accounts of the test mnemonic that are funded."""
-    port_offset: int = Field(default=0, ge=0, le=50_000)
-    """Added to every port, so that two devnets run side by side."""
-
-
-class L2Section(_Section):
-    """The rollup."""
-
-    enabled: bool = True
-    """Whether there is a rollup; without one the devnet is an L1 alone."""
-    replicas: int = Field(default=1, ge=0, le=REPLICAS_MAX)
-    """Number of processes that derive the L2 from L1 and serve it, besides the sequencer."""
-    gas_limit: int = Field(default=7_000_000, ge=4_000_000, le=7_000_000)
-    """Gas an L2 block may use: what L1 can re-execute in one transaction."""
-    witness_limit_bytes: int = Field(default=270_336, ge=65_536, le=270_336)
-    """Bytes of state that an L2 block may touch: what one L1 transaction can carry."""
-    base_fee_wei: int = Field(default=1_000_000, ge=1, le=10**18)
-    """Wei of base fee for each L2 gas; it does not move."""
-    sequencing_window_blocks: int = Field(default=30, ge=2, le=8_000)
-    """L1 blocks after which anybody may move the L2 on without the sequencer."""
-    max_drift_s: int = Field(default=600, ge=1, le=86_400)
-    """Seconds that an L2 block's timestamp may lie ahead of its L1 origin's."""
-    batch_interval_ms: int = Field(default=2_000, ge=100, le=3_600_000)
-    """Milliseconds between two batches at most while there is something to post."""
-
-
-class BridgeSection(_Section):
-    """The bridge. Its processes are not part of this version; the keys are checked so that manifests keep working."""
-
-    challenge_window_s: int = Field(default=12, ge=1)
-    """Seconds in which an output can be proven wrong."""
-    air_gap_s: int = Field(default=4, ge=0)
-    """Seconds between a game's end and the withdrawals that rest on it."""
-    bond_wei: int = Field(default=10**18, ge=0)
-    """Wei an output proposer puts up."""
-
-
-class P2pSection(_Section):
-    """Where processes speak libp2p."""
-
-    host: str = "127.0.0.1"
-    """IPv4 address to bind."""
-    base_port: int = Field(default=9_000, ge=1, le=65_535)
-    """TCP port of validator-0; validator-i has base_port + i."""
-    l2_base_port: int = Field(default=9_050, ge=1, le=65_535)
-    """TCP port of the sequencer; replicas follow."""
-
-
-class RpcSection(_Section):
-    """Where JSON-RPC is served, and to whom."""
-
-    host: str = "127.0.0.1"
-    """Address to bind."""
-    base_port: int = Field(default=8_545, ge=1, le=65_535)
-    """TCP port of validator-0, HTTP and WebSocket; validator-i has base_port + i."""
-    l2_base_port: int = Field(default=9_545, ge=1, le=65_535)
-    """TCP port of the sequencer, HTTP and WebSocket; replicas follow."""
-    allowed_hosts: tuple[str, ...] = ()
-    """Host headers accepted besides loopback's; needed when `host` is not loopback."""
-    allowed_origins: tuple[str, ...] = ()
-    """Origins of web pages accepted when `host` is not loopback."""
-    published_on_loopback: bool = False
-    """Whether a container publishes the port on loopback only, so that faults may be asked for."""
-    gas_cap: int = Field(default=60_000_000, ge=21_000)
-    """Gas a simulated call may use."""
-
-
-class MetricsSection(_Section):
-    """Where metrics and health are served."""
-
-    host: str = "127.0.0.1"
-    """Address to bind."""
-    base_port: int = Field(default=9_100, ge=1, le=65_535)
-    """TCP port of validator-0; validator-i has base_port + i."""
-    l2_base_port: int = Field(default=9_150, ge=1, le=65_535)
-    """TCP port of the sequencer; replicas follow."""
-
-
-class EngineSection(_Section):
-    """Execution in each process."""
-
-    cache_mb: int = Field(default=32, ge=1, le=65_536)
-    """Megabytes of state kept in memory."""
-    history_blocks: int = Field(default=4_096, ge=64)
-    """Blocks behind finality whose state is kept."""
-
-
-class FaultsSection(_Section):
-    """Whether the devnet may be broken on request."""
-
-    enabled: bool = True
-    """Whether `devnet_break` answers; off by default in profile realistic."""
-
-
-class Manifest(_Section):
+class Manifest(Section):
     """A whole devnet."""
 
     network: NetworkSection = NetworkSection()
@@ -182,6 +75,12 @@ class Manifest(_Section):
             raise ValueError(
                 f"network.validator_processes: found {self.network.validator_processes}, "
                 f"wanted at most network.validators ({self.network.validators})"
+            )
+        shortest_s = CHALLENGE_SLOTS_MIN * self.network.slot_seconds
+        if self.l2.enabled and self.bridge.challenge_window_s < shortest_s:
+            raise ValueError(
+                f"bridge.challenge_window_s: found {self.bridge.challenge_window_s}, wanted at least "
+                f"{shortest_s} ({CHALLENGE_SLOTS_MIN} slots: to see a claim, to answer it, and one to spare)"
             )
         self._check_ports()
         if not _is_loopback(self.rpc.host) and not (
@@ -220,7 +119,7 @@ class Manifest(_Section):
         ]
         if not self.l2.enabled:
             return ranges
-        rollup = 1 + self.l2.replicas
+        rollup = 1 + self.l2.replicas + (2 if self.bridge.enabled else 0)
         return [
             *ranges,
             ("rpc.l2_base_port", self.rpc.l2_base_port, rollup),
@@ -244,6 +143,11 @@ GENESIS_KEYS: Final = (
     ("l2", "base_fee_wei"),
     ("l2", "sequencing_window_blocks"),
     ("l2", "max_drift_s"),
+    ("bridge", "enabled"),
+    ("bridge", "challenge_window_s"),
+    ("bridge", "quiet_s"),
+    ("bridge", "air_gap_s"),
+    ("bridge", "bond_wei"),
 )
 """Sections and keys that a network is made with and keeps for life."""
 
@@ -254,10 +158,20 @@ _REALISTIC: Final[Mapping[tuple[str, str], JsonValue]] = {
     ("l2", "sequencing_window_blocks"): 3_600,
     ("l2", "max_drift_s"): 1_800,
     ("bridge", "challenge_window_s"): 604_800,
+    ("bridge", "quiet_s"): 3_600,
     ("bridge", "air_gap_s"): 302_400,
+    ("bridge", "output_interval_s"): 3_600,
 }
 
-_SECTIONS: Final[Mapping[str, type[_Section]]] = {
+_SLOTS_OF_BRIDGE: Final[Mapping[str, int]] = {
+    "challenge_window_s": 6,
+    "quiet_s": 3,
+    "air_gap_s": 2,
+    "output_interval_s": 3,
+}
+"""Keys of the bridge that follow the length of a slot where nobody sets them, in slots."""
+
+_SECTIONS: Final[Mapping[str, type[Section]]] = {
     "network": NetworkSection,
     "p2p": P2pSection,
     "rpc": RpcSection,
@@ -386,9 +300,7 @@ def resolve(settings: Sequence[Setting]) -> Resolved:
         origins[setting.section, setting.key] = setting.origin
     if values.get(("network", "profile")) == "realistic":
         values = {**_REALISTIC, **values}
-    validators = values.get(("network", "validators"), 4)
-    if isinstance(validators, int) and ("network", "validator_processes") not in values:
-        values["network", "validator_processes"] = max(1, min(4, validators))
+    values = {**_following(values), **values}
     tables: dict[str, dict[str, object]] = {}
     for (section, key), value in values.items():
         tables.setdefault(section, {})[key] = _tuples(value)
@@ -396,6 +308,19 @@ def resolve(settings: Sequence[Setting]) -> Resolved:
         return Resolved(manifest=Manifest.model_validate(tables), origins=origins)
     except ValidationError as error:
         raise ManifestError(_explain(error, origins)) from error
+
+
+def _following(values: Mapping[tuple[str, str], JsonValue]) -> dict[tuple[str, str], JsonValue]:
+    """Defaults that follow from what is set elsewhere; wrong values are left for the models to name."""
+    defaults: dict[tuple[str, str], JsonValue] = {}
+    validators = values.get(("network", "validators"), 4)
+    if isinstance(validators, int):
+        defaults["network", "validator_processes"] = max(1, min(4, validators))
+    slot_seconds = values.get(("network", "slot_seconds"), 2)
+    if isinstance(slot_seconds, int) and slot_seconds >= 1:
+        for key, slots in _SLOTS_OF_BRIDGE.items():
+            defaults["bridge", key] = slots * slot_seconds
+    return defaults
 
 
 def render_toml(resolved: Resolved) -> str:

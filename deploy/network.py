@@ -21,17 +21,24 @@ import orjson
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from deploy.accounts import FundedAccount
+from deploy.bridge_terms import bridge_terms
 from deploy.layout import Layout
 from deploy.manifest import GENESIS_KEYS, Manifest, Resolved, Setting
 from deploy.published import CHAIN_IDS, Layer, contracts
 from node.runtime.version import version
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of what lies in a data folder; another one is refused."""
 
 
 SEQUENCER: Final = "sequencer"
 """Name of the sequencer's process."""
+
+BRIDGE: Final = "bridge"
+"""Name of the process that claims outputs and relays withdrawals."""
+
+WATCHTOWER: Final = "watchtower"
+"""Name of the process that proves claims wrong."""
 
 
 class NetworkError(Exception):
@@ -55,6 +62,16 @@ class _Stored(BaseModel):
     """libp2p identity of each process."""
 
 
+_PROGRAMS: Final[Mapping[str, str]] = {
+    "validator": "node",
+    "sequencer": "sequencer",
+    "replica": "sequencer",
+    "bridge": "bridge",
+    "watchtower": "bridge",
+}
+"""What a process of each role runs, as `python -m` would."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessPlan:
     """One process of the network: who it is and where it is found."""
@@ -62,7 +79,7 @@ class ProcessPlan:
     name: str
     """validator-0"""
     role: str
-    """validator, sequencer or replica."""
+    """validator, sequencer, bridge, watchtower or replica."""
     rpc_port: int
     """JSON-RPC, HTTP and WebSocket."""
     metrics_port: int
@@ -80,7 +97,7 @@ class ProcessPlan:
     @property
     def program(self) -> str:
         """What it runs, as `python -m` would."""
-        return "node" if self.role == "validator" else "sequencer"
+        return _PROGRAMS[self.role]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +166,7 @@ class Place:
     name: str
     """Its name."""
     role: str
-    """validator, sequencer or replica."""
+    """validator, sequencer, bridge, watchtower or replica."""
     rpc_port: int
     """JSON-RPC, HTTP and WebSocket."""
     metrics_port: int
@@ -171,11 +188,11 @@ def places(manifest: Manifest) -> list[Place]:
         )
         for index, name in enumerate(validator_names(manifest))
     ]
-    names = [SEQUENCER, *replica_names(manifest)] if manifest.l2.enabled else []
+    names = [SEQUENCER, *follower_names(manifest)] if manifest.l2.enabled else []
     return validators + [
         Place(
             name=name,
-            role="sequencer" if name == SEQUENCER else "replica",
+            role=name if name in (SEQUENCER, BRIDGE, WATCHTOWER) else "replica",
             rpc_port=manifest.rpc.l2_base_port + offset + index,
             metrics_port=manifest.metrics.l2_base_port + offset + index,
             p2p_port=manifest.p2p.l2_base_port + offset + index,
@@ -189,10 +206,13 @@ def validator_names(manifest: Manifest) -> list[str]:
     return [f"validator-{index}" for index in range(manifest.network.validator_processes)]
 
 
-def replica_names(manifest: Manifest) -> list[str]:
-    """Names of the replicas: replica, replica-2, replica-3, ..."""
-    numbers = range(1, manifest.l2.replicas + 1) if manifest.l2.enabled else ()
-    return ["replica" if number == 1 else f"replica-{number}" for number in numbers]
+def follower_names(manifest: Manifest) -> list[str]:
+    """Names of those that derive the L2 beside the sequencer: bridge, watchtower, replica, replica-2, replica-3, ..."""
+    if not manifest.l2.enabled:
+        return []
+    carriers = [BRIDGE, WATCHTOWER] if manifest.bridge.enabled else []
+    numbers = range(1, manifest.l2.replicas + 1)
+    return carriers + ["replica" if number == 1 else f"replica-{number}" for number in numbers]
 
 
 def stored_settings(layout: Layout) -> list[Setting]:
@@ -311,7 +331,10 @@ def network_info(network: Network, pids: Mapping[str, int]) -> dict[str, JsonVal
             "slotSeconds": network.manifest.network.slot_seconds,
             "slotsPerEpoch": network.manifest.network.slots_per_epoch,
             "challengeWindowSeconds": network.manifest.bridge.challenge_window_s,
+            "quietSeconds": network.manifest.bridge.quiet_s,
             "airGapSeconds": network.manifest.bridge.air_gap_s,
+            "proofMaturitySeconds": bridge_terms(network.manifest).proof_maturity_s,
+            "outputIntervalSeconds": network.manifest.bridge.output_interval_s,
             "batchIntervalMilliseconds": network.manifest.l2.batch_interval_ms,
             "sequencingWindowBlocks": network.manifest.l2.sequencing_window_blocks,
             "maxDriftSeconds": network.manifest.l2.max_drift_s,

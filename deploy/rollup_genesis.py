@@ -27,7 +27,19 @@ BATCHER_BALANCE_WEI: Final = 10_000 * 10**18
 """What the batcher has on L1: a full batch costs about 0.0015 ETH at 1 gwei."""
 
 FORCER_BALANCE_WEI: Final = 100 * 10**18
-"""What each replica has on L1 to force blocks with."""
+"""What each process that may force blocks has on L1 to do it with."""
+
+PROPOSER_BALANCE_WEI: Final = 10_000 * 10**18
+"""What claims outputs has on L1: a bond for each output whose window is open, and the gas."""
+
+RELAYER_BALANCE_WEI: Final = 1_000 * 10**18
+"""What proves and finalizes withdrawals of others has on L1."""
+
+CHALLENGER_BALANCE_WEI: Final = 1_000 * 10**18
+"""What proves claims wrong has on L1: it needs gas alone, no bond."""
+
+GUARDIAN_BALANCE_WEI: Final = 100 * 10**18
+"""What may pause the bridge has on L1."""
 
 L2_FORK_BLOCKS: Final = (
     "homesteadBlock",
@@ -131,11 +143,17 @@ def l1_allocations(
     parameters: RollupParameters, secrets: RollupSecrets, l2_document: dict[str, object]
 ) -> dict[str, object]:
     """What a rollup needs on L1: its contracts, and the accounts that pay for its transactions."""
-    funded: dict[str, object] = {
-        secrets.batcher_account.address: {"balance": hex(BATCHER_BALANCE_WEI)}
+    balances = {
+        secrets.batcher_account.address: BATCHER_BALANCE_WEI,
+        secrets.proposer_account.address: PROPOSER_BALANCE_WEI,
+        secrets.relayer_account.address: RELAYER_BALANCE_WEI,
+        secrets.challenger_account.address: CHALLENGER_BALANCE_WEI,
+        secrets.guardian_account.address: GUARDIAN_BALANCE_WEI,
+        **{account.address: FORCER_BALANCE_WEI for account in secrets.forcer_accounts},
     }
-    for account in secrets.forcer_accounts:
-        funded[account.address] = {"balance": hex(FORCER_BALANCE_WEI)}
+    funded: dict[str, object] = {
+        address: {"balance": hex(balance_wei)} for address, balance_wei in balances.items()
+    }
     contracts = alloc.l1_allocations(
         batcher=parameters.batcher,
         sequencing_window_blocks=parameters.sequencing_window_blocks,

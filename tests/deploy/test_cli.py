@@ -12,9 +12,10 @@ import pytest
 from deploy.cli import main
 from deploy.creation import claim, create
 from deploy.layout import Layout
-from deploy.manifest import L2Section, Manifest
+from deploy.manifest import Manifest
 from deploy.network import Network
 from deploy.rendering import addresses_env, addresses_viem, announcement
+from deploy.sections import L2Section
 
 COMMANDS = (
     "up",

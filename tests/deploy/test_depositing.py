@@ -20,8 +20,9 @@ from deploy.depositing import Arrived, Chain, DepositFailed, follow, send, wei_o
 from deploy.derivation import mnemonic_accounts
 from deploy.json_rpc import RpcRefused, RpcUnavailable
 from deploy.layout import Layout
-from deploy.manifest import L2Section, Manifest
+from deploy.manifest import Manifest
 from deploy.published import contracts
+from deploy.sections import L2Section
 from node.contracts.addresses import PORTAL
 from node.eth import rlp
 from node.eth.hashing import keccak256

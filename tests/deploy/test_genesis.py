@@ -13,8 +13,9 @@ from deploy.accounts import ACCOUNT_BALANCE_WEI
 from deploy.derivation import DERIVATION_PATH, TEST_MNEMONIC, mnemonic_accounts
 from deploy.genesis import DEPOSIT_CONTRACT, GAS_LIMIT, new_genesis, zero_hashes
 from deploy.keys import ValidatorSecret, new_validator
-from deploy.manifest import Manifest, NetworkSection
+from deploy.manifest import Manifest
 from deploy.published import PublishedContract, published_contracts
+from deploy.sections import NetworkSection
 from node.consensus.genesis import genesis_state, parse
 from node.consensus.randao import onion_layer
 from node.eth.hashing import keccak256

@@ -57,6 +57,7 @@ def test_profile_realistic_changes_defaults_only() -> None:
     assert (realistic.network.slot_seconds, realistic.network.slots_per_epoch) == (12, 32)
     assert not realistic.faults.enabled
     assert realistic.l2.sequencing_window_blocks == 3_600
+    assert realistic.bridge.challenge_window_s == 7 * 86_400
     chosen = manifest_of(
         setting("network", "profile", "realistic"), setting("network", "slot_seconds", 2)
     )
@@ -88,7 +89,8 @@ def test_keys_are_shared_by_at_most_four_processes(validators: int, processes: i
         ),
         ("rpc", "base_port", 0, "found 0, wanted greater than or equal to 1"),
         ("rpc", "allowed_hosts", "a", "found 'a', wanted tuple"),
-        ("bridge", "bond_wei", -1, "found -1, wanted greater than or equal to 0"),
+        ("bridge", "bond_wei", 0, "found 0, wanted greater than or equal to 1"),
+        ("bridge", "quiet_s", -1, "found -1, wanted greater than or equal to 0"),
         ("l2", "gas_limit", 1, "found 1, wanted greater than or equal to 4000000"),
         ("l2", "replicas", 9, "found 9, wanted less than or equal to 8"),
         ("l2", "enabled", "yes", "found 'yes', wanted boolean"),
@@ -115,6 +117,27 @@ def test_more_processes_than_keys_are_refused() -> None:
     assert (
         error == "env: network.validator_processes: found 3, wanted at most network.validators (2)"
     )
+
+
+@pytest.mark.parametrize(("slot_seconds", "windows"), [(1, (6, 3, 2)), (12, (72, 36, 24))])
+def test_the_bridges_windows_follow_the_slots(
+    slot_seconds: int, windows: tuple[int, int, int]
+) -> None:
+    bridge = manifest_of(setting("network", "slot_seconds", slot_seconds)).bridge
+    assert (bridge.challenge_window_s, bridge.quiet_s, bridge.air_gap_s) == windows
+    chosen = setting("bridge", "challenge_window_s", 100)
+    said = manifest_of(setting("network", "slot_seconds", slot_seconds), chosen).bridge
+    assert (said.challenge_window_s, said.air_gap_s) == (100, windows[2])
+
+
+def test_a_window_in_which_nobody_can_answer_is_refused() -> None:
+    manifest_of(setting("bridge", "challenge_window_s", 6))
+    assert errors_of(setting("bridge", "challenge_window_s", 5, "env")) == [
+        "env: bridge.challenge_window_s: found 5, wanted at least 6 "
+        "(3 slots: to see a claim, to answer it, and one to spare)"
+    ]
+    without = setting("l2", "enabled", False)
+    manifest_of(setting("bridge", "challenge_window_s", 1), without)
 
 
 def test_port_ranges_must_not_meet() -> None:

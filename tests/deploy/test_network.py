@@ -83,7 +83,7 @@ def test_sequencer_and_replica_have_the_keys_of_their_roles(tmp_path: Path) -> N
     for file in (sequencer.unsafe_key_file, sequencer.batcher_key_file, replica.forcer_key_file):
         assert file is not None
         assert len(bytes.fromhex(file.read_text())) == 32
-    assert len({file.read_text() for file in layout.keys.iterdir()}) == 14
+    assert len({file.read_text() for file in layout.keys.iterdir()}) == 18
 
 
 def test_replicas_follow_the_sequencer(tmp_path: Path) -> None:
@@ -96,6 +96,25 @@ def test_replicas_follow_the_sequencer(tmp_path: Path) -> None:
     ]
     forcers = {network.layout.forcer_key(name).read_text() for name in ("replica-2", "replica-3")}
     assert len(forcers) == 2
+
+
+def test_bridge_and_watchtower_stand_before_the_replicas(tmp_path: Path) -> None:
+    settings = [setting("enabled", True, "bridge"), setting("replicas", 1, "l2")]
+    network = made(tmp_path, resolve(settings).manifest)
+    assert [
+        (plan.name, plan.role, plan.program, plan.rpc_port, plan.p2p_port, plan.metrics_port)
+        for plan in network.of_layer("l2")
+    ] == [
+        ("sequencer", "sequencer", "sequencer", 9545, 9050, 9150),
+        ("bridge", "bridge", "bridge", 9546, 9051, 9151),
+        ("watchtower", "watchtower", "bridge", 9547, 9052, 9152),
+        ("replica", "replica", "sequencer", 9548, 9053, 9153),
+    ]
+    layout = network.layout
+    files = [layout.forcer_key(name) for name in ("bridge", "watchtower", "replica")]
+    files += [layout.proposer_key("bridge"), layout.relayer_key("bridge")]
+    files += [layout.challenger_key("watchtower"), layout.guardian_key]
+    assert len({bytes.fromhex(file.read_text()) for file in files}) == 7
 
 
 def test_a_network_without_l2_is_an_l1_alone(tmp_path: Path) -> None:
@@ -157,7 +176,7 @@ def test_data_of_another_version_or_damaged_is_refused(tmp_path: Path) -> None:
     stored = orjson.loads(network.layout.network.read_bytes())
     network.layout.network.write_bytes(orjson.dumps({**stored, "format": 1}))
     with pytest.raises(
-        NetworkError, match="format: found 1, wanted 2: the data is of another version"
+        NetworkError, match="format: found 1, wanted 3: the data is of another version"
     ):
         load_network(network.layout)
     network.layout.network.write_bytes(b"{")

@@ -10,15 +10,20 @@ from deploy.creation import genesis_hash
 from deploy.derivation import mnemonic_accounts
 from deploy.genesis import BASE_FEE_WEI, new_documents
 from deploy.keys import RollupSecrets, ValidatorSecret, new_rollup, new_validator
-from deploy.manifest import L2Section, Manifest
+from deploy.manifest import Manifest
 from deploy.published import L2_PREDEPLOYS, checksummed, contracts
 from deploy.rollup_genesis import (
     BATCHER_BALANCE_WEI,
+    CHALLENGER_BALANCE_WEI,
     FORCER_BALANCE_WEI,
+    GUARDIAN_BALANCE_WEI,
+    PROPOSER_BALANCE_WEI,
+    RELAYER_BALANCE_WEI,
     l2_genesis,
     l2_supply_wei,
     rollup_parameters,
 )
+from deploy.sections import L2Section
 from node.contracts.addresses import INBOX, L1_BLOCK, MESSAGE_PASSER, PORTAL
 from node.eth.headers import header_of_block
 from node.eth.primitives import Hash32
@@ -118,6 +123,14 @@ def test_who_pays_for_the_rollup_on_l1_has_money_there(
     for forcer in secrets.forcer_accounts:
         assert int(l1["alloc"][forcer.address]["balance"], 16) == FORCER_BALANCE_WEI
         assert forcer.address not in l2["alloc"]
+    for account, balance_wei in (
+        (secrets.proposer_account, PROPOSER_BALANCE_WEI),
+        (secrets.relayer_account, RELAYER_BALANCE_WEI),
+        (secrets.challenger_account, CHALLENGER_BALANCE_WEI),
+        (secrets.guardian_account, GUARDIAN_BALANCE_WEI),
+    ):
+        assert int(l1["alloc"][account.address]["balance"], 16) == balance_wei
+        assert account.address not in l2["alloc"]
 
 
 def test_every_contract_that_is_told_has_code(documents: Documents) -> None:

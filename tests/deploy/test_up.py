@@ -67,7 +67,7 @@ def test_data_of_another_version_is_refused(tmp_path: Path) -> None:
     network.layout.network.write_text('{"format": 99}')
     done = up(tmp_path)
     assert done.returncode == 2
-    assert "format: found 99, wanted 2" in done.stderr
+    assert "format: found 99, wanted 3" in done.stderr
 
 
 def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:

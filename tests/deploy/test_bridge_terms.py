@@ -1,0 +1,41 @@
+"""What the bridge's contracts are made with, from seconds to blocks."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.bridge_terms import BridgeTerms, bridge_terms
+from deploy.manifest import Manifest, Setting, resolve
+
+
+def manifest_of(**values: int | str) -> Manifest:
+    settings = []
+    for name, value in values.items():
+        section, _, key = name.partition("__")
+        settings.append(Setting(section=section, key=key, value=value, origin="test"))
+    return resolve(settings).manifest
+
+
+def test_the_default_devnet_settles_within_half_a_minute() -> None:
+    assert bridge_terms(Manifest()) == BridgeTerms(
+        window_blocks=6, quiet_blocks=3, air_gap_blocks=2, bond_wei=10**18, proof_maturity_s=26
+    )
+
+
+@pytest.mark.parametrize(("seconds", "blocks"), [(12, 4), (13, 5), (15, 5)])
+def test_a_window_is_never_shorter_than_said(seconds: int, blocks: int) -> None:
+    manifest = manifest_of(network__slot_seconds=3, bridge__challenge_window_s=seconds)
+    assert bridge_terms(manifest).window_blocks == blocks
+
+
+def test_an_air_gap_and_a_quiet_time_may_be_nothing() -> None:
+    terms = bridge_terms(manifest_of(bridge__air_gap_s=0, bridge__quiet_s=0))
+    assert (terms.air_gap_blocks, terms.quiet_blocks) == (0, 0)
+    assert terms.proof_maturity_s == 22
+
+
+def test_profile_realistic_counts_seven_days() -> None:
+    terms = bridge_terms(manifest_of(network__profile="realistic"))
+    assert terms.window_blocks == 7 * 86_400 // 12
+    assert terms.air_gap_blocks == 302_400 // 12
+    assert terms.proof_maturity_s > 7 * 86_400 + 302_400
