@@ -1,1 +1,1 @@
-"""Withdrawals and their proofs."""
+"""Withdrawals: where each of them stands, and its proof."""

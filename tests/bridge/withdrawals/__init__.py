@@ -1,0 +1,1 @@
+"""Tests of a withdrawal's stages, and of what is read for them."""
