@@ -1,6 +1,6 @@
 """What every process of a network is told at start, one JSON file each.
 
-    Network -> process_config -> config/<name>.json -> node.config, sequencer.config
+    Network -> process_config -> config/<name>.json -> node.config, sequencer.config, bridge.config
 
 Written anew at every start, because ports, binds and bounds may change.
 Deliberately absent: secrets; a configuration names the files that hold them.
@@ -15,7 +15,7 @@ from deploy.network import SEQUENCER, Network, ProcessPlan, replace_file, write_
 
 
 def process_config(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
-    """What a process is told: the object that node.config or sequencer.config reads."""
+    """What a process is told: the object that node.config, sequencer.config or bridge.config reads."""
     layout, manifest = network.layout, network.manifest
     shared: dict[str, JsonValue] = {
         "name": plan.name,
@@ -32,23 +32,25 @@ def process_config(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
         "cache_mb": manifest.engine.cache_mb,
         "history_blocks": manifest.engine.history_blocks,
     }
+    if plan.role == "validator":
+        keys = str(layout.validator_keys(plan.name))
+        return {**shared, "engine": engine, "keys_file": keys}
+    of_l2: dict[str, JsonValue] = {
+        **shared,
+        "l2_genesis_file": str(layout.l2_genesis),
+        "l1_engine": engine,
+        "l2_engine": engine,
+    }
     match plan.role:
-        case "validator":
-            keys = str(layout.validator_keys(plan.name))
-            return {**shared, "engine": engine, "keys_file": keys}
+        case "sequencer":
+            return {**of_l2, "role": plan.role, **_sequencer(network, plan)}
+        case "bridge":
+            return {**of_l2, **_follower(network, plan), **_bridge(network, plan)}
+        case "watchtower":
+            challenger = str(layout.challenger_key(plan.name))
+            return {**of_l2, **_follower(network, plan), "challenger_key_file": challenger}
         case _:
-            return {
-                **shared,
-                "role": plan.role,
-                "l2_genesis_file": str(layout.l2_genesis),
-                "l1_engine": engine,
-                "l2_engine": engine,
-                **(
-                    _sequencer(network, plan)
-                    if plan.role == "sequencer"
-                    else _replica(network, plan)
-                ),
-            }
+            return {**of_l2, "role": plan.role, **_follower(network, plan)}
 
 
 def _sequencer(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
@@ -59,10 +61,19 @@ def _sequencer(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
     }
 
 
-def _replica(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
+def _follower(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
+    """Of everybody who derives the L2 beside the sequencer."""
     return {
         "forcer_key_file": str(network.layout.forcer_key(plan.name)),
         "forward_to": SEQUENCER,
+    }
+
+
+def _bridge(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
+    return {
+        "proposer_key_file": str(network.layout.proposer_key(plan.name)),
+        "relayer_key_file": str(network.layout.relayer_key(plan.name)),
+        "proposer": {"interval_ms": 1_000 * network.manifest.bridge.output_interval_s},
     }
 
 

@@ -29,7 +29,7 @@ _PROCESS: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 
-ROLES: Final = ("validator", "sequencer", "replica")
+ROLES: Final = ("validator", "sequencer", "replica", "bridge", "watchtower")
 """What a process of a devnet can be."""
 
 
