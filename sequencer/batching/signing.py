@@ -55,9 +55,16 @@ class L1Account:
         """Who pays; 20 bytes."""
 
     def sign(
-        self, *, nonce: int, to: Address, call_data: bytes, gas_limit: int, fee: Fee
+        self,
+        *,
+        nonce: int,
+        to: Address,
+        call_data: bytes,
+        gas_limit: int,
+        fee: Fee,
+        value_wei: int = 0,
     ) -> Signed:
-        """Sign a call without value."""
+        """Sign a call."""
         body: list[rlp.Encodable] = [
             self._chain_id,
             nonce,
@@ -65,7 +72,7 @@ class L1Account:
             fee.max_fee_wei,
             gas_limit,
             to,
-            0,
+            value_wei,
             call_data,
             [],
         ]

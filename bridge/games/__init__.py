@@ -1,0 +1,1 @@
+"""The games of L1, read at one of its blocks."""
