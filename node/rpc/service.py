@@ -18,6 +18,7 @@ from node.eth.blocks import Block
 from node.rollup.parameters import RollupParameters
 from node.rpc.backend import Chain, DevnetView, Engine, Intake, Pool, RollupView, SyncProgress
 from node.rpc.blocks import Blocks
+from node.rpc.bridging import BridgeView
 from node.rpc.dispatch import Dispatcher, Method
 from node.rpc.events import WAITING_BLOCKS_MAX, HeadQueue, HeadSignal
 from node.rpc.fees import CHECKED_BLOCKS, BlobFee, Fees
@@ -27,6 +28,7 @@ from node.rpc.limits import ServerLimits
 from node.rpc.logs import LogSearch
 from node.rpc.metrics import RpcMetrics
 from node.rpc.namespaces.blocks import BlocksNamespace
+from node.rpc.namespaces.bridging import BridgingNamespace
 from node.rpc.namespaces.calls import CallsNamespace
 from node.rpc.namespaces.debug import DebugNamespace
 from node.rpc.namespaces.devnet import DevnetNamespace
@@ -87,6 +89,8 @@ class RollupParts:
     """The constants of the rollup."""
     explain: Explain = lambda _: None
     """Why a transaction of the pool is in no block yet; the sequencer knows."""
+    bridge: BridgeView | None = None
+    """Games and withdrawals; None in a process that does not follow them, which says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +231,7 @@ class RpcService:
                 version=settings.client_version,
                 explain=parts.rollup.explain,
             ).methods()
+            table |= BridgingNamespace(parts.rollup.bridge).methods()
         network = NetNamespace(
             chain_id=settings.chain_id,
             client_version=settings.client_version,

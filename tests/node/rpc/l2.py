@@ -12,6 +12,7 @@ from node.eth.headers import Header
 from node.eth.primitives import Address, Hash32
 from node.rollup.parameters import RollupParameters
 from node.rpc.backend import DevnetView, Submission
+from node.rpc.bridging import BridgeView
 from node.rpc.service import RollupParts, RpcParts, RpcSettings
 from tests.node.rpc.fakes import (
     Backend,
@@ -141,6 +142,7 @@ class L2Backend:
     engine: FakeEngine = field(default_factory=FakeEngine)
     pool: FakePool = field(default_factory=FakePool)
     contracts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    bridge: BridgeView | None = None
     intake: FakeIntake = field(init=False)
     view: FakeView = field(init=False)
 
@@ -162,7 +164,10 @@ class L2Backend:
             devnet=DevnetView(info=lambda: {"name": "test", "contracts": self.contracts}),
             intake=self.intake,
             rollup=RollupParts(
-                view=self.view, parameters=RULES, explain=lambda _: "an earlier nonce is missing"
+                view=self.view,
+                parameters=RULES,
+                explain=lambda _: "an earlier nonce is missing",
+                bridge=self.bridge,
             ),
         )
 
