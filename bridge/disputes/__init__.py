@@ -1,1 +1,1 @@
-"""Games over false claims."""
+"""Games over false claims: which are false, what proves it, and when that is sent."""

@@ -1,0 +1,1 @@
+"""Games over false claims, from the judgement to the proof."""
