@@ -21,10 +21,12 @@ class RpcUnavailable(Exception):
 class RpcRefused(Exception):
     """A JSON-RPC error."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, data: JsonValue = None) -> None:
         super().__init__(message)
         self.code = code
         """Its code."""
+        self.data = data
+        """What came with it: of a call that reverted, the revert data as hex."""
 
 
 Call = tuple[str, Sequence[JsonValue]]
@@ -81,6 +83,7 @@ def _result(answer: object) -> JsonValue | RpcRefused:
         return RpcRefused(-32603, "an answer that is no object")
     if "error" in answer:
         error = answer["error"]
-        return RpcRefused(int(error.get("code", -32603)), str(error.get("message", "")))
+        code, message = int(error.get("code", -32603)), str(error.get("message", ""))
+        return RpcRefused(code, message, error.get("data"))
     result: JsonValue = answer.get("result")
     return result

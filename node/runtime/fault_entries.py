@@ -44,6 +44,8 @@ class Kind(StrEnum):
     """A list of lists of process names."""
     ADDRESS = "address"
     """An account."""
+    CHOICE = "choice"
+    """One of a few words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,24 @@ class Parameter:
     """Taken when it is not given."""
     is_required: bool = False
     """Whether it must be given."""
+    choices: tuple[str, ...] = ()
+    """The words there are, for a choice."""
+
+    def described(self) -> dict[str, object]:
+        """The parameter as JSON."""
+        described: dict[str, object] = {
+            "name": self.name,
+            "type": str(self.kind),
+            "unit": self.unit,
+            "help": self.help,
+            "required": self.is_required,
+            "default": self.default,
+        }
+        if self.kind in (Kind.INTEGER, Kind.RATIO):
+            described |= {"minimum": self.minimum, "maximum": self.maximum}
+        if self.kind is Kind.CHOICE:
+            described["choices"] = list(self.choices)
+        return described
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +107,6 @@ class CatalogueEntry:
     heals: str
     """How it ends."""
 
-    def parameter_names(self) -> tuple[str, ...]:
-        """Everything it takes."""
-        return (*(one.name for one in self.parameters), DURATION.name)
-
     def described(self) -> dict[str, object]:
         """The entry as JSON."""
         return {
@@ -98,7 +114,7 @@ class CatalogueEntry:
             "layer": self.layer,
             "roles": list(self.roles),
             "summary": self.summary,
-            "parameters": [_described(one) for one in (*self.parameters, DURATION)],
+            "parameters": [one.described() for one in (*self.parameters, DURATION)],
             "expect": self.expect,
             "heals": self.heals,
         }
@@ -121,20 +137,31 @@ def read_parameters(entry: CatalogueEntry, given: Mapping[str, object]) -> dict[
     Raises:
         ValueError: naming the parameter, what it is and what is wanted.
     """
-    known = {one.name: one for one in (*entry.parameters, DURATION)}
+    return read_values(entry.name, (*entry.parameters, DURATION), given)
+
+
+def read_values(
+    title: str, parameters: Sequence[Parameter], given: Mapping[str, object]
+) -> dict[str, Value]:
+    """Check what a user wrote against parameters and fill in defaults; `title` is what they belong to.
+
+    Raises:
+        ValueError: naming the parameter, what it is and what is wanted.
+    """
+    known = {one.name: one for one in parameters}
     for name in given:
         if name not in known:
             raise ValueError(
-                f"{entry.name}: no parameter is called {str(name)[:64]!r}; "
-                f"there are: {', '.join(entry.parameter_names())}"
+                f"{title}: no parameter is called {str(name)[:64]!r}; "
+                f"there are: {', '.join(known) or 'none'}"
             )
     values: dict[str, Value] = {}
     for name, parameter in known.items():
         found = given.get(name)
         if found is not None:
-            values[name] = _read(entry.name, parameter, found)
+            values[name] = _read(title, parameter, found)
         elif parameter.is_required:
-            raise ValueError(f"{entry.name}: parameter {name!r} is missing: {_wanted(parameter)}")
+            raise ValueError(f"{title}: parameter {name!r} is missing: {_wanted(parameter)}")
         elif parameter.default is not None:
             values[name] = parameter.default
     return values
@@ -153,6 +180,8 @@ def _read(fault: str, parameter: Parameter, found: object) -> Value:
             value = _groups(found)
         case Kind.ADDRESS:
             value = _address(found)
+        case Kind.CHOICE:
+            value = found if isinstance(found, str) and found in parameter.choices else None
         case unknown:
             assert_never(unknown)
     if value is None:
@@ -210,19 +239,7 @@ def _wanted(parameter: Parameter) -> str:
             return f"2 to {GROUPS_MAX} lists of process names, none of them twice"
         case Kind.ADDRESS:
             return "an address as 0x and 40 hex digits"
+        case Kind.CHOICE:
+            return f"one of {', '.join(parameter.choices)}"
         case unknown:
             assert_never(unknown)
-
-
-def _described(parameter: Parameter) -> dict[str, object]:
-    described: dict[str, object] = {
-        "name": parameter.name,
-        "type": str(parameter.kind),
-        "unit": parameter.unit,
-        "help": parameter.help,
-        "required": parameter.is_required,
-        "default": parameter.default,
-    }
-    if parameter.kind in (Kind.INTEGER, Kind.RATIO):
-        described |= {"minimum": parameter.minimum, "maximum": parameter.maximum}
-    return described

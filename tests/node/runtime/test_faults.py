@@ -9,7 +9,15 @@ import trio.testing
 from hypothesis import given, strategies as st
 
 from node.runtime.fault_catalogue import FAULTS, L1_FAULTS, L2_FAULTS, faults_of
-from node.runtime.fault_entries import ROLES, CatalogueEntry, read_parameters
+from node.runtime.fault_entries import (
+    DURATION,
+    ROLES,
+    CatalogueEntry,
+    Kind,
+    Parameter,
+    read_parameters,
+    read_values,
+)
 from node.runtime.faults import FaultBoard
 
 NAMES = [entry.name for entry in FAULTS]
@@ -159,7 +167,7 @@ json_values = st.recursive(
 def test_whatever_is_given_is_read_or_refused_by_name(
     fault: CatalogueEntry, data: st.DataObject
 ) -> None:
-    names = st.sampled_from([*fault.parameter_names(), "other"])
+    names = st.sampled_from([*(one.name for one in (*fault.parameters, DURATION)), "other"])
     parameters = data.draw(st.dictionaries(names, json_values, max_size=3))
     message = ""
     try:
@@ -167,7 +175,7 @@ def test_whatever_is_given_is_read_or_refused_by_name(
     except ValueError as error:
         message = str(error)
     else:
-        assert set(values) <= set(fault.parameter_names())
+        assert set(values) <= {one.name for one in (*fault.parameters, DURATION)}
     assert not message or message.startswith(f"{fault.name}: ")
 
 
@@ -228,3 +236,20 @@ async def test_an_old_timer_does_not_heal_a_new_fault(
         assert [one["name"] for one in board.active()] == ["drop"]
         await board.heal()
         nursery.cancel_scope.cancel()
+
+
+def test_a_choice_is_one_of_its_words() -> None:
+    parameter = Parameter(
+        name="at",
+        kind=Kind.CHOICE,
+        unit="",
+        help="Which.",
+        choices=("first", "last"),
+        default="last",
+    )
+    assert parameter.described()["choices"] == ["first", "last"]
+    assert read_values("attack", [parameter], {"at": "first"}) == {"at": "first"}
+    assert read_values("attack", [parameter], {}) == {"at": "last"}
+    for found in ("middle", 1, ["first"]):
+        with pytest.raises(ValueError, match="attack: parameter 'at': want one of first, last"):
+            read_values("attack", [parameter], {"at": found})
