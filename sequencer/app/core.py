@@ -28,6 +28,7 @@ from node.eth.blocks import Block
 from node.eth.primitives import Hash32
 from node.execution.adapter import encode_batch
 from node.execution.engine import ChainTables, Engine, L2Engine
+from node.execution.stepping import read_batch
 from node.p2p.network import Network, RequestFailed, RequestKind, Topic
 from node.rollup.parameters import RollupParameters
 from node.rollup.unsafe import unsafe_domain
@@ -47,7 +48,6 @@ from sequencer.building.limits import SealingLimits
 from sequencer.building.parts import BuilderParts
 from sequencer.building.service import Builder
 from sequencer.deriving.book import RecordBook
-from sequencer.deriving.decoding import read_batch
 from sequencer.deriving.deriver import Deriver
 from sequencer.deriving.metrics import DerivingMetrics
 from sequencer.events import HeadChanged

@@ -29,12 +29,12 @@ from node.eth import rlp
 from node.eth.headers import Header, header_of_block
 from node.execution.adapter import RevmEngine, encode_batch, open_tables
 from node.execution.engine import L2Attributes, PackedBlock
+from node.execution.stepping import read_batch
 from node.runtime.clock import SystemClock
 from node.runtime.worker import ThreadWorker
 from sequencer.batching.fees import Fee
 from sequencer.batching.packing import Packer, PackingLimits
 from sequencer.deriving.book import RecordBook
-from sequencer.deriving.decoding import read_batch
 from sequencer.deriving.deriver import Deriver
 from sequencer.deriving.metrics import DerivingMetrics
 from sequencer.heads import L2Chain, open_l2_chain

@@ -123,7 +123,7 @@ def _step(host: ExecutionChain, block: WorstBlock) -> list[Figure]:
     parts = {
         "input": len(data),
         "batch in it": len(given.batch),
-        "deposit request in it": len(given.deposit_request),
+        "deposit request in it": len(given.last_request),
         "nodes in it": sum(map(len, given.nodes)),
         "codes in it": sum(map(len, given.codes)),
     }

@@ -20,6 +20,7 @@ from node.eth.headers import header_of_block
 from node.eth.primitives import BlockNumber, Hash32
 from node.execution.adapter import RevmEngine, encode_batch
 from node.execution.engine import BlockResult
+from node.execution.stepping import read_batch
 from node.rollup.derivation import BlockInput, attributes_of
 from node.rollup.parameters import RollupParameters
 from node.rollup.records import InboxTip
@@ -32,7 +33,6 @@ from sequencer.batching.service import Batcher, BatcherParts
 from sequencer.batching.signing import L1Account
 from sequencer.batching.unposted import Unposted
 from sequencer.deriving.book import RecordBook
-from sequencer.deriving.decoding import read_batch
 from sequencer.deriving.deriver import Deriver
 from sequencer.deriving.executing import derive_block
 from sequencer.deriving.metrics import DerivingMetrics

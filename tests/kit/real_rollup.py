@@ -29,6 +29,7 @@ from node.eth.fees import next_base_fee
 from node.eth.hashing import keccak256
 from node.eth.primitives import BlockNumber, Hash32
 from node.execution.adapter import RevmEngine, encode_batch, open_tables, verify_signatures
+from node.execution.stepping import read_batch
 from node.rollup.derivation import BlockInput, attributes_of
 from node.rollup.parameters import RollupParameters
 from node.runtime.clock import SystemClock
@@ -44,7 +45,6 @@ from sequencer.batching.service import Batcher, BatcherParts
 from sequencer.batching.signing import L1Account
 from sequencer.batching.unposted import Unposted
 from sequencer.deriving.book import RecordBook
-from sequencer.deriving.decoding import read_batch
 from sequencer.deriving.deriver import Deriver
 from sequencer.deriving.executing import derive_block
 from sequencer.deriving.metrics import DerivingMetrics

@@ -19,14 +19,15 @@ from node.eth.headers import Header, decode_header, header_of_block
 from node.eth.primitives import Address, BlockNumber, Hash32
 from node.execution.adapter import RevmEngine, encode_batch
 from node.execution.engine import DerivedBlock, L2Attributes, PackedBlock
+from node.execution.stepping import step_callable
 from node.rollup.deposits import TRANSACTION_DEPOSITED
 from node.rollup.derivation import BlockInput, Origin, attributes_of
 from node.rollup.limits import MAX_DEPOSITS, MAX_DEPOSITS_DATA_BYTES, MAX_DEPOSITS_GAS
 from node.rollup.outputs import output_of
 from node.rollup.parameters import RollupParameters
 from node.rollup.records import Record, RecordKind
+from node.rollup.step import StepInput
 from tests.kit.execution_chain import ETHER, ExecutionChain, word
-from tests.kit.step import StepInput, step_of
 from tests.kit.transfers import sender, sign_transfer
 from tests.kit.witness_world import LOOPER, LOOPER_CODE, SPRAYS, WitnessWorld, assemble, bystander
 
@@ -247,14 +248,14 @@ class Draft:
         given = StepInput(
             config_hash=self.parameters.config_hash(),
             pre_root=output_of(self._parent).root(),
-            number=self._parent.number + 1,
+            number=BlockNumber(self._parent.number + 1),
             record=record,
             parent_header=self.world.chain.header,
             batch=batch,
             origin_hashes=hashes,
             origin_header=self.origin.header.encode(),
-            deposit_request=self.request,
-            other_requests=self.others,
+            last_request=self.request,
+            other_digests=self.others,
             nodes=tuple(nodes),
             codes=tuple(codes),
         )
@@ -320,7 +321,7 @@ def worst_blocks(world: WitnessWorld, parameters: RollupParameters) -> list[Wors
 def host_of(engine: RevmEngine, parameters: RollupParameters) -> ExecutionChain:
     """An L1 whose precompile is the STEP of a rollup."""
     return ExecutionChain.open(
-        step=step_of(engine, parameters),
+        step=step_callable(engine, parameters),
         extra_accounts={
             "0x" + FORWARDER.hex(): {"balance": "0x0", "code": "0x" + _FORWARDER.hex()},
             "0x" + LOOPER.hex(): {"balance": "0x0", "code": "0x" + LOOPER_CODE.hex()},

@@ -106,7 +106,7 @@ def test_whoever_leaves_out_what_is_needed_proves_nothing(
         assert answer(host, replace(given, nodes=tuple(nodes)).encode()) is None
     assert answer(host, replace(given, codes=given.codes[1:]).encode()) is None
     assert answer(host, replace(given, batch=given.batch[:-1]).encode()) is None
-    assert answer(host, replace(given, other_requests=bytes(96)).encode()) is None
+    assert answer(host, replace(given, other_digests=bytes(96)).encode()) is None
     # Something more than is needed changes nothing.
     more = replace(given, nodes=(*given.nodes, b"\xc0" * 40))
     assert answer(host, more.encode()) == worst["most of both, dropped"].output_root
