@@ -20,7 +20,6 @@ from typing import Final, NoReturn, Protocol
 import structlog
 import trio
 
-from bridge.l1_state import L1State
 from bridge.sending.journal import Journal
 from bridge.sending.metrics import SendingMetrics
 from bridge.sending.options import SendingOptions
@@ -30,7 +29,8 @@ from bridge.sending.wants import Want
 from node.errors import InvalidCall, MissingState
 from node.eth.fees import next_base_fee
 from node.eth.headers import Header
-from node.eth.primitives import Hash32
+from node.eth.primitives import Address, Hash32
+from node.execution.engine import CallResult
 from node.runtime.worker import Worker
 from sequencer.batching.fees import Fee, FeeLimits, raised, suggested
 from sequencer.batching.service import ALREADY_KNOWN, L1Pool
@@ -74,13 +74,36 @@ class SendingL1(Protocol):
         """Whether a block lies on the head's chain."""
 
 
+class SendingState(Protocol):
+    """L1 after a block (`bridge.l1_state.L1State`)."""
+
+    @property
+    def ref(self) -> L1Ref:
+        """The block."""
+
+    @property
+    def header(self) -> Header:
+        """Its header."""
+
+    def nonce(self, address: Address) -> int:
+        """An account's next nonce. Raises MissingState."""
+
+    def balance(self, address: Address) -> int:
+        """Wei. Raises MissingState."""
+
+    def run(
+        self, to: Address, data: bytes, *, sender: Address, value_wei: int, gas: int
+    ) -> CallResult:
+        """How a call ends. Raises MissingState, InvalidCall."""
+
+
 class SendingStates(Protocol):
     """What of L1's states is asked (`bridge.l1_state.L1States`)."""
 
-    def upcoming(self) -> L1State:
+    def upcoming(self) -> SendingState:
         """After the head, in the next slot."""
 
-    def finalized(self) -> L1State:
+    def finalized(self) -> SendingState:
         """After the final block."""
 
 
@@ -225,7 +248,7 @@ class Sender:
 
     # -- what is on its way
 
-    async def _keep(self, outlook: Outlook, wants: Sequence[Want], state: L1State) -> bool:
+    async def _keep(self, outlook: Outlook, wants: Sequence[Want], state: SendingState) -> bool:
         """Give away again what the pool has lost, and raise what waits too long; False after a refusal."""
         urgent = {want.key for want in wants if want.is_urgent}
         for slot in outlook.kept:
@@ -250,7 +273,7 @@ class Sender:
 
     # -- what is new
 
-    async def _place(self, outlook: Outlook, placing: Placing, state: L1State) -> bool:
+    async def _place(self, outlook: Outlook, placing: Placing, state: SendingState) -> bool:
         """Sign and give away what is due, as far as there is room; False after a refusal."""
         for want in outlook.due:
             place = placing.find(want)
@@ -279,7 +302,7 @@ class Sender:
                 return False
         return True
 
-    async def _simulate(self, want: Want, state: L1State) -> int | None:
+    async def _simulate(self, want: Want, state: SendingState) -> int | None:
         """The gas that a want gets, or None if it would fail on this head."""
         parts = self._parts
         if self._failed.get(want.key) == state.ref:
@@ -316,7 +339,7 @@ class Sender:
 
     # -- what nobody wants any more
 
-    async def _take_back(self, placing: Placing, state: L1State) -> None:
+    async def _take_back(self, placing: Placing, state: SendingState) -> None:
         """Put empty transfers where a nonce is used by what nobody wants, or by nothing."""
         base_fee = next_base_fee(state.header)
         for slot in to_be_emptied(placing.vacant):
@@ -332,7 +355,7 @@ class Sender:
             if slot.key == EMPTY_KEY and self._parts.pool.get(slot.hash) is None:
                 await self._give(replace(slot, sent_at=state.ref.number), "again")
 
-    async def _empty(self, nonce: int, fee: Fee, state: L1State, before: Slot | None) -> bool:
+    async def _empty(self, nonce: int, fee: Fee, state: SendingState, before: Slot | None) -> bool:
         offer = Offer(
             to=self._parts.account.address,
             call_data=b"",
@@ -363,7 +386,7 @@ class Sender:
         return suggested(base_fee, limits)
 
     async def _signed(
-        self, offer: Offer, nonce: int, key: str, state: L1State, before: Slot | None
+        self, offer: Offer, nonce: int, key: str, state: SendingState, before: Slot | None
     ) -> Slot:
         """Sign, and save before anybody can see it."""
         parts = self._parts

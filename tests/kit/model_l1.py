@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from coincurve import PublicKey
 from eth_abi.abi import decode
@@ -435,6 +435,30 @@ class ModelL1:
         return None if found is None else ModelAccount(found.nonces.get(Address(address), 0))
 
 
+class HeadWithNonces(Protocol):
+    """A head and what it has taken."""
+
+    @property
+    def nonces(self) -> Mapping[Address, int]:
+        """Of accounts that sent something."""
+
+
+class Headed(Protocol):
+    """What a pool asks of its L1."""
+
+    @property
+    def tip_block(self) -> HeadWithNonces:
+        """The head."""
+
+
+class Dropped(Protocol):
+    """A block that left the chain."""
+
+    @property
+    def calls(self) -> Sequence[SignedCall]:
+        """Its transactions."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSubmission:
     """What became of a transaction."""
@@ -446,7 +470,7 @@ class ModelSubmission:
 class ModelPool:
     """A pool over a model L1."""
 
-    l1: ModelL1
+    l1: Headed
     """Whose head decides nonces."""
     waiting: dict[tuple[Address, int], SignedCall] = field(default_factory=dict)
     """By sender and nonce."""
@@ -492,7 +516,7 @@ class ModelPool:
             if nonce >= nonces.get(sender, 0)
         }
 
-    def take_back(self, dropped: Iterable[ModelBlock]) -> None:
+    def take_back(self, dropped: Iterable[Dropped]) -> None:
         """Blocks left the chain: what they held waits again."""
         for block in dropped:
             for call in block.calls:
