@@ -10,7 +10,7 @@ Secrets are never in it, only the paths of the files that hold them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -23,17 +23,6 @@ from node.config import (
     Section,
     read_config,
 )
-
-_FILES: Final = (
-    "data_dir",
-    "genesis_file",
-    "l2_genesis_file",
-    "network_file",
-    "unsafe_key_file",
-    "batcher_key_file",
-    "forcer_key_file",
-)
-"""Keys that hold paths."""
 
 
 class SealingConfig(Section):
@@ -56,13 +45,11 @@ class BatcherConfig(Section):
     """How hard a batch is compressed."""
 
 
-class SequencerConfig(Section):
-    """One L2 process."""
+class L2Config(Section):
+    """What every L2 process is told, whatever it does: a sequencer, a replica, a bridge."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")
-    """The process's name in the manifest: sequencer, replica."""
-    role: Literal["sequencer", "replica"]
-    """What it does."""
+    """The process's name in the manifest: sequencer, bridge."""
     data_dir: Path
     """Folder for everything it stores, of both chains."""
     genesis_file: Path
@@ -71,14 +58,10 @@ class SequencerConfig(Section):
     """l2-genesis.json."""
     network_file: Path | None = None
     """JSON that `devnet_info` answers; read at every call, because process ids change."""
-    unsafe_key_file: Path | None = None
-    """Ed25519 seed that unsafe blocks are signed with, 64 hex digits, mode 0600; the sequencer's alone."""
-    batcher_key_file: Path | None = None
-    """secp256k1 key of the account that posts batches, 64 hex digits, mode 0600; the sequencer's alone."""
     forcer_key_file: Path | None = None
     """secp256k1 key of an account that calls `forceEmpty` when it is due, 64 hex digits, mode 0600; without it nothing is forced."""
     forward_to: str | None = None
-    """Name of the peer that transactions are forwarded to; a replica's alone."""
+    """Name of the peer that transactions are forwarded to; never a sequencer's."""
     rpc: RpcConfig = RpcConfig(port=9545)
     """JSON-RPC of the L2."""
     metrics: MetricsConfig = MetricsConfig(port=9150)
@@ -91,12 +74,32 @@ class SequencerConfig(Section):
     """Execution of L1 blocks."""
     l2_engine: EngineConfig = EngineConfig()
     """Execution of L2 blocks."""
+    faults: bool = False
+    """Whether faults may be asked for."""
+
+    @model_validator(mode="after")
+    def _forwards_to_a_peer(self) -> Self:
+        """Check that transactions have somewhere to go."""
+        if self.forward_to is not None and self.forward_to not in {
+            peer.name for peer in self.p2p.peers
+        }:
+            raise ValueError("forward_to: a replica names one of p2p.peers, a sequencer none")
+        return self
+
+
+class SequencerConfig(L2Config):
+    """A sequencer or a replica."""
+
+    role: Literal["sequencer", "replica"]
+    """What it does."""
+    unsafe_key_file: Path | None = None
+    """Ed25519 seed that unsafe blocks are signed with, 64 hex digits, mode 0600; the sequencer's alone."""
+    batcher_key_file: Path | None = None
+    """secp256k1 key of the account that posts batches, 64 hex digits, mode 0600; the sequencer's alone."""
     sealing: SealingConfig = SealingConfig()
     """Sealing; the sequencer's alone."""
     batcher: BatcherConfig = BatcherConfig()
     """Posting; the sequencer's alone."""
-    faults: bool = False
-    """Whether faults may be asked for."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -105,21 +108,30 @@ class SequencerConfig(Section):
         for key in ("unsafe_key_file", "batcher_key_file"):
             if (getattr(self, key) is not None) != is_sequencer:
                 raise ValueError(f"{key}: a sequencer needs it, a replica has none")
-        peers = [peer.name for peer in self.p2p.peers]
-        if self.forward_to is not None and (is_sequencer or self.forward_to not in peers):
+        if self.forward_to is not None and is_sequencer:
             raise ValueError("forward_to: a replica names one of p2p.peers, a sequencer none")
         return self
 
 
 def load_config(file: Path) -> SequencerConfig:
-    """Read and check the configuration file of an L2 process.
+    """Read and check the configuration file of a sequencer or a replica.
 
     Raises:
         ConfigError: with the key, the file, what was found and what is wanted.
     """
-    config = read_config(file, SequencerConfig)
-    folder = file.parent
+    return with_paths(read_config(file, SequencerConfig), file.parent)
+
+
+Config = TypeVar("Config", bound=L2Config)
+
+
+def with_paths(config: Config, folder: Path) -> Config:
+    """Make relative paths relative to the file's folder: every key whose name ends in `_dir` or `_file`."""
     # Joining an absolute path gives that path.
-    paths = {key: folder / getattr(config, key) for key in _FILES if getattr(config, key)}
+    paths = {
+        key: folder / value
+        for key, value in config
+        if key.endswith(("_dir", "_file")) and isinstance(value, Path)
+    }
     p2p = config.p2p.model_copy(update={"key_file": folder / config.p2p.key_file})
     return config.model_copy(update={**paths, "p2p": p2p})

@@ -25,7 +25,7 @@ from node.app.failures import SetupError, prepare_folder
 from node.app.following import follow_chain, follow_sync
 from node.app.signing import open_signing
 from node.chain.chain import ChainOptions
-from node.config import NodeConfig, P2pConfig
+from node.config import NodeConfig, P2pConfig, RpcConfig
 from node.consensus.genesis import Genesis, parse
 from node.errors import Rejected
 from node.eth.fees import blob_base_fee
@@ -180,17 +180,7 @@ def open_rpc(
         epoch = core.chain.rules.epoch_of(max(0, clock.current_slot()))
         return describe_consensus(core.chain, epoch=epoch, own_keys=core.public_keys)
 
-    settings = RpcSettings(
-        host=config.rpc.host,
-        port=config.rpc.port,
-        allowed_hosts=config.rpc.allowed_hosts,
-        allowed_origins=config.rpc.allowed_origins,
-        published_on_loopback=config.rpc.published_on_loopback,
-        watch_origin=config.rpc.watch_origin,
-        gas_cap=config.rpc.gas_cap,
-        chain_id=genesis.chain_id,
-        client_version=f"faultline/v{version()}",
-    )
+    settings = rpc_settings(config.rpc, chain_id=genesis.chain_id)
     parts = RpcParts(
         chain=core.chain,
         engine=engine,
@@ -208,6 +198,21 @@ def open_rpc(
         ),
     )
     return RpcService(settings, parts, registry=registry)
+
+
+def rpc_settings(rpc: RpcConfig, *, chain_id: int) -> RpcSettings:
+    """What a configuration says of how JSON-RPC is served; the rest is as an L1 has it."""
+    return RpcSettings(
+        host=rpc.host,
+        port=rpc.port,
+        allowed_hosts=rpc.allowed_hosts,
+        allowed_origins=rpc.allowed_origins,
+        published_on_loopback=rpc.published_on_loopback,
+        watch_origin=rpc.watch_origin,
+        gas_cap=rpc.gas_cap,
+        chain_id=chain_id,
+        client_version=f"faultline/v{version()}",
+    )
 
 
 async def open_checked(around: Surroundings) -> CoreNode:

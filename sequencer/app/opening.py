@@ -1,0 +1,173 @@
+"""An L2 process opened, of whatever kind: disk, engines and libp2p around the core.
+
+    L2Config -> genesis files, two engines, libp2p -> CoreNode (L1) -> RollupNode -> OpenedL2 -> serving
+
+Everything is opened before any port is bound, and closed in the opposite order however it ends.
+Deliberately absent: what the process is for (`assembly`, bridge.app), ports and JSON-RPC (`serving`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from node.app.assembly import (
+    DUTY_THREADS,
+    network_settings,
+    open_checked,
+    opened_store,
+    read_genesis,
+)
+from node.app.core import CoreNode, Surroundings as L1Surroundings
+from node.app.failures import SetupError
+from node.chain.chain import ChainOptions as L1ChainOptions
+from node.consensus.genesis import Genesis
+from node.eth.primitives import Hash32
+from node.execution.adapter import RevmEngine, verify_signatures
+from node.p2p.service import Libp2pNetwork
+from node.rollup.parameters import RollupParameters
+from node.runtime.clock import SlotClock, SystemClock
+from node.runtime.faults import FaultBoard
+from node.runtime.health import new_registry
+from node.runtime.version import version
+from node.runtime.worker import ThreadWorker
+from node.storage.chain_database import ChainDatabase, UnusableFolder
+from sequencer.app.core import ReplicaRole, RollupNode, SequencerRole, Surroundings, open_rollup
+from sequencer.app.files import read_account, read_file, read_rollup
+from sequencer.config import L2Config
+from sequencer.heads import ChainOptions
+
+RoleReader = Callable[[Genesis, RollupParameters], SequencerRole | ReplicaRole]
+"""Gives what a process does, and the keys it does it with. Raises SetupError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedL2:
+    """An L2 process that is open and does not run yet."""
+
+    config: L2Config
+    """What it was told."""
+    genesis: Genesis
+    """L1's consensus."""
+    l1_genesis_hash: Hash32
+    """L1's genesis block."""
+    parameters: RollupParameters
+    """Of the rollup."""
+    clock: SlotClock
+    """Wall time."""
+    registry: CollectorRegistry
+    """Where metrics go."""
+    network: Libp2pNetwork
+    """Peers."""
+    l1_engine: RevmEngine
+    """Execution of L1."""
+    engine: RevmEngine
+    """Execution of the L2."""
+    l1: CoreNode
+    """Its own full node."""
+    rollup: RollupNode
+    """Its L2."""
+
+
+async def open_l2(
+    config: L2Config, closing: ExitStack, *, read_role: RoleReader, faults: FaultBoard
+) -> OpenedL2:
+    """Open everything; `closing` closes it. Raises SetupError, Corruption."""
+    document, genesis = read_genesis(config.genesis_file)
+    l2_document = read_file(config.l2_genesis_file)
+    parameters, l2_genesis_hash = read_rollup(config.genesis_file, document)
+    role = read_role(genesis, parameters)
+    registry = new_registry(version())
+    clock = SlotClock(
+        genesis_time_ms=genesis.time * 1_000,
+        slot_duration_ms=genesis.parameters.slot_seconds * 1_000,
+        wall=SystemClock(),
+    )
+    l1_engine, l1_tables = closing.enter_context(
+        opened_store(
+            config.data_dir / "l1",
+            document,
+            config.genesis_file,
+            cache_mb=config.l1_engine.cache_mb,
+        )
+    )
+    engine, tables = closing.enter_context(
+        opened_store(
+            config.data_dir / "l2",
+            l2_document,
+            config.l2_genesis_file,
+            cache_mb=config.l2_engine.cache_mb,
+        )
+    )
+    found = Hash32(engine.genesis().block_hash)
+    if found != l2_genesis_hash:
+        raise SetupError(
+            f"{config.l2_genesis_file}: its genesis block is 0x{found.hex()}, "
+            f"{config.genesis_file} wants 0x{l2_genesis_hash.hex()}"
+        )
+    l1_genesis_hash = Hash32(l1_engine.genesis().block_hash)
+    network = Libp2pNetwork(network_settings(config.name, config.p2p, l1_genesis_hash), registry)
+    l1 = await open_checked(
+        L1Surroundings(
+            genesis=genesis,
+            engine=l1_engine,
+            database=ChainDatabase(l1_tables, folder=str(config.data_dir / "l1")),
+            network=network,
+            clock=clock,
+            worker=ThreadWorker(threads_max=config.l1_engine.threads),
+            duty_worker=ThreadWorker(threads_max=DUTY_THREADS),
+            registry=registry,
+            verify=verify_signatures,
+            options=L1ChainOptions(history_blocks=config.l1_engine.history_blocks),
+            journal=config.data_dir / "l1" / "transactions.journal",
+            keys=(),
+            protection=None,
+            fresh_keys=frozenset(),
+            faults=faults,
+            name=config.name,
+        )
+    )
+    rollup = await open_rollup_checked(
+        Surroundings(
+            parameters=parameters,
+            l1=l1,
+            l1_engine=l1_engine,
+            engine=engine,
+            tables=tables,
+            folder=config.data_dir / "l2",
+            network=network,
+            clock=clock,
+            worker=ThreadWorker(threads_max=config.l2_engine.threads),
+            duty_worker=ThreadWorker(threads_max=DUTY_THREADS),
+            registry=registry,
+            verify=verify_signatures,
+            options=ChainOptions(history_blocks=config.l2_engine.history_blocks),
+            faults=faults,
+            role=role,
+            forcer=read_account(config.forcer_key_file, "forcer_key_file", genesis.chain_id),
+        )
+    )
+    return OpenedL2(
+        config=config,
+        genesis=genesis,
+        l1_genesis_hash=l1_genesis_hash,
+        parameters=parameters,
+        clock=clock,
+        registry=registry,
+        network=network,
+        l1_engine=l1_engine,
+        engine=engine,
+        l1=l1,
+        rollup=rollup,
+    )
+
+
+async def open_rollup_checked(around: Surroundings) -> RollupNode:
+    """Open the L2. Raises SetupError, Corruption."""
+    try:
+        return await open_rollup(around)
+    except UnusableFolder as error:
+        raise SetupError(str(error)) from error
