@@ -4,7 +4,8 @@
 
 Encoding is canonical: tails lie in order, without gaps, padded with zeros. Decoding accepts nothing else, so that bytes
 and values are one to one; what other encoders write canonically (Solidity, Vyper, viem) is accepted.
-Deliberately absent: strings, signed and fixed-point numbers, tuples, arrays of arrays: no call or log of the node has them.
+Tuples are written as signatures have them, "(uint256,bytes)", and their values are sequences.
+Deliberately absent: strings, signed and fixed-point numbers, arrays of arrays: no call or log of the node has them.
 
 Source: Solidity documentation, "Contract ABI Specification".
 """
@@ -50,8 +51,7 @@ def encode_call(signature: str, *values: Value) -> bytes:
 
 def kinds_of(signature: str) -> tuple[str, ...]:
     """List the kinds of a signature's parameters."""
-    inside = signature[signature.index("(") + 1 : -1]
-    return tuple(inside.split(",")) if inside else ()
+    return _members(signature[signature.index("(") :])
 
 
 def encode(kinds: Sequence[str], values: Sequence[Value]) -> bytes:
@@ -60,7 +60,7 @@ def encode(kinds: Sequence[str], values: Sequence[Value]) -> bytes:
         raise ValueError(f"{len(values)} values for {len(kinds)} kinds")
     heads: list[bytes] = []
     tails: list[bytes] = []
-    offset = _WORD * len(kinds)
+    offset = _head_size(kinds)
     for kind, value in zip(kinds, values, strict=True):
         encoded = _encode_one(kind, value)
         if _is_dynamic(kind):
@@ -80,14 +80,42 @@ def decode(kinds: Sequence[str], data: bytes) -> tuple[Value, ...]:
     return values
 
 
+def _members(kind: str) -> tuple[str, ...]:
+    """List the kinds of a tuple, those of inner tuples not taken apart."""
+    inside, depth, start = kind[1:-1], 0, 0
+    members: list[str] = []
+    for at, letter in enumerate(inside):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            members.append(inside[start:at])
+            start = at + 1
+    return (*members, inside[start:]) if inside else ()
+
+
+def _is_tuple(kind: str) -> bool:
+    return kind.startswith("(") and kind.endswith(")")
+
+
 def _is_dynamic(kind: str) -> bool:
+    if _is_tuple(kind):
+        return any(_is_dynamic(member) for member in _members(kind))
     return kind == "bytes" or kind.endswith("[]")
 
 
+def _head_size(kinds: Sequence[str]) -> int:
+    """Bytes before the tails of such a sequence."""
+    return sum(
+        _head_size(_members(kind)) if _is_tuple(kind) and not _is_dynamic(kind) else _WORD
+        for kind in kinds
+    )
+
+
 def _encode_one(kind: str, value: Value) -> bytes:
-    if kind.endswith("[]"):
+    if kind.endswith("[]") or _is_tuple(kind):
         if isinstance(value, int | bytes):
             raise ValueError(f"{kind}: no list")
+        if _is_tuple(kind):
+            return encode(_members(kind), value)
         return len(value).to_bytes(_WORD) + encode([kind[:-2]] * len(value), value)
     if kind == "bytes":
         if not isinstance(value, bytes):
@@ -116,10 +144,16 @@ def _size(kind: str) -> int:
 
 def _decode_from(kinds: Sequence[str], data: bytes, start: int) -> tuple[tuple[Value, ...], int]:
     """Decode a sequence of values that starts somewhere; gives them and where their tails end."""
-    end = start + _WORD * len(kinds)
+    end = start + _head_size(kinds)
     values: list[Value] = []
-    for place, kind in enumerate(kinds):
-        word = _word(data, start + _WORD * place)
+    place = start
+    for kind in kinds:
+        if _is_tuple(kind) and not _is_dynamic(kind):
+            member, place = _decode_from(_members(kind), data, place)
+            values.append(member)
+            continue
+        word = _word(data, place)
+        place += _WORD
         if not _is_dynamic(kind):
             values.append(_decode_word(kind, word))
             continue
@@ -131,6 +165,8 @@ def _decode_from(kinds: Sequence[str], data: bytes, start: int) -> tuple[tuple[V
 
 
 def _decode_tail(kind: str, data: bytes, start: int) -> tuple[Value, int]:
+    if _is_tuple(kind):
+        return _decode_from(_members(kind), data, start)
     length = int.from_bytes(_word(data, start))
     start += _WORD
     if kind.endswith("[]"):

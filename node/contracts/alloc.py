@@ -23,6 +23,10 @@ MAX_BATCH_LIMIT_BYTES: Final = 32_768
 """Longest batch that the Inbox's bytecode has room for."""
 
 
+BLUEPRINT_PREFIX: Final = b"\xfe\x71\x00"
+"""What stands before init code that is kept for others to deploy (EIP-5202, version 0): it can't be called."""
+
+
 class WithdrawalNetwork(IntEnum):
     """Where a fee vault pays to, as the OP Stack numbers it."""
 
@@ -62,12 +66,47 @@ class VaultTerms:
     """Least that is paid out at once."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawalTerms:
+    """How long withdrawals wait in the Portal."""
+
+    proof_maturity_s: int = 26
+    """Seconds that a proof must be older than."""
+    finality_delay_s: int = 4
+    """Seconds of the air gap behind a game's end, for those who ask; the registry itself counts blocks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemTerms:
+    """What SystemConfig says of the rollup, and who may pause withdrawals."""
+
+    guardian: Address
+    """May pause; 20 bytes."""
+    batcher: Address
+    """May append batches; 20 bytes."""
+    l2_chain_id: int
+    """EIP-155."""
+    gas_limit: int
+    """Of an L2 block."""
+    base_fee_scalar: int
+    """Millionths."""
+    blob_base_fee_scalar: int
+    """Millionths."""
+    operator_fee_scalar: int
+    """Millionths of a wei for each gas."""
+    operator_fee_constant: int
+    """Wei for each transaction."""
+    pause_expiry_s: int = 7_884_000
+    """Seconds after which a pause ends by itself: three months, as the OP Stack has it."""
+
+
 def l1_allocations(
     *,
     batcher: Address,
     sequencing_window_blocks: int,
     batch_limit_bytes: int,
     locked_wei: int,
+    withdrawals: WithdrawalTerms = WithdrawalTerms(),
 ) -> dict[str, dict[str, object]]:
     """Inbox and Portal.
 
@@ -76,15 +115,61 @@ def l1_allocations(
         sequencing_window_blocks: L1 blocks after which anyone may force an origin.
         batch_limit_bytes: most bytes of a batch.
         locked_wei: what the portal holds at the start: all that L2's genesis gives away.
+        withdrawals: how long they wait.
     """
     if not 0 < batch_limit_bytes <= MAX_BATCH_LIMIT_BYTES:
         raise ValueError(f"batch_limit_bytes: {batch_limit_bytes}, not 1..{MAX_BATCH_LIMIT_BYTES}")
     inbox = load("Inbox").code(
         batcher=batcher, sequencingWindow=sequencing_window_blocks, batchLimit=batch_limit_bytes
     )
+    constants: dict[str, bytes | int] = {
+        "withdrawals.systemConfig": addresses.SYSTEM_CONFIG,
+        "withdrawals.anchorStateRegistry": addresses.ANCHOR_STATE_REGISTRY,
+        "withdrawals.proofMaturityDelaySeconds": withdrawals.proof_maturity_s,
+        "withdrawals.disputeGameFinalityDelaySeconds": withdrawals.finality_delay_s,
+    }
+    portal = load("Portal").code(**constants)
     return {
         _hex(addresses.INBOX): _account(inbox),
-        _hex(addresses.PORTAL): _account(load("Portal").code(), balance_wei=locked_wei),
+        _hex(addresses.PORTAL): _account(portal, balance_wei=locked_wei),
+    }
+
+
+def system_config(terms: SystemTerms) -> dict[str, dict[str, object]]:
+    """SystemConfig: the rollup's constants for tools, and the guardian's pause."""
+    code = load("SystemConfig").code(
+        guardian=terms.guardian,
+        pauseExpiry=terms.pause_expiry_s,
+        optimismPortal=addresses.PORTAL,
+        disputeGameFactory=addresses.DISPUTE_GAME_FACTORY,
+        l1CrossDomainMessenger=addresses.L1_CROSS_DOMAIN_MESSENGER,
+        l1StandardBridge=addresses.L1_STANDARD_BRIDGE,
+        batchInbox=addresses.INBOX,
+        batcherHash=terms.batcher,
+        l2ChainId=terms.l2_chain_id,
+        gasLimit=terms.gas_limit,
+        basefeeScalar=terms.base_fee_scalar,
+        blobbasefeeScalar=terms.blob_base_fee_scalar,
+        operatorFeeScalar=terms.operator_fee_scalar,
+        operatorFeeConstant=terms.operator_fee_constant,
+    )
+    return {_hex(addresses.SYSTEM_CONFIG): _account(code)}
+
+
+def l1_messenger_allocations() -> dict[str, dict[str, object]]:
+    """L1's messenger and standard bridge; the rest of the network stands where it always does."""
+    messenger = load("L1CrossDomainMessenger").code(
+        **{"messaging.otherMessenger": addresses.L2_CROSS_DOMAIN_MESSENGER},
+        portal=addresses.PORTAL,
+        systemConfig=addresses.SYSTEM_CONFIG,
+    )
+    bridge = load("L1StandardBridge").code(
+        **_bridge_ends(addresses.L1_CROSS_DOMAIN_MESSENGER, addresses.L2_STANDARD_BRIDGE),
+        systemConfig=addresses.SYSTEM_CONFIG,
+    )
+    return {
+        _hex(addresses.L1_CROSS_DOMAIN_MESSENGER): _account(messenger),
+        _hex(addresses.L1_STANDARD_BRIDGE): _account(bridge),
     }
 
 
@@ -101,7 +186,31 @@ def l2_allocations(*, fees: FeeTerms, vaults: VaultTerms) -> dict[str, dict[str,
         _hex(addresses.L1_BLOCK): _account(load("L1Block").code(), storage=_l1_block_storage(fees)),
         _hex(addresses.MESSAGE_PASSER): _account(load("L2ToL1MessagePasser").code()),
         **{_hex(address): _account(vault) for address in addresses.FEE_VAULTS},
+        **_l2_messenger_allocations(),
     }
+
+
+def _l2_messenger_allocations() -> dict[str, dict[str, object]]:
+    messenger = load("L2CrossDomainMessenger").code(
+        **{"messaging.otherMessenger": addresses.L1_CROSS_DOMAIN_MESSENGER}
+    )
+    bridge = load("L2StandardBridge").code(
+        **_bridge_ends(addresses.L2_CROSS_DOMAIN_MESSENGER, addresses.L1_STANDARD_BRIDGE)
+    )
+    factory = load("OptimismMintableERC20Factory").code(
+        bridge=addresses.L2_STANDARD_BRIDGE, _BLUEPRINT=addresses.TOKEN_BLUEPRINT
+    )
+    blueprint = BLUEPRINT_PREFIX + load("OptimismMintableERC20").init
+    return {
+        _hex(addresses.L2_CROSS_DOMAIN_MESSENGER): _account(messenger),
+        _hex(addresses.L2_STANDARD_BRIDGE): _account(bridge),
+        _hex(addresses.MINTABLE_ERC20_FACTORY): _account(factory),
+        _hex(addresses.TOKEN_BLUEPRINT): _account(blueprint),
+    }
+
+
+def _bridge_ends(messenger: Address, other_bridge: Address) -> dict[str, bytes | int]:
+    return {"bridging.messenger": messenger, "bridging.otherBridge": other_bridge}
 
 
 def _l1_block_storage(fees: FeeTerms) -> dict[int, int]:

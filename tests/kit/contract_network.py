@@ -14,7 +14,15 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
 from node.contracts import addresses
-from node.contracts.alloc import FeeTerms, VaultTerms, l1_allocations, l2_allocations
+from node.contracts.alloc import (
+    FeeTerms,
+    SystemTerms,
+    VaultTerms,
+    WithdrawalTerms,
+    l1_allocations,
+    l2_allocations,
+    system_config,
+)
 from node.contracts.artifacts import load
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address
@@ -26,6 +34,9 @@ BATCHER: Final[LocalAccount] = Account.from_key("0x" + "55" * 32)
 
 FORCER: Final[LocalAccount] = Account.from_key("0x" + "66" * 32)
 """Anyone."""
+
+GUARDIAN: Final[LocalAccount] = Account.from_key("0x" + "77" * 32)
+"""May pause."""
 
 FEE_RECIPIENT: Final = Address(bytes.fromhex("fe" * 20))
 """The vaults pay it."""
@@ -48,6 +59,22 @@ FEES: Final = FeeTerms(
 )
 """Figures of published examples."""
 
+SYSTEM: Final = SystemTerms(
+    guardian=address_of(GUARDIAN),
+    batcher=address_of(BATCHER),
+    l2_chain_id=901,
+    gas_limit=7_000_000,
+    base_fee_scalar=FEES.l1_base_fee_scalar,
+    blob_base_fee_scalar=FEES.l1_blob_base_fee_scalar,
+    operator_fee_scalar=FEES.operator_fee_scalar,
+    operator_fee_constant=2**64 - 1,
+    pause_expiry_s=1_000,
+)
+"""Of a rollup with the widest fee."""
+
+WITHDRAWALS: Final = WithdrawalTerms(proof_maturity_s=26, finality_delay_s=4)
+"""Thirteen blocks and two."""
+
 
 @dataclass(slots=True)
 class Network:
@@ -58,6 +85,8 @@ class Network:
     inbox: Contract = field(default=Contract(load("Inbox"), addresses.INBOX))
     """L1."""
     portal: Contract = field(default=Contract(load("Portal"), addresses.PORTAL))
+    """L1."""
+    system_config: Contract = field(default=Contract(load("SystemConfig"), addresses.SYSTEM_CONFIG))
     """L1."""
     l1_block: Contract = field(default=Contract(load("L1Block"), addresses.L1_BLOCK))
     """L2."""
@@ -83,14 +112,17 @@ class Network:
     ) -> Network:
         """A chain with all contracts at genesis; `storage` is what some contracts begin with instead."""
         accounts: dict[str, object] = {
-            account.address: {"balance": hex(1_000 * ETHER)} for account in (BATCHER, FORCER)
+            account.address: {"balance": hex(1_000 * ETHER)}
+            for account in (BATCHER, FORCER, GUARDIAN)
         }
         contracts: dict[str, dict[str, object]] = l1_allocations(
             batcher=address_of(BATCHER),
             sequencing_window_blocks=WINDOW,
             batch_limit_bytes=batch_limit_bytes,
             locked_wei=LOCKED_WEI,
+            withdrawals=WITHDRAWALS,
         )
+        contracts |= system_config(SYSTEM)
         terms = vaults or VaultTerms(recipient=FEE_RECIPIENT)
         contracts |= l2_allocations(fees=FEES, vaults=terms)
         for address, words in (storage or {}).items():

@@ -2,18 +2,32 @@
 # pragma evm-version prague
 # pragma nonreentrancy off
 """
-@title OptimismPortal2, the deposit half
+@title OptimismPortal2
 @license MIT
 @author Faultline
 @notice The way from L1 to L2: each TransactionDeposited log becomes a transaction of the first L2 block whose origin is
-        the log's L1 block. Ether that comes along is locked here and minted there.
+        the log's L1 block. Ether that comes along is locked here and minted there. And the way back: what L2's message
+        passer holds is proven under a game's claim and called here, with the Ether that was locked.
         ABI, events and errors are those of the OP Stack's OptimismPortal2, so that wallets need nothing special.
-@custom:errors OptimismPortal_BadTarget(): A creation has no target.
+@custom:errors OptimismPortal_BadTarget(): A creation has no target, and no withdrawal may call the portal.
                OptimismPortal_GasLimitTooLow(): The L2 gas limit is below `minimumGasLimit`.
                OptimismPortal_CalldataTooLarge(): The data alone is more than all deposits of a block may carry.
                OutOfGas(): The deposits of this L1 block would buy more L2 gas than they may.
                TooManyDeposits(): This L1 block has as many deposits as it may.
                TooMuchDepositData(): The deposits of this L1 block would carry more data than they may.
+               OptimismPortal_CallPaused(): The guardian paused withdrawals.
+               OptimismPortal_ImproperDisputeGame(): The registry knows no such game, or it is struck, retired or paused.
+               OptimismPortal_InvalidDisputeGame(): The game was of no respected type, or its claim was proven wrong.
+               OptimismPortal_InvalidProofTimestamp(): The game is not older than the proof.
+               OptimismPortal_InvalidOutputRootProof(): The game's claim is not the hash of these words.
+               OptimismPortal_InvalidMerkleProof(): The nodes do not show that L2 holds this withdrawal.
+               OptimismPortal_AlreadyFinalized(): The withdrawal is settled.
+               OptimismPortal_Unproven(): This submitter has proven nothing.
+               OptimismPortal_ProofNotOldEnough(): The proof has to age.
+               OptimismPortal_InvalidRootClaim(): The game's claim does not stand, or not yet.
+               OptimismPortal_NoReentrancy(): Another withdrawal's target is being called.
+               OptimismPortal_NotEnoughLocked(): There is less Ether here than the withdrawal takes.
+               OptimismPortal_GasEstimation(): The target failed while gas was estimated.
 """
 
 
@@ -29,6 +43,33 @@ from ..lib import aliasing
 # @dev What a deposit costs on L1, and how much an L1 block may buy.
 from ..lib import metering
 initializes: metering
+
+
+# @dev The way back.
+from ..lib import withdrawals
+initializes: withdrawals
+exports: (
+    withdrawals.proveWithdrawalTransaction,
+    withdrawals.finalizeWithdrawalTransaction,
+    withdrawals.finalizeWithdrawalTransactionExternalProof,
+    withdrawals.checkWithdrawal,
+    withdrawals.provenWithdrawals,
+    withdrawals.numProofSubmitters,
+    withdrawals.proofSubmitters,
+    withdrawals.finalizedWithdrawals,
+    withdrawals.l2Sender,
+    withdrawals.paused,
+    withdrawals.guardian,
+    withdrawals.superchainConfig,
+    withdrawals.systemConfig,
+    withdrawals.anchorStateRegistry,
+    withdrawals.disputeGameFactory,
+    withdrawals.disputeGameBlacklist,
+    withdrawals.respectedGameType,
+    withdrawals.respectedGameTypeUpdatedAt,
+    withdrawals.proofMaturityDelaySeconds,
+    withdrawals.disputeGameFinalityDelaySeconds,
+)
 
 
 # @dev Version of the deposit event's opaque data.
@@ -48,11 +89,26 @@ _DATA_ARGUMENT_MAX: constant(uint256) = 33_792
 
 
 @deploy
-def __init__():
+def __init__(
+    _systemConfig: address,
+    _anchorStateRegistry: address,
+    _proofMaturityDelaySeconds: uint256,
+    _disputeGameFinalityDelaySeconds: uint256,
+):
     """
-    @notice Nothing: storage of zeros is the start, and there is nothing to initialise later.
+    @notice Constants alone: storage of zeros is the start, and there is nothing to initialise later.
+    @param _systemConfig Says whether withdrawals are paused.
+    @param _anchorStateRegistry Says which games count.
+    @param _proofMaturityDelaySeconds Seconds that a proof must be older than.
+    @param _disputeGameFinalityDelaySeconds Seconds of the air gap behind a game's end, for those who ask.
     """
     metering.__init__()
+    withdrawals.__init__(
+        _systemConfig,
+        _anchorStateRegistry,
+        _proofMaturityDelaySeconds,
+        _disputeGameFinalityDelaySeconds,
+    )
 
 
 @external

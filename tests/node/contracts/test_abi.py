@@ -26,6 +26,18 @@ KINDS: dict[str, st.SearchStrategy[Value]] = {
     "bytes": st.binary(max_size=100),
     "bytes[]": st.lists(st.binary(max_size=70), max_size=4).map(tuple),
     **{f"{kind}[]": st.lists(scalar, max_size=4).map(tuple) for kind, scalar in SCALARS.items()},
+    "(uint64,bytes32)": st.tuples(SCALARS["uint64"], SCALARS["bytes32"]),
+    "(address,bytes,(uint8,bool))": st.tuples(
+        SCALARS["address"],
+        st.binary(max_size=40),
+        st.tuples(SCALARS["uint8"], SCALARS["bool"]),
+    ),
+    "(uint256,bytes)[]": st.lists(
+        st.tuples(SCALARS["uint256"], st.binary(max_size=40)), max_size=3
+    ).map(tuple),
+    "(uint8,address)[]": st.lists(st.tuples(SCALARS["uint8"], SCALARS["address"]), max_size=3).map(
+        tuple
+    ),
 }
 
 ARGUMENTS = st.lists(st.sampled_from(sorted(KINDS)), max_size=6).flatmap(

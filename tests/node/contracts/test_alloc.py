@@ -12,6 +12,7 @@ from node.contracts.alloc import (
     WithdrawalNetwork,
     l1_allocations,
     l2_allocations,
+    system_config,
 )
 from node.contracts.artifacts import load
 from node.eth.primitives import Address
@@ -21,8 +22,11 @@ from tests.kit.contract_network import (
     BATCHER,
     FEE_RECIPIENT,
     FEES,
+    GUARDIAN,
     LOCKED_WEI,
+    SYSTEM,
     WINDOW,
+    WITHDRAWALS,
     Network,
 )
 from tests.kit.execution_chain import SENDER, address_of
@@ -36,7 +40,44 @@ DEPLOYMENTS = {
         addresses.INBOX,
         encode(["address", "uint64", "uint256"], [address_of(BATCHER), WINDOW, BATCH_LIMIT]),
     ),
-    "Portal": (addresses.PORTAL, b""),
+    "Portal": (
+        addresses.PORTAL,
+        encode(
+            ["address", "address", "uint256", "uint256"],
+            [addresses.SYSTEM_CONFIG, addresses.ANCHOR_STATE_REGISTRY, 26, 4],
+        ),
+    ),
+    "SystemConfig": (
+        addresses.SYSTEM_CONFIG,
+        encode(
+            [
+                "address",
+                "uint256",
+                *["address"] * 5,
+                "bytes32",
+                "uint256",
+                "uint64",
+                *["uint32"] * 3,
+                "uint64",
+            ],
+            [
+                address_of(GUARDIAN),
+                SYSTEM.pause_expiry_s,
+                addresses.PORTAL,
+                addresses.DISPUTE_GAME_FACTORY,
+                addresses.L1_CROSS_DOMAIN_MESSENGER,
+                addresses.L1_STANDARD_BRIDGE,
+                addresses.INBOX,
+                address_of(BATCHER).rjust(32, b"\0"),
+                SYSTEM.l2_chain_id,
+                SYSTEM.gas_limit,
+                SYSTEM.base_fee_scalar,
+                SYSTEM.blob_base_fee_scalar,
+                SYSTEM.operator_fee_scalar,
+                SYSTEM.operator_fee_constant,
+            ],
+        ),
+    ),
     "WETH": (addresses.WETH, b""),
     "GasPriceOracle": (addresses.GAS_PRICE_ORACLE, b""),
     "L1Block": (addresses.L1_BLOCK, b""),
@@ -54,12 +95,17 @@ EMPTY_ROOT = "56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 
 def allocations() -> dict[str, dict[str, object]]:
     """Everything that the contracts need at genesis."""
-    return l1_allocations(
-        batcher=address_of(BATCHER),
-        sequencing_window_blocks=WINDOW,
-        batch_limit_bytes=BATCH_LIMIT,
-        locked_wei=LOCKED_WEI,
-    ) | l2_allocations(fees=FEES, vaults=VAULTS)
+    return (
+        l1_allocations(
+            batcher=address_of(BATCHER),
+            sequencing_window_blocks=WINDOW,
+            batch_limit_bytes=BATCH_LIMIT,
+            locked_wei=LOCKED_WEI,
+            withdrawals=WITHDRAWALS,
+        )
+        | system_config(SYSTEM)
+        | l2_allocations(fees=FEES, vaults=VAULTS)
+    )
 
 
 @pytest.mark.parametrize("name", sorted(DEPLOYMENTS))
