@@ -15,7 +15,7 @@ from node.rollup.deposits import DEPOSIT_TYPE
 from node.runtime.worker import Answer
 from sequencer.building import service
 from sequencer.building.limits import SealingLimits, WaitingLimits
-from sequencer.building.service import STOPPED
+from sequencer.building.service import QUIET_S, SHARED_FROM, SHARED_S, STOPPED
 from sequencer.building.waiting import Submission
 from tests.kit.building import PARAMETERS, ListedL1, building, transfer, users
 from tests.kit.rollup import GENESIS_TIME, portal_log
@@ -23,6 +23,12 @@ from tests.kit.rollup_chain import CHAIN_ID
 from tests.kit.simulation import run_seeded
 from tests.kit.transfers import sender, sign_transfer
 from tests.sequencer.building.sealed import sealed
+
+
+async def answered(answers: list[Submission], count: int) -> None:
+    """Wait until so many are answered."""
+    while len(answers) < count:  # noqa: ASYNC110  # virtual time is what is measured
+        await trio.sleep(0.001)
 
 
 async def test_a_transaction_s_receipt_is_there_when_the_answer_comes(
@@ -286,6 +292,49 @@ async def test_blocks_are_rationed_after_the_burst(
         # Five milliseconds of transactions share one block.
         assert site.chain.head.header.number == 4
         assert trio.current_time() - began == pytest.approx(0.005, abs=0.0011)
+
+
+async def test_many_that_keep_coming_share_a_block(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        began, answers = trio.current_time(), list[Submission]()
+        for start in range(0, 5 * SHARED_FROM, SHARED_FROM):
+            for nonce in range(start, start + SHARED_FROM):
+                site.builder.offer(transfer(0, nonce), answers.append)
+            await trio.sleep(0.9 * QUIET_S)
+        await answered(answers, 5 * SHARED_FROM)
+        # The first block waits for nobody.
+        assert site.chain.head.header.number == 2
+        assert trio.current_time() - began == pytest.approx(SHARED_S, abs=0.003)
+
+
+async def test_many_who_wait_for_answers_wait_only_for_each_other(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        began = trio.current_time()
+        for turn in range(3):
+            answers: list[Submission] = []
+            for nonce in range(turn * SHARED_FROM, (turn + 1) * SHARED_FROM):
+                site.builder.offer(transfer(0, nonce), answers.append)
+            await answered(answers, SHARED_FROM)
+        assert trio.current_time() - began == pytest.approx(2 * QUIET_S, abs=0.003)
+        assert site.chain.head.header.number == 3
+
+
+async def test_few_share_no_block_that_is_not_rationed(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    async with building(tmp_path) as site:
+        began, answers = trio.current_time(), list[Submission]()
+        for nonce in range(3 * (SHARED_FROM - 1)):
+            site.builder.offer(transfer(0, nonce), answers.append)
+            if nonce % (SHARED_FROM - 1) == SHARED_FROM - 2:
+                await trio.testing.wait_all_tasks_blocked()
+        assert len(answers) == 3 * (SHARED_FROM - 1)
+        assert site.chain.head.header.number == 3
+        assert trio.current_time() == began
 
 
 async def test_what_is_refused_takes_nothing_from_the_ration(

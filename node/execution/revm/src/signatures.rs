@@ -7,7 +7,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use rayon::prelude::*;
 
 /// A list shorter than this is not worth a second core.
-const PARALLEL_MIN: usize = 8;
+const PARALLEL_MIN: usize = 32;
 
 /// Whether a signature is one; malformed input is none.
 pub fn verify(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
@@ -19,5 +19,8 @@ pub fn verify(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
 /// Verifies many, in order, on all cores.
 pub fn verify_all<B: AsRef<[u8]> + Sync>(items: &[(B, B, B)]) -> Vec<bool> {
     let one = |(key, message, signature): &(B, B, B)| verify(key.as_ref(), message.as_ref(), signature.as_ref());
+    if items.len() < 2 * PARALLEL_MIN {
+        return items.iter().map(one).collect();
+    }
     items.par_iter().with_min_len(PARALLEL_MIN).map(one).collect()
 }

@@ -32,8 +32,8 @@ const DECODED_MAX: usize = 1 << 14;
 /// Longer transactions are not kept decoded: they are few, and what they do costs more than reading them.
 const DECODED_BYTES_MAX: usize = 1 << 10;
 
-/// Least work for a second core.
-const PARALLEL_MIN: usize = 16;
+/// Least work for a second core: below it the threads that look for work cost more than they do.
+const PARALLEL_MIN: usize = 64;
 
 /// Why bytes are no transaction of this chain: a stable code, and geth's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +144,11 @@ fn unless_known(
     if missing.is_empty() {
         return known.into_iter().flatten().map(Ok).collect();
     }
-    let fresh: Vec<_> = missing.par_iter().with_min_len(PARALLEL_MIN).map(|place| one(&raws[*place])).collect();
+    let fresh: Vec<_> = if missing.len() < 2 * PARALLEL_MIN {
+        missing.iter().map(|place| one(&raws[*place])).collect()
+    } else {
+        missing.par_iter().with_min_len(PARALLEL_MIN).map(|place| one(&raws[*place])).collect()
+    };
     let mut fresh = fresh.into_iter();
     let next = |tx: Option<Prepared>| tx.map_or_else(|| fresh.next().expect("one for each that is missing"), Ok);
     known.drain(..).map(next).collect()
