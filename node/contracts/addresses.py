@@ -92,6 +92,11 @@ DEPOSITOR: Final = _address("0xDeaDDEaDDeAdDeAdDEAdDEaddeAddEAdDEAd0001")
 L1_CONTRACTS: Final = {
     "Inbox": INBOX,
     "OptimismPortal": PORTAL,
+    "AnchorStateRegistry": ANCHOR_STATE_REGISTRY,
+    "DisputeGameFactory": DISPUTE_GAME_FACTORY,
+    "NativeFaultGame": NATIVE_FAULT_GAME,
+    "RootRegistry": ROOT_REGISTRY,
+    "BondVault": BOND_VAULT,
     "L1CrossDomainMessenger": L1_CROSS_DOMAIN_MESSENGER,
     "L1StandardBridge": L1_STANDARD_BRIDGE,
     "SystemConfig": SYSTEM_CONFIG,

@@ -17,7 +17,7 @@ from typing import Final
 
 from node.contracts import addresses
 from node.contracts.artifacts import load
-from node.eth.primitives import Address
+from node.eth.primitives import Address, Hash32
 
 MAX_BATCH_LIMIT_BYTES: Final = 32_768
 """Longest batch that the Inbox's bytecode has room for."""
@@ -100,6 +100,24 @@ class SystemTerms:
     """Seconds after which a pause ends by itself: three months, as the OP Stack has it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeTerms:
+    """What claims about the L2 are judged by, how long they can be disputed, and what they cost."""
+
+    config_hash: Hash32
+    """Names the rules of the L2: `RollupParameters.config_hash`."""
+    anchor_root: Hash32
+    """Output root of the L2's genesis block."""
+    window_blocks: int
+    """L1 blocks after a game's own that have to be final before it stands."""
+    quiet_blocks: int
+    """L1 blocks after that of the last fault of any game that have to be final before a game stands."""
+    air_gap_blocks: int
+    """L1 blocks after a game's end before it counts and before its bond is paid."""
+    bond_wei: int
+    """What a game costs."""
+
+
 def l1_allocations(
     *,
     batcher: Address,
@@ -170,6 +188,45 @@ def l1_messenger_allocations() -> dict[str, dict[str, object]]:
     return {
         _hex(addresses.L1_CROSS_DOMAIN_MESSENGER): _account(messenger),
         _hex(addresses.L1_STANDARD_BRIDGE): _account(bridge),
+    }
+
+
+def dispute_allocations(terms: DisputeTerms) -> dict[str, dict[str, object]]:
+    """Registries, factory, the code of all games and the vault of their bonds: all storage is empty."""
+    if terms.bond_wei <= 0 or not any(terms.anchor_root):
+        raise ValueError("a bond of nothing or an anchor of zero makes every claim free")
+    game = load("NativeFaultGame").code(
+        disputeGameFactory=addresses.DISPUTE_GAME_FACTORY,
+        anchorStateRegistry=addresses.ANCHOR_STATE_REGISTRY,
+        bondVault=addresses.BOND_VAULT,
+        rootRegistry=addresses.ROOT_REGISTRY,
+        inbox=addresses.INBOX,
+        configHash=terms.config_hash,
+        windowBlocks=terms.window_blocks,
+        quietBlocks=terms.quiet_blocks,
+    )
+    factory = load("DisputeGameFactory").code(
+        gameImplementation=addresses.NATIVE_FAULT_GAME,
+        bondVault=addresses.BOND_VAULT,
+        bond=terms.bond_wei,
+    )
+    registry = load("AnchorStateRegistry").code(
+        systemConfig=addresses.SYSTEM_CONFIG,
+        disputeGameFactory=addresses.DISPUTE_GAME_FACTORY,
+        startingRoot=terms.anchor_root,
+        airGapBlocks=terms.air_gap_blocks,
+    )
+    vault = load("BondVault").code(
+        disputeGameFactory=addresses.DISPUTE_GAME_FACTORY,
+        systemConfig=addresses.SYSTEM_CONFIG,
+        delayBlocks=terms.air_gap_blocks,
+    )
+    return {
+        _hex(addresses.ANCHOR_STATE_REGISTRY): _account(registry),
+        _hex(addresses.DISPUTE_GAME_FACTORY): _account(factory),
+        _hex(addresses.NATIVE_FAULT_GAME): _account(game),
+        _hex(addresses.ROOT_REGISTRY): _account(load("RootRegistry").code()),
+        _hex(addresses.BOND_VAULT): _account(vault),
     }
 
 

@@ -26,6 +26,7 @@ from node.contracts.alloc import (
 from node.contracts.artifacts import load
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address
+from node.execution.adapter import StepCallable
 from tests.kit.contract_world import Contract, Receipt, World
 from tests.kit.execution_chain import ETHER, address_of, header_bytes
 
@@ -109,8 +110,12 @@ class Network:
         vaults: VaultTerms | None = None,
         extra_accounts: Mapping[str, object] | None = None,
         storage: Mapping[Address, Mapping[int, int]] | None = None,
+        step: StepCallable | None = None,
     ) -> Network:
-        """A chain with all contracts at genesis; `storage` is what some contracts begin with instead."""
+        """A chain with all contracts at genesis but the disputes'.
+
+        `storage` is what some contracts begin with instead; `step` answers precompile 0x0101.
+        """
         accounts: dict[str, object] = {
             account.address: {"balance": hex(1_000 * ETHER)}
             for account in (BATCHER, FORCER, GUARDIAN)
@@ -129,7 +134,7 @@ class Network:
             contracts["0x" + address.hex()]["storage"] = {
                 f"0x{slot:064x}": f"0x{value:064x}" for slot, value in words.items()
             }
-        return cls(World.open(accounts | contracts | dict(extra_accounts or {})))
+        return cls(World.open(accounts | contracts | dict(extra_accounts or {}), step=step))
 
     @property
     def height(self) -> int:

@@ -19,6 +19,7 @@ from node.contracts.addresses import PORTAL
 from node.contracts.artifacts import Artifact
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address
+from node.execution.adapter import StepCallable
 from tests.kit.execution_chain import ExecutionChain, sign
 
 GAS: Final = 16_000_000
@@ -128,9 +129,9 @@ class World:
     """Next nonce by address."""
 
     @classmethod
-    def open(cls, accounts: Mapping[str, object]) -> World:
-        """A chain with these accounts at genesis, and the funded roles of the kit."""
-        return cls(ExecutionChain.open(extra_accounts=accounts, portal=PORTAL))
+    def open(cls, accounts: Mapping[str, object], *, step: StepCallable | None = None) -> World:
+        """A chain with these accounts at genesis, and the funded roles of the kit; `step` answers precompile 0x0101."""
+        return cls(ExecutionChain.open(extra_accounts=accounts, portal=PORTAL, step=step))
 
     def signed(
         self,

@@ -7,15 +7,17 @@ from eth_abi.abi import encode
 
 from node.contracts import addresses
 from node.contracts.alloc import (
+    DisputeTerms,
     FeeTerms,
     VaultTerms,
     WithdrawalNetwork,
+    dispute_allocations,
     l1_allocations,
     l2_allocations,
     system_config,
 )
 from node.contracts.artifacts import load
-from node.eth.primitives import Address
+from node.eth.primitives import Address, Hash32
 from node.rollup.parameters import RollupParameters
 from tests.kit.contract_network import (
     BATCH_LIMIT,
@@ -33,6 +35,15 @@ from tests.kit.execution_chain import SENDER, address_of
 
 VAULTS = VaultTerms(
     recipient=FEE_RECIPIENT, network=WithdrawalNetwork.L1, minimum_wei=12_345_678_901
+)
+
+DISPUTES = DisputeTerms(
+    config_hash=Hash32(b"\xc0" * 32),
+    anchor_root=Hash32(b"\xa0" * 32),
+    window_blocks=6,
+    quiet_blocks=3,
+    air_gap_blocks=2,
+    bond_wei=10**18,
 )
 
 DEPLOYMENTS = {
@@ -78,6 +89,44 @@ DEPLOYMENTS = {
             ],
         ),
     ),
+    "AnchorStateRegistry": (
+        addresses.ANCHOR_STATE_REGISTRY,
+        encode(
+            ["address", "address", "bytes32", "uint64"],
+            [addresses.SYSTEM_CONFIG, addresses.DISPUTE_GAME_FACTORY, DISPUTES.anchor_root, 2],
+        ),
+    ),
+    "DisputeGameFactory": (
+        addresses.DISPUTE_GAME_FACTORY,
+        encode(
+            ["address", "address", "uint256"],
+            [addresses.NATIVE_FAULT_GAME, addresses.BOND_VAULT, DISPUTES.bond_wei],
+        ),
+    ),
+    "NativeFaultGame": (
+        addresses.NATIVE_FAULT_GAME,
+        encode(
+            [*["address"] * 5, "bytes32", "uint64", "uint64"],
+            [
+                addresses.DISPUTE_GAME_FACTORY,
+                addresses.ANCHOR_STATE_REGISTRY,
+                addresses.BOND_VAULT,
+                addresses.ROOT_REGISTRY,
+                addresses.INBOX,
+                DISPUTES.config_hash,
+                6,
+                3,
+            ],
+        ),
+    ),
+    "RootRegistry": (addresses.ROOT_REGISTRY, b""),
+    "BondVault": (
+        addresses.BOND_VAULT,
+        encode(
+            ["address", "address", "uint64"],
+            [addresses.DISPUTE_GAME_FACTORY, addresses.SYSTEM_CONFIG, 2],
+        ),
+    ),
     "WETH": (addresses.WETH, b""),
     "GasPriceOracle": (addresses.GAS_PRICE_ORACLE, b""),
     "L1Block": (addresses.L1_BLOCK, b""),
@@ -104,6 +153,7 @@ def allocations() -> dict[str, dict[str, object]]:
             withdrawals=WITHDRAWALS,
         )
         | system_config(SYSTEM)
+        | dispute_allocations(DISPUTES)
         | l2_allocations(fees=FEES, vaults=VAULTS)
     )
 
@@ -111,7 +161,7 @@ def allocations() -> dict[str, dict[str, object]]:
 @pytest.mark.parametrize("name", sorted(DEPLOYMENTS))
 def test_genesis_is_what_a_deployment_leaves(name: str) -> None:
     """Given the constructor's own run, then code, nonce and storage are those of the allocation."""
-    network = Network.open(vaults=VAULTS)
+    network = Network.open(vaults=VAULTS, extra_accounts=dispute_allocations(DISPUTES))
     world = network.world
     address, arguments = DEPLOYMENTS[name]
 
@@ -198,6 +248,13 @@ def test_a_batch_limit_that_the_bytecode_cannot_hold_is_refused(limit: int) -> N
     [
         ("Inbox", encode(["address", "uint64", "uint256"], [bytes(20), WINDOW, 32_769])),
         ("FeeVault", encode(["address", "uint256", "uint8"], [bytes(20), 0, 2])),
+        ("DisputeGameFactory", encode(["address", "address", "uint256"], [bytes(20)] * 2 + [0])),
+        (
+            "AnchorStateRegistry",
+            encode(
+                ["address", "address", "bytes32", "uint64"], [bytes(20), bytes(20), bytes(32), 2]
+            ),
+        ),
     ],
 )
 def test_constructors_refuse_what_allocations_refuse(name: str, arguments: bytes) -> None:

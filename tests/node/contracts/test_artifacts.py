@@ -81,8 +81,9 @@ def test_code_is_short_enough_to_be_deployed(name: str) -> None:
     assert artifact.runtime in artifact.init
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "NativeFaultGame"])
 def test_no_contract_can_be_initialised_later(name: str) -> None:
+    """Given any contract but a game, whose maker initialises it once (tests/node/contracts/disputes), then nobody can."""
     functions = [
         str(entry.get("name", "")) for entry in load(name).abi if entry["type"] == "function"
     ]
