@@ -40,7 +40,7 @@ SETTLED = frozenset({Verdict.HONEST, Verdict.FALSE, Verdict.ORPHAN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class ClaimedRoots:
     """What a game says."""
 
     start_block: int
@@ -84,7 +84,7 @@ class Judgement:
         return self.verdict in SETTLED
 
 
-def judge(claim: Claim, own: OwnChain) -> Judgement:
+def judge(claim: ClaimedRoots, own: OwnChain) -> Judgement:
     """Hold a claim against the own chain."""
     count = claim.l2_block - claim.start_block
     roots = claim.roots

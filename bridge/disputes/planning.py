@@ -5,10 +5,8 @@
 - A false game is proven unless an ancestor of it is: a child falls with its parent, for the price of a `resolve`.
   An ancestor whose proof this node cannot make saves nobody.
 - Earliest deadline first; a game may be resolved once finality passes it, and until then a proof is in time.
-- Games that err in the same block need the same execution, and L1 remembers what it gave: one of them goes first, the others follow
-  for a fraction once that one is there. Games close to their deadline wait for nobody.
-- What somebody else has under way is left to them for a few blocks, and a lost game's children to whoever is quicker; how
-  many blocks is decided by addresses, so that two challengers seldom pay for the same thing.
+- What somebody else has under way is left to them for a few blocks, unless the deadline is near; and a lost game's children to whoever
+  is quicker: how many blocks is decided by addresses, so that two challengers seldom pay for the same thing.
 - What a plan does not name any more is not wanted any more: everything follows from the state of one L1 block, so a reorganisation,
   a restart and a rival need no rule of their own.
 Deliberately absent: honest games (their proposer resolves them), fees, nonces, and what is on its way.
@@ -18,24 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set as AbstractSet
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Final
 
 from bridge.disputes.judging import Judgement, Verdict
+from node.contracts.disputes import GameStatus
 
 ACTIONS_MAX: Final = 64
 """Of one plan: what several L1 blocks can hold. The others are in the next ones."""
-
-
-class GameStatus(IntEnum):
-    """What a game has come to, as the OP Stack numbers it."""
-
-    IN_PROGRESS = 0
-    """May be proven false, or be resolved once its window has passed."""
-    CHALLENGER_WINS = 1
-    """Lost."""
-    DEFENDER_WINS = 2
-    """Stands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +120,8 @@ def plan(
     ]
     proofs.sort(key=lambda one: (one.index in stuck, one.deadline, one.index))
     resolves.sort(key=lambda one: one.index)
-    wanted: list[Action] = [*_spaced(proofs, rivals), *resolves]
-    return tuple(wanted[:ACTIONS_MAX])
+    wanted: list[Action] = [one for one in proofs if one.is_urgent or one.index not in rivals]
+    return (*wanted, *resolves)[:ACTIONS_MAX]
 
 
 def falling(cases: Mapping[int, Case], stuck: AbstractSet[int]) -> AbstractSet[int]:
@@ -164,18 +151,6 @@ def _proof(case: Case, wrong_block: int, now: Now, terms: Terms) -> Prove:
         deadline=deadline,
         is_urgent=now.finalized + terms.urgent_blocks >= deadline,
     )
-
-
-def _spaced(proofs: list[Prove], rivals: AbstractSet[int]) -> list[Prove]:
-    """Leave out what another proof makes cheap soon, and what a rival is about to prove; never what is urgent."""
-    begun: set[int] = set()
-    wanted: list[Prove] = []
-    for one in proofs:
-        if not one.is_urgent and (one.wrong_block in begun or one.index in rivals):
-            continue
-        begun.add(one.wrong_block)
-        wanted.append(one)
-    return wanted
 
 
 def _is_left_over(case: Case, parent: Case | None, now: Now) -> bool:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from bridge.disputes.judging import Claim
-from bridge.disputes.planning import GameStatus
+from bridge.disputes.judging import ClaimedRoots
+from node.contracts.disputes import GameStatus
 from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 
@@ -42,7 +42,7 @@ class ModelGame:
 
     parent: int | None
     """Index of the game it starts from."""
-    claim: Claim
+    claim: ClaimedRoots
     """What it says."""
     created_block: int
     """L1 block."""
@@ -103,7 +103,7 @@ def create(parent: int | None, roots: Sequence[Hash32]) -> Call:
             if above.status is GameStatus.CHALLENGER_WINS:
                 return None
             start, root = above.claim.l2_block, above.claim.root_claim
-        claim = Claim(
+        claim = ClaimedRoots(
             start_block=start,
             start_root=root,
             l2_block=start + len(roots),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import event, given, settings, strategies as st
 
 from bridge.disputes.judging import Judgement, OwnChain, judge
-from bridge.disputes.planning import Action, Case, GameStatus, Now, Prove, Terms, plan
+from bridge.disputes.planning import Action, Case, Now, Prove, Terms, plan
+from node.contracts.disputes import GameStatus
 from tests.kit.model_games import (
     ACCUMULATOR,
     QUIET,

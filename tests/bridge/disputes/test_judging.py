@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies as st
 
-from bridge.disputes.judging import Claim, Judgement, OwnChain, Verdict, first_wrong_link, judge
+from bridge.disputes.judging import (
+    ClaimedRoots,
+    Judgement,
+    OwnChain,
+    Verdict,
+    first_wrong_link,
+    judge,
+)
 from node.eth.primitives import Hash32
 from tests.kit.model_games import ACCUMULATOR, true_root, wrong_root
 
@@ -15,9 +22,9 @@ START, COUNT = 10, 8
 RIGHT = tuple(true_root(START + place) for place in range(COUNT + 1))
 
 
-def claim_of(roots: tuple[Hash32, ...]) -> Claim:
+def claim_of(roots: tuple[Hash32, ...]) -> ClaimedRoots:
     """A claim with these roots, its start's first."""
-    return Claim(
+    return ClaimedRoots(
         start_block=START,
         start_root=roots[0],
         l2_block=START + len(roots) - 1,

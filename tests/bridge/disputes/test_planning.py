@@ -12,7 +12,6 @@ from bridge.disputes.planning import (
     ACTIONS_MAX,
     Action,
     Case,
-    GameStatus,
     Now,
     Prove,
     Resolve,
@@ -20,6 +19,7 @@ from bridge.disputes.planning import (
     falling,
     plan,
 )
+from node.contracts.disputes import GameStatus
 
 TERMS = Terms(window_blocks=20, urgent_blocks=3)
 NOW = Now(head=12, finalized=10)
@@ -124,16 +124,10 @@ def test_the_earliest_deadline_comes_first() -> None:
     assert indexes(planned(late, early)) == [1, 0]
 
 
-def test_one_of_several_with_the_same_fault_goes_first() -> None:
-    assert indexes(planned(*(case(index, wrong_in(5)) for index in range(4)))) == [0]
-    assert indexes(planned(case(0, wrong_in(5)), case(1, wrong_in(6)))) == [0, 1]
-
-
-@pytest.mark.parametrize(("finalized", "count"), [(26, 1), (27, 4), (30, 4), (1_000, 4)])
-def test_what_is_urgent_waits_for_nothing(finalized: int, count: int) -> None:
-    cases = [case(index, wrong_in(5)) for index in range(4)]
-    found = planned(*cases, now=Now(head=finalized + 2, finalized=finalized))
-    assert len(found) == count
+@pytest.mark.parametrize(("finalized", "is_urgent"), [(26, False), (27, True), (1_000, True)])
+def test_a_proof_is_urgent_once_its_deadline_is_near(finalized: int, is_urgent: bool) -> None:
+    found = planned(case(0, wrong_in(5)), now=Now(head=finalized + 2, finalized=finalized))
+    assert found == (proof(0, 5, is_urgent=is_urgent),)
 
 
 def test_what_a_rival_is_about_to_prove_is_left_to_it_until_it_is_urgent() -> None:

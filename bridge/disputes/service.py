@@ -1,0 +1,293 @@
+"""The challenger: no false claim about the L2 stands as long as this runs.
+
+    L1's head moved, or more of L1 was derived
+      -> load   : the games of L1's head, the roots of those not judged yet, the own roots
+      -> decide : judge each against the own chain; plan over all of them
+      -> act    : calls of proveFault and resolve -> sender, the whole set, again at every L1 block
+    between two L1 blocks: somebody else's proof in the pool -> plan again
+
+It believes nobody: which games there are comes from L1 as this process has verified it, what is true from its own derivation.
+It remembers no deed: what is wanted follows from one L1 block, so reorganisations, rivals and restarts change what L1 says and
+nothing else. The only memory is of judgements, which hold as long as the own chain does, and of how long a proof has been asked for.
+Deliberately absent: honest games, whose proposer resolves them; nonces and fees, which are the sender's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, NoReturn, assert_never
+
+import structlog
+import trio
+
+from bridge.disputes.judging import ClaimedRoots, Judgement, Verdict, judge
+from bridge.disputes.parts import DisputeParts, SeenGame, SeenGames
+from bridge.disputes.planning import Action, Case, Now, Prove, Resolve, plan
+from bridge.disputes.proving import Fault
+from bridge.disputes.rivals import Rivals, grace_of
+from bridge.sending.wants import Want
+from node.contracts.disputes import GameStatus, resolve
+from node.errors import MissingState, Temporary
+from node.eth.primitives import Address
+from sequencer.l1.latest import Latest
+from sequencer.l1.places import InboxAt, L1Ref
+
+TICK_S: Final = 0.2
+"""How often the pool is looked at for rivals while there is something to prove."""
+
+CALLS_MAX: Final = 24
+"""Proofs that are ready at once: more than an L1 block holds, 8 MiB at most."""
+
+STUCK_BLOCKS: Final = 8
+"""A proof that was wanted for so many L1 blocks without effect saves nobody's children any more."""
+
+GRACE_SPREAD: Final = 3
+"""A lost game's children are left to others for up to so many L1 blocks less one."""
+
+COUNTED_MAX: Final = 4_096
+"""Own proofs that are remembered, so that none is counted twice."""
+
+LAG_BLOCKS_MAX: Final = 3
+"""A challenger that has not judged the games of the last L1 blocks is not ready."""
+
+_log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Known:
+    """What is remembered of one open game."""
+
+    judgement: Judgement
+    """Of its claim."""
+    resets: int
+    """How often the own chain had dropped blocks then."""
+
+
+class Challenger:
+    """Watches every game, and ends the false ones."""
+
+    def __init__(self, parts: DisputeParts) -> None:
+        self._parts: Final = parts
+        self._rivals: Final = Rivals(parts.account)
+        self._woken: Final = Latest(0)
+        self._known: dict[Address, Known] = {}
+        self._asked: dict[Address, int] = {}
+        """Open games whose proof is wanted, and the L1 block at which it was first."""
+        self._counted: dict[Address, None] = {}
+        """Games whose fault was counted."""
+        self._seen: SeenGames | None = None
+        self._actions: tuple[Action, ...] = ()
+
+    # -- running
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> NoReturn:
+        """Watch, for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._listen, self._parts.moved)
+            nursery.start_soon(self._listen, self._parts.derived)
+            task_status.started()
+            version = -1
+            while True:
+                has_proofs = any(isinstance(one, Prove) for one in self._actions)
+                with trio.move_on_after(TICK_S if has_proofs else float("inf")) as tick:
+                    version = await self._woken.past(version)
+                if not tick.cancelled_caught:
+                    await self._look()
+                await self._act()
+        raise AssertionError("watching ends with its scope only")
+
+    def lag(self) -> str | None:
+        """Why games are not judged closely enough; None when they are."""
+        if self._seen is None:
+            return "no games were judged yet"
+        behind = self._parts.moved.value.number - self._seen.block.number
+        if behind > LAG_BLOCKS_MAX:
+            return f"games were judged {behind} L1 blocks ago, at most {LAG_BLOCKS_MAX} is ready"
+        return None
+
+    async def _listen(self, value: Latest[L1Ref] | Latest[InboxAt | None]) -> NoReturn:
+        version = 0
+        while True:
+            version = await value.past(version)
+            self._woken.set(0)
+
+    # -- load
+
+    async def _look(self) -> None:
+        """Read the games of L1's head, and judge those that were not."""
+        parts = self._parts
+        try:
+            seen = await parts.worker.run(parts.look)
+            for game in seen.open:
+                await self._judge(seen, game)
+        except MissingState as error:
+            _log.warning("games_not_read", error=str(error))
+            return
+        self._seen = seen
+        await self._leave_decided(seen)
+        verdicts = [self._known[game.address].judgement.verdict for game in seen.open]
+        parts.metrics.show_open(verdicts)
+        parts.metrics.judged_l1_number.set(seen.block.number)
+
+    async def _judge(self, seen: SeenGames, game: SeenGame) -> None:
+        """Say what is known of one game, unless it was said and still holds."""
+        own, known = self._parts.own, self._known.get(game.address)
+        if known is not None and known.judgement.is_settled and known.resets == own.resets:
+            return
+        resets = own.resets
+        claim = ClaimedRoots(
+            start_block=game.start_block,
+            start_root=game.start_root,
+            l2_block=game.l2_block,
+            root_claim=game.root_claim,
+            accumulator=game.accumulator,
+            roots=await self._parts.worker.run(partial(seen.roots, game)),
+        )
+        judgement = judge(claim, await own.upto(claim))
+        self._known[game.address] = Known(judgement=judgement, resets=resets)
+        if known is None or known.judgement != judgement:
+            tell = _log.info if judgement.verdict is Verdict.HONEST else _log.warning
+            tell(
+                "game_judged",
+                game="0x" + game.address.hex(),
+                index=game.index,
+                verdict=judgement.verdict.value,
+                l2_block=game.l2_block,
+                wrong_block=judgement.wrong_block,
+            )
+
+    async def _leave_decided(self, seen: SeenGames) -> None:
+        """Count what became of games that were open, and forget them."""
+        metrics, still_open = self._parts.metrics, {game.address for game in seen.open}
+        for address in [one for one in self._known if one not in still_open]:
+            known, game = self._known.pop(address), seen.game(address)
+            self._asked.pop(address, None)
+            if game is None:
+                continue  # L1 has dropped it.
+            is_false = known.judgement.verdict in {Verdict.FALSE, Verdict.ORPHAN}
+            stands = game.status is GameStatus.DEFENDER_WINS
+            if stands and is_false:
+                metrics.lies_that_stand.inc()
+                _log.error("lie_stands", game="0x" + address.hex(), l2_block=game.l2_block)
+            elif not stands:
+                prover = await self._parts.worker.run(partial(seen.prover, game))
+                is_own = prover == self._parts.account
+                if is_own and address not in self._counted:
+                    self._count_own(address)
+                _log.info("game_lost", game="0x" + address.hex(), is_own_proof=is_own)
+
+    # -- decide
+
+    async def _act(self) -> None:
+        """Plan, make the calls, and say what is wanted."""
+        parts, seen = self._parts, self._seen
+        if seen is None or not parts.is_canonical(seen.block):
+            return
+        number = seen.block.number
+        games = {game.index: game for game in seen.open}
+        stuck = {
+            game.index
+            for game in seen.open
+            if number - self._asked.get(game.address, number) >= STUCK_BLOCKS
+        }
+        left = self._rivals.leads(parts.attempts(), number)
+        actions = plan(
+            self._cases(seen),
+            Now(head=number, finalized=seen.finalized),
+            parts.terms,
+            stuck=stuck,
+            rivals={game.index for game in seen.open if game.address in left},
+        )
+        parts.metrics.faults_stuck.set(len(stuck))
+        wants = await self._wants(seen, games, actions)
+        self._actions = actions
+        if parts.is_canonical(seen.block):
+            parts.want(seen.block, wants)
+
+    def _cases(self, seen: SeenGames) -> Mapping[int, Case]:
+        """The open games and their parents, as the plan asks for them."""
+        found: dict[int, Case] = {}
+        for game in seen.open:
+            parent = None if game.parent is None else seen.game(game.parent)
+            if parent is not None and parent.index not in found:
+                found[parent.index] = self._case(parent, None)
+            found[game.index] = self._case(game, None if parent is None else parent.index)
+        return found
+
+    def _case(self, game: SeenGame, parent: int | None) -> Case:
+        known = self._known.get(game.address)
+        return Case(
+            index=game.index,
+            parent=parent,
+            status=game.status,
+            created_block=game.created_block,
+            resolved_block=game.resolved_block,
+            judgement=None if known is None else known.judgement,
+            grace=grace_of(self._parts.account, game.address, GRACE_SPREAD),
+        )
+
+    # -- act
+
+    async def _wants(
+        self, seen: SeenGames, games: Mapping[int, SeenGame], actions: Sequence[Action]
+    ) -> list[Want]:
+        """What the sender is told: calls for the first proofs, and for all that is to be resolved."""
+        wants: list[Want] = []
+        for action in actions:
+            game = games[action.index]
+            match action:
+                case Prove():
+                    if len(wants) < CALLS_MAX:
+                        wants += await self._proof(seen, game, action)
+                case Resolve():
+                    call_data = resolve(b"", 0, (), 0)
+                    wants.append(
+                        Want(key=_key("resolve", game), to=game.address, call_data=call_data)
+                    )
+                case _:
+                    assert_never(action)
+        return wants
+
+    async def _proof(self, seen: SeenGames, game: SeenGame, action: Prove) -> list[Want]:
+        """The call that proves a game false; none if this process cannot make it now."""
+        self._asked.setdefault(game.address, seen.block.number)
+        try:
+            call_data = await self._call_data(seen, game, action.wrong_block)
+        except (Temporary, MissingState) as error:
+            _log.warning("fault_not_provable", game="0x" + game.address.hex(), error=str(error))
+            return []
+        return [
+            Want(
+                key=_key("prove", game),
+                to=game.address,
+                call_data=call_data,
+                is_urgent=action.is_urgent,
+            )
+        ]
+
+    async def _call_data(self, seen: SeenGames, game: SeenGame, wrong_block: int) -> bytes:
+        roots = await self._parts.worker.run(partial(seen.roots, game))
+        if roots is None:
+            raise Temporary("its roots are on no branch of L1 that is kept")
+        fault = Fault(
+            roots_id=game.roots_id,
+            roots=roots,
+            start_block=game.start_block,
+            wrong_block=wrong_block,
+        )
+        return await self._parts.proofs.call_data(fault)
+
+    def _count_own(self, address: Address) -> None:
+        """Count a fault that this process has proven; once, whatever L1 drops and takes again."""
+        self._parts.metrics.faults_proven.inc()
+        self._counted[address] = None
+        while len(self._counted) > COUNTED_MAX:
+            del self._counted[next(iter(self._counted))]
+
+
+def _key(what: str, game: SeenGame) -> str:
+    return f"{what}:0x{game.address.hex()}"
