@@ -20,6 +20,7 @@ from node.contracts.alloc import (
     VaultTerms,
     WithdrawalTerms,
     l1_allocations,
+    l1_messenger_allocations,
     l2_allocations,
     system_config,
 )
@@ -128,6 +129,7 @@ class Network:
             withdrawals=WITHDRAWALS,
         )
         contracts |= system_config(SYSTEM)
+        contracts |= l1_messenger_allocations()
         terms = vaults or VaultTerms(recipient=FEE_RECIPIENT)
         contracts |= l2_allocations(fees=FEES, vaults=terms)
         for address, words in (storage or {}).items():

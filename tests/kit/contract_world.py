@@ -25,6 +25,9 @@ from tests.kit.execution_chain import ExecutionChain, sign
 GAS: Final = 16_000_000
 """Gas of a transaction that says nothing else: below the cap of EIP-7825."""
 
+ERROR_STRING: Final = bytes.fromhex("08c379a0")
+"""Selector of Error(string), which a reason in words comes as."""
+
 Entry = Mapping[str, object]
 """One entry of an ABI."""
 
@@ -35,7 +38,7 @@ class Reverted(Exception):
     def __init__(self, name: str, values: tuple[object, ...]) -> None:
         super().__init__(f"{name}{values}")
         self.name = name
-        """The custom error's name; empty if there is no data."""
+        """The custom error's name, or the reason in words; empty if there is no data."""
         self.values = values
         """What it carries."""
 
@@ -95,6 +98,8 @@ class Contract:
         for entry in self.artifact.abi:
             if entry["type"] == "error" and data[:4] == selector(entry):
                 return Reverted(str(entry["name"]), decode(kinds(entry["inputs"]), data[4:]))
+        if data[:4] == ERROR_STRING:
+            return Reverted(decode(["string"], data[4:])[0], ())
         return Reverted(data.hex(), ())
 
     def events(self, receipt: Receipt, name: str) -> list[dict[str, object]]:
@@ -153,7 +158,7 @@ class World:
         """One block."""
         block = self.chain.grow(transactions)
         rows = orjson.loads(self.chain.engine.receipts_json(block.block, block.receipts))
-        return [_receipt(row) for row in rows]
+        return [receipt_of(row) for row in rows]
 
     def send(
         self,
@@ -185,7 +190,7 @@ class World:
         raw = self.signed(sender, contract.address, data, value=value, gas=gas)
         block = self.chain.seal([raw])
         (row,) = orjson.loads(self.chain.engine.receipts_json(block.block, block.receipts))
-        receipt = _receipt(row)
+        receipt = receipt_of(row)
         if not receipt.succeeded:
             self.nonces[sender.address] = nonce
             raise contract.error(self._revert_data(block.block))
@@ -295,7 +300,8 @@ def selector(entry: Entry) -> bytes:
     return keccak256(signature(entry).encode())[:4]
 
 
-def _receipt(row: dict[str, object]) -> Receipt:
+def receipt_of(row: dict[str, object]) -> Receipt:
+    """A receipt as the RPC gives it."""
     logs = cast(list[dict[str, object]], row["logs"])
     created = row.get("contractAddress")
     return Receipt(

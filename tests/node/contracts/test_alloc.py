@@ -13,6 +13,7 @@ from node.contracts.alloc import (
     WithdrawalNetwork,
     dispute_allocations,
     l1_allocations,
+    l1_messenger_allocations,
     l2_allocations,
     system_config,
 )
@@ -131,6 +132,38 @@ DEPLOYMENTS = {
     "GasPriceOracle": (addresses.GAS_PRICE_ORACLE, b""),
     "L1Block": (addresses.L1_BLOCK, b""),
     "L2ToL1MessagePasser": (addresses.MESSAGE_PASSER, b""),
+    "L1CrossDomainMessenger": (
+        addresses.L1_CROSS_DOMAIN_MESSENGER,
+        encode(
+            ["address"] * 3,
+            [addresses.L2_CROSS_DOMAIN_MESSENGER, addresses.PORTAL, addresses.SYSTEM_CONFIG],
+        ),
+    ),
+    "L1StandardBridge": (
+        addresses.L1_STANDARD_BRIDGE,
+        encode(
+            ["address"] * 3,
+            [
+                addresses.L1_CROSS_DOMAIN_MESSENGER,
+                addresses.L2_STANDARD_BRIDGE,
+                addresses.SYSTEM_CONFIG,
+            ],
+        ),
+    ),
+    "L2CrossDomainMessenger": (
+        addresses.L2_CROSS_DOMAIN_MESSENGER,
+        encode(["address"], [addresses.L1_CROSS_DOMAIN_MESSENGER]),
+    ),
+    "L2StandardBridge": (
+        addresses.L2_STANDARD_BRIDGE,
+        encode(
+            ["address"] * 2, [addresses.L2_CROSS_DOMAIN_MESSENGER, addresses.L1_STANDARD_BRIDGE]
+        ),
+    ),
+    "OptimismMintableERC20Factory": (
+        addresses.MINTABLE_ERC20_FACTORY,
+        encode(["address"] * 2, [addresses.L2_STANDARD_BRIDGE, addresses.TOKEN_BLUEPRINT]),
+    ),
     "FeeVault": (
         addresses.L1_FEE_VAULT,
         encode(["address", "uint256", "uint8"], [FEE_RECIPIENT, 12_345_678_901, 0]),
@@ -154,6 +187,7 @@ def allocations() -> dict[str, dict[str, object]]:
         )
         | system_config(SYSTEM)
         | dispute_allocations(DISPUTES)
+        | l1_messenger_allocations()
         | l2_allocations(fees=FEES, vaults=VAULTS)
     )
 
@@ -191,6 +225,15 @@ def test_addresses_are_those_of_the_rules() -> None:
     parameters = RollupParameters(batcher=address_of(BATCHER), sequencer_key=bytes(32))
     assert (parameters.inbox, parameters.portal) == (addresses.INBOX, addresses.PORTAL)
     assert set(addresses.FEE_VAULTS) < set(addresses.L2_CONTRACTS.values())
+
+
+def test_the_blueprint_is_init_code_that_nobody_can_call() -> None:
+    """Given the token's blueprint, then its first byte is INVALID and its init code stands behind EIP-5202's prefix."""
+    account = allocations()["0x" + addresses.TOKEN_BLUEPRINT.hex()]
+    init = load("OptimismMintableERC20").init
+    assert account["code"] == "0xfe7100" + init.hex()
+    network = Network.open()
+    assert not network.world.send(SENDER, addresses.TOKEN_BLUEPRINT).succeeded
 
 
 def test_all_vaults_have_the_same_code() -> None:
