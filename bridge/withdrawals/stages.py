@@ -17,20 +17,10 @@ Source: OP Stack specification, "Withdrawals"; the comparisons are those of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 
+from node.contracts.disputes import GameStatus
 from node.eth.primitives import Address, Hash32
-
-
-class GameStatus(IntEnum):
-    """What became of a game, as its contract numbers it."""
-
-    IN_PROGRESS = 0
-    """Anybody may prove a fault."""
-    CHALLENGER_WINS = 1
-    """The claim was false, or its parent's was."""
-    DEFENDER_WINS = 2
-    """The window passed without a fault."""
 
 
 class Stage(StrEnum):
@@ -93,10 +83,6 @@ class Terms:
 
     maturity_seconds: int
     """A proof is older than this."""
-    window_blocks: int
-    """L1 blocks, counted as they become final, in which a game can be disproved."""
-    quiet_blocks: int
-    """And so many since the last proven fault of any game."""
     air_gap_blocks: int
     """L1 blocks after a game's resolution."""
     slot_seconds: int
@@ -121,6 +107,8 @@ class Game:
     """Number of the L1 block that created it."""
     created_at: int
     """That block's time, seconds."""
+    resolvable_from: int
+    """The L1 block number that has to be final before it can be resolved for its defender; proven faults move it on."""
     resolved_block: int
     """Number of the L1 block that resolved it; 0 while it is in progress."""
     is_proper: bool
@@ -157,21 +145,25 @@ class L2Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class L1Facts:
-    """What L1's state after one block says of the withdrawal."""
+class L1Clock:
+    """How far L1 is."""
 
     number: int
-    """The block's number."""
+    """Number of the block whose state counts."""
     timestamp: int
     """Its time, seconds since the epoch of Unix."""
     finalized_number: int
-    """Number of the last final block then."""
+    """Number of the last final block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class L1Facts(L1Clock):
+    """What L1's state after one block says of the withdrawal."""
+
     is_paused: bool
     """Whether the guardian holds prove and finalize back."""
     is_settled: bool
     """Whether L1 has made the call."""
-    last_fault_block: int
-    """L1 block of the last proven fault of any game; 0 before the first."""
     proofs: tuple[Proof, ...]
     """Proofs, in the order in which they were submitted; those of games that fell too."""
     candidate: Game | None
@@ -224,25 +216,23 @@ def standing(l2: L2Facts, l1: L1Facts, terms: Terms) -> Standing:
 
 def proof_waits(proof: Proof, l1: L1Facts, terms: Terms) -> tuple[Wait, ...]:
     """Say what keeps a proof from being finalized, besides a pause; nothing if nothing does."""
-    waits = [*_game_waits(proof.game, l1, terms)]
+    waits = [*game_waits(proof.game, l1, terms)]
     matures = proof.proven_at + terms.maturity_seconds + 1
     if l1.timestamp < matures:
         waits.append(Wait(need=Need.MATURITY, timestamp=matures, expected_at=matures))
     return tuple(waits)
 
 
-def window_end(game: Game, last_fault_block: int, terms: Terms) -> int:
-    """Find the number of the L1 block that must be final before a game resolves for its defender."""
-    return max(game.created_block + terms.window_blocks, last_fault_block + terms.quiet_blocks)
-
-
-def _game_waits(game: Game, l1: L1Facts, terms: Terms) -> tuple[Wait, ...]:
+def game_waits(game: Game, l1: L1Clock, terms: Terms) -> tuple[Wait, ...]:
+    """Say what is left until withdrawals settle on a game; nothing for one that can hold none."""
+    if not game.can_hold:
+        return ()
     if game.status is GameStatus.DEFENDER_WINS:
         end = game.resolved_block + terms.air_gap_blocks + 1
         if l1.number >= end:
             return ()
         return (Wait(need=Need.AIR_GAP, block=end, expected_at=_at(l1, end - l1.number, terms)),)
-    end = window_end(game, l1.last_fault_block, terms)
+    end = game.resolvable_from
     left = max(0, end - l1.finalized_number)
     resolution = (
         Wait(need=Need.CHALLENGE, block=end, expected_at=_at(l1, left, terms))
@@ -254,7 +244,7 @@ def _game_waits(game: Game, l1: L1Facts, terms: Terms) -> tuple[Wait, ...]:
     return (resolution, Wait(need=Need.AIR_GAP, expected_at=gap))
 
 
-def _at(l1: L1Facts, blocks: int, terms: Terms) -> int:
+def _at(l1: L1Clock, blocks: int, terms: Terms) -> int:
     """Tell the time so many L1 blocks from now."""
     return l1.timestamp + blocks * terms.slot_seconds
 

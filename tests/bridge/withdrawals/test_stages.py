@@ -10,7 +10,6 @@ from hypothesis import given, strategies as st
 
 from bridge.withdrawals.stages import (
     Game,
-    GameStatus,
     L1Facts,
     L2Facts,
     Need,
@@ -18,14 +17,13 @@ from bridge.withdrawals.stages import (
     Stage,
     Terms,
     Wait,
+    game_waits,
     standing,
-    window_end,
 )
+from node.contracts.disputes import GameStatus
 from node.eth.primitives import Address, Hash32
 
-TERMS: Final = Terms(
-    maturity_seconds=26, window_blocks=6, quiet_blocks=3, air_gap_blocks=2, slot_seconds=2
-)
+TERMS: Final = Terms(maturity_seconds=26, air_gap_blocks=2, slot_seconds=2)
 
 SAFE: Final = L2Facts(number=9, is_safe=True)
 
@@ -37,6 +35,7 @@ GAME: Final = Game(
     status=GameStatus.IN_PROGRESS,
     created_block=100,
     created_at=1_200,
+    resolvable_from=106,
     resolved_block=0,
     is_proper=True,
 )
@@ -51,7 +50,6 @@ HEAD: Final = L1Facts(
     finalized_number=103,
     is_paused=False,
     is_settled=False,
-    last_fault_block=0,
     proofs=(),
     candidate=None,
 )
@@ -95,14 +93,18 @@ def test_a_proof_is_proven_until_it_is_final_and_then_in_challenge() -> None:
         assert found.expected_at == 1_237
 
 
-def test_a_fault_of_any_game_keeps_the_window_open() -> None:
-    assert window_end(GAME, 0, TERMS) == 106
-    assert window_end(GAME, 103, TERMS) == 106
-    assert window_end(GAME, 104, TERMS) == 107
+def test_the_window_ends_with_a_final_block_and_a_fault_of_any_game_moves_it_on() -> None:
     over = replace(HEAD, finalized_number=106, proofs=(PROOF,))
     assert standing(SAFE, over, TERMS).waits[0].need is Need.RESOLUTION
-    found = standing(SAFE, replace(over, last_fault_block=104), TERMS)
+    moved = against(replace(GAME, resolvable_from=107))
+    found = standing(SAFE, replace(over, proofs=(moved,)), TERMS)
     assert found.waits[0] == Wait(need=Need.CHALLENGE, block=107, expected_at=1_214 + 2)
+
+
+def test_a_game_that_holds_nothing_waits_for_nothing() -> None:
+    assert game_waits(resolved(110, GameStatus.CHALLENGER_WINS), HEAD, TERMS) == ()
+    assert game_waits(replace(GAME, is_proper=False), HEAD, TERMS) == ()
+    assert [wait.need for wait in game_waits(GAME, HEAD, TERMS)] == [Need.CHALLENGE, Need.AIR_GAP]
 
 
 @pytest.mark.parametrize(("number", "is_over"), [(112, False), (113, True)])
@@ -186,7 +188,7 @@ games = st.builds(
     replace,
     st.just(GAME),
     status=st.sampled_from(GameStatus),
-    created_block=st.integers(1, 400),
+    resolvable_from=st.integers(1, 400),
     resolved_block=st.integers(1, 400),
     is_proper=st.booleans(),
 )
@@ -204,7 +206,6 @@ heads = st.builds(
     finalized_number=st.integers(0, 400),
     is_paused=st.booleans(),
     is_settled=st.booleans(),
-    last_fault_block=st.integers(0, 400),
     proofs=st.lists(proofs_of_any_kind, max_size=4).map(tuple),
     candidate=st.none() | games.filter(lambda game: game.can_hold),
 )
