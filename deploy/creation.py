@@ -35,8 +35,9 @@ from deploy.network import (
     save_network,
     validator_names,
 )
-from node.eth.primitives import Hash32
+from node.eth.headers import header_of_block
 from node.execution.adapter import RevmEngine
+from node.rollup.outputs import Output, output_of
 
 
 def claim(layout: Layout) -> None:
@@ -73,7 +74,7 @@ def create(layout: Layout, manifest: Manifest, start: int) -> Network:
         save_secret(layout.p2p_key(place.name), seed.hex().encode())
         peer_ids[place.name] = peer_id(seed)
     accounts = tuple(mnemonic_accounts(manifest.network.accounts))
-    l1, l2 = new_documents(manifest, validators, rollup, accounts, start, genesis_hash)
+    l1, l2 = new_documents(manifest, validators, rollup, accounts, start, genesis_output)
     if l2 is not None:
         replace_file(layout.l2_genesis, orjson.dumps(l2, option=orjson.OPT_INDENT_2))
     replace_file(layout.genesis, orjson.dumps(l1, option=orjson.OPT_INDENT_2))
@@ -83,11 +84,11 @@ def create(layout: Layout, manifest: Manifest, start: int) -> Network:
     return network
 
 
-def genesis_hash(document: dict[str, object]) -> Hash32:
-    """The hash of the block that a genesis document gives, computed by the engine in memory."""
+def genesis_output(document: dict[str, object]) -> Output:
+    """The output of the block that an L2 genesis document gives, computed by the engine in memory."""
     engine = RevmEngine(orjson.dumps(document), cache_megabytes=1)
     try:
-        return Hash32(engine.genesis().block_hash)
+        return output_of(header_of_block(engine.genesis().block))
     finally:
         engine.close()
 

@@ -22,7 +22,8 @@ from deploy.rollup_genesis import l1_allocations, l1_rollup, l2_genesis, rollup_
 from node.consensus.genesis import Genesis, GenesisValidator, genesis_document
 from node.consensus.parameters import Parameters
 from node.consensus.randao import onion_tip
-from node.eth.primitives import Address, Hash32
+from node.eth.primitives import Address
+from node.rollup.outputs import Output
 
 GAS_LIMIT: Final = 120_000_000
 """Gas of an L1 block: room for several STEPs."""
@@ -127,7 +128,7 @@ def new_documents(
     rollup: RollupSecrets,
     accounts: Sequence[FundedAccount],
     start: int,
-    hash_of: Callable[[dict[str, object]], Hash32],
+    output_of: Callable[[dict[str, object]], Output],
 ) -> tuple[dict[str, object], dict[str, object] | None]:
     """Both genesis documents, L1's and the L2's; None in place of the second where the manifest has no rollup.
 
@@ -137,7 +138,7 @@ def new_documents(
         rollup: keys of the rollup.
         accounts: whom to fund on both chains.
         start: when L1's first block is due, seconds since the epoch of Unix.
-        hash_of: the hash of the block that a genesis document gives.
+        output_of: the output of the block that an L2 genesis document gives.
     """
     l1_document = new_genesis(manifest, validators, accounts, start)
     if not manifest.l2.enabled:
@@ -147,9 +148,10 @@ def new_documents(
     l2_document = l2_genesis(parameters, accounts, time=time, l1_base_fee_wei=BASE_FEE_WEI)
     allocations = l1_document["alloc"]
     assert isinstance(allocations, dict)
+    output = output_of(l2_document)
     added = {
-        "alloc": allocations | l1_allocations(parameters, rollup, l2_document),
-        "rollup": l1_rollup(parameters, hash_of(l2_document)),
+        "alloc": allocations | l1_allocations(manifest, rollup, l2_document, output.root()),
+        "rollup": l1_rollup(parameters, output.block_hash),
     }
     return l1_document | added, l2_document
 

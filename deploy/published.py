@@ -26,13 +26,24 @@ L2_CHAIN_ID: Final = 901
 L1_ROLLUP_CONTRACTS: Final[Mapping[str, Address]] = {
     "inbox": addresses.INBOX,
     "portal": addresses.PORTAL,
+    "systemConfig": addresses.SYSTEM_CONFIG,
+    "anchorStateRegistry": addresses.ANCHOR_STATE_REGISTRY,
+    "disputeGameFactory": addresses.DISPUTE_GAME_FACTORY,
+    "nativeFaultGame": addresses.NATIVE_FAULT_GAME,
+    "rootRegistry": addresses.ROOT_REGISTRY,
+    "bondVault": addresses.BOND_VAULT,
+    "l1CrossDomainMessenger": addresses.L1_CROSS_DOMAIN_MESSENGER,
+    "l1StandardBridge": addresses.L1_STANDARD_BRIDGE,
 }
 """Contracts of the rollup on L1."""
 
 L2_PREDEPLOYS: Final[Mapping[str, Address]] = {
     "weth": addresses.WETH,
+    "l2CrossDomainMessenger": addresses.L2_CROSS_DOMAIN_MESSENGER,
     "gasPriceOracle": addresses.GAS_PRICE_ORACLE,
+    "l2StandardBridge": addresses.L2_STANDARD_BRIDGE,
     "sequencerFeeVault": addresses.SEQUENCER_FEE_VAULT,
+    "optimismMintableErc20Factory": addresses.MINTABLE_ERC20_FACTORY,
     "l1Block": addresses.L1_BLOCK,
     "l2ToL1MessagePasser": addresses.MESSAGE_PASSER,
     "baseFeeVault": addresses.BASE_FEE_VAULT,

@@ -6,10 +6,20 @@ from collections.abc import Mapping
 from typing import Final
 
 from deploy.network import Network
-from deploy.published import CHAIN_IDS, L1_CHAIN_ID, Layer, contracts
+from deploy.published import (
+    CHAIN_IDS,
+    L1_CHAIN_ID,
+    L1_ROLLUP_CONTRACTS,
+    Layer,
+    checksummed,
+    contracts,
+)
 
 DISPLAY_DECIMALS: Final = 18
 """Decimals of ETH."""
+
+NAME_WIDTH: Final = 28
+"""Of the longest name of a contract."""
 
 _TITLES: Final[Mapping[Layer, str]] = {"l1": "L1", "l2": "L2"}
 
@@ -49,8 +59,13 @@ def addresses_table(network: Network) -> str:
     lines = []
     for layer in layers(network):
         lines.append(f"{_TITLES[layer]}, chain id {CHAIN_IDS[layer]}")
-        lines += [f"  {plan.name:<22} {network.rpc_url(plan)}" for plan in network.of_layer(layer)]
-        lines += [f"  {name:<22} {address}" for name, address in _contracts(network, layer)]
+        lines += [
+            f"  {plan.name:<{NAME_WIDTH}} {network.rpc_url(plan)}"
+            for plan in network.of_layer(layer)
+        ]
+        lines += [
+            f"  {name:<{NAME_WIDTH}} {address}" for name, address in _contracts(network, layer)
+        ]
     return "\n".join(lines)
 
 
@@ -92,12 +107,14 @@ def _viem_chain(network: Network, layer: Layer) -> list[str]:
     first, further = [], []
     if layer == "l2":
         # viem's op-stack actions look up L1's contracts in the L2's chain object, by L1's chain id.
-        portal = contracts(with_l2=True)["l1"]["portal"]
         first = ["  ...chainConfig,"]
         own = [
             "    ...chainConfig.contracts,",
             *own,
-            f"    portal: {{ {L1_CHAIN_ID}: {{ address: '{portal}' }} }},",
+            *(
+                f"    {name}: {{ {L1_CHAIN_ID}: {{ address: '{checksummed(address)}' }} }},"
+                for name, address in L1_ROLLUP_CONTRACTS.items()
+            ),
         ]
         further = [f"  sourceId: {L1_CHAIN_ID},"]
     return [
@@ -130,7 +147,9 @@ def _contract_lines(network: Network) -> list[str]:
     lines = []
     for layer in layers(network):
         lines += ["", f"Contracts on {_TITLES[layer]}"]
-        lines += [f"  {name:<22} {address}" for name, address in _contracts(network, layer)]
+        lines += [
+            f"  {name:<{NAME_WIDTH}} {address}" for name, address in _contracts(network, layer)
+        ]
     return lines
 
 

@@ -1,7 +1,8 @@
 """A new rollup's genesis: the L2's own document, and what L1's genesis says of it.
 
-    manifest + keys -> RollupParameters -> l2-genesis.json (geth's format, `rollup`) -> its block's hash
-                                        -> L1: `rollup` with that hash, Inbox, Portal, what the portal holds
+    manifest + keys -> RollupParameters -> l2-genesis.json (geth's format, `rollup`) -> its block's output
+                                        -> L1: `rollup` with that block's hash, Inbox, Portal and what it holds,
+                                           messengers and bridges, and the contracts of disputes, anchored at that output
 
 What L2 prefunds, the portal holds on L1: nothing on L2 is without cover, not even at the start.
 Deliberately absent: the contracts' codes and storage (node.contracts.alloc), and the genesis block (the engine computes it).
@@ -13,12 +14,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from deploy.accounts import ACCOUNT_BALANCE_WEI, FundedAccount
+from deploy.bridge_terms import bridge_terms
 from deploy.keys import RollupSecrets
 from deploy.manifest import Manifest
 from deploy.published import L1_CHAIN_ID, L1_ONLY, L2_CHAIN_ID, published_contracts
 from node.contracts import alloc
 from node.contracts.addresses import SEQUENCER_FEE_VAULT
-from node.contracts.alloc import FeeTerms, VaultTerms
+from node.contracts.alloc import (
+    DisputeTerms,
+    FeeTerms,
+    SystemTerms,
+    VaultTerms,
+    WithdrawalTerms,
+)
 from node.eth.primitives import Address, Hash32
 from node.rollup.headers import EXTRA_DATA
 from node.rollup.parameters import L2_GENESIS_HASH_KEY, RollupParameters
@@ -140,9 +148,20 @@ def l1_rollup(parameters: RollupParameters, l2_genesis_hash: Hash32) -> dict[str
 
 
 def l1_allocations(
-    parameters: RollupParameters, secrets: RollupSecrets, l2_document: dict[str, object]
+    manifest: Manifest,
+    secrets: RollupSecrets,
+    l2_document: dict[str, object],
+    l2_genesis_root: Hash32,
 ) -> dict[str, object]:
-    """What a rollup needs on L1: its contracts, and the accounts that pay for its transactions."""
+    """What a rollup needs on L1: its contracts, and the accounts that pay for its transactions.
+
+    Args:
+        manifest: what the network is.
+        secrets: its keys.
+        l2_document: the L2's genesis document.
+        l2_genesis_root: output root of the block that it gives.
+    """
+    parameters, terms = rollup_parameters(manifest, secrets), bridge_terms(manifest)
     balances = {
         secrets.batcher_account.address: BATCHER_BALANCE_WEI,
         secrets.proposer_account.address: PROPOSER_BALANCE_WEI,
@@ -159,8 +178,39 @@ def l1_allocations(
         sequencing_window_blocks=parameters.sequencing_window_blocks,
         batch_limit_bytes=parameters.batch_limit_bytes,
         locked_wei=l2_supply_wei(l2_document),
+        withdrawals=WithdrawalTerms(
+            proof_maturity_s=terms.proof_maturity_s,
+            finality_delay_s=manifest.bridge.air_gap_s,
+        ),
     )
-    return funded | contracts
+    disputes = DisputeTerms(
+        config_hash=parameters.config_hash(),
+        anchor_root=l2_genesis_root,
+        window_blocks=terms.window_blocks,
+        quiet_blocks=terms.quiet_blocks,
+        air_gap_blocks=terms.air_gap_blocks,
+        bond_wei=terms.bond_wei,
+    )
+    return {
+        **funded,
+        **contracts,
+        **alloc.system_config(_system_terms(parameters, secrets)),
+        **alloc.dispute_allocations(disputes),
+        **alloc.l1_messenger_allocations(),
+    }
+
+
+def _system_terms(parameters: RollupParameters, secrets: RollupSecrets) -> SystemTerms:
+    return SystemTerms(
+        guardian=_address(secrets.guardian_account),
+        batcher=parameters.batcher,
+        l2_chain_id=parameters.chain_id,
+        gas_limit=parameters.gas_limit,
+        base_fee_scalar=parameters.l1_base_fee_scalar,
+        blob_base_fee_scalar=parameters.l1_blob_base_fee_scalar,
+        operator_fee_scalar=parameters.operator_fee_scalar,
+        operator_fee_constant=parameters.operator_fee_constant,
+    )
 
 
 def l2_supply_wei(l2_document: dict[str, object]) -> int:

@@ -1,8 +1,9 @@
-"""`faultline break`: makes faults on purpose, heals them, lists what there is.
+"""`faultline break`: makes faults on purpose, plays attacks, heals, lists what there is.
 
 NAME key=value ... --on PROCESS -> parameters checked -> devnet_break on every process that is concerned
 heal [NAME]                     -> devnet_heal on every process
 active                          -> devnet_breaks of every process
+NAME of an attack key=value ... -> deploy.commands.attacking
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import click
 import orjson
 from pydantic import JsonValue
 
+from deploy.adversaries.catalogue import ATTACKS, attack_named
+from deploy.commands.attacking import play
 from deploy.commands.options import (
     CommandFailed,
     WrongUse,
@@ -27,7 +30,7 @@ from deploy.commands.running import loaded
 from deploy.json_rpc import RpcRefused, RpcUnavailable, call
 from deploy.network import Network, ProcessPlan
 from node.runtime.fault_catalogue import FAULTS
-from node.runtime.fault_entries import CatalogueEntry, Kind, read_parameters
+from node.runtime.fault_entries import CatalogueEntry, Kind, Parameter, read_parameters
 
 EXAMPLES: Final = "\b\n" + "\n".join(
     (
@@ -36,6 +39,7 @@ EXAMPLES: Final = "\b\n" + "\n".join(
         "  faultline break partition groups=validator-0,validator-1/validator-2,validator-3",
         "  faultline break delay ms=900 --on validator-3",
         "  faultline break garbage-batch",
+        "  faultline break hostile-step",
         "  faultline break active",
         "  faultline break heal",
     )
@@ -65,12 +69,19 @@ def break_(
     *,
     as_list: bool,
     as_json: bool,
-) -> None:
-    """Break something on purpose, heal it, or list what can be broken."""
+) -> int:
+    """Break something on purpose, play an attack, heal, or list what there is."""
     if as_list or name in (None, "list"):
         _print_catalogue(as_json=as_json)
-        return
+        return 0
     network = loaded(layout_of(data))
+    attack = attack_named(name or "")
+    if attack is not None:
+        if targets:
+            raise WrongUse(f"{attack.name}: is played from outside; no process does it (--on)")
+        return play(
+            network, attack, _values(attack.name, attack.parameters, parameters), as_json=as_json
+        )
     if name == "active":
         answers = _ask(network.processes(), network, "devnet_breaks", [])
     elif name == "heal":
@@ -82,31 +93,38 @@ def break_(
         concerned = _concerned(network, entry, given, targets)
         answers = _ask(concerned, network, "devnet_break", [name, given])
     _print_answers(answers, as_json=as_json)
-    if any(isinstance(answer, Exception) for answer in answers.values()):
-        raise click.exceptions.Exit(1)
+    return 1 if any(isinstance(answer, Exception) for answer in answers.values()) else 0
 
 
 def _entry(name: str) -> CatalogueEntry:
     for entry in FAULTS:
         if entry.name == name:
             return entry
-    known = ", ".join(entry.name for entry in FAULTS)
+    known = ", ".join([*(entry.name for entry in FAULTS), *(attack.name for attack in ATTACKS)])
     raise WrongUse(f"nothing is called {name!r} in the catalogue; there are {known}")
 
 
 def _parameters(entry: CatalogueEntry, given: Sequence[str]) -> dict[str, JsonValue]:
     """KEY=VALUE pairs as JSON, checked against the catalogue. Raises WrongUse."""
-    kinds = {parameter.name: parameter.kind for parameter in entry.parameters}
-    values: dict[str, JsonValue] = {}
-    for pair in given:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise WrongUse(f"{entry.name}: found {pair!r}, wanted KEY=VALUE")
-        values[key] = _value(kinds.get(key), text)
+    values = _values(entry.name, entry.parameters, given)
     try:
         read_parameters(entry, values)
     except ValueError as error:
         raise WrongUse(str(error)) from error
+    return values
+
+
+def _values(
+    title: str, parameters: Sequence[Parameter], given: Sequence[str]
+) -> dict[str, JsonValue]:
+    """KEY=VALUE pairs as JSON. Raises WrongUse for what is none."""
+    kinds = {parameter.name: parameter.kind for parameter in parameters}
+    values: dict[str, JsonValue] = {}
+    for pair in given:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise WrongUse(f"{title}: found {pair!r}, wanted KEY=VALUE")
+        values[key] = _value(kinds.get(key), text)
     return values
 
 
@@ -183,17 +201,30 @@ def _print_answers(answers: Mapping[str, JsonValue | Exception], *, as_json: boo
 
 def _print_catalogue(*, as_json: bool) -> None:
     if as_json:
-        print_json([entry.described() for entry in FAULTS])
+        faults = [entry.described() for entry in FAULTS]
+        print_json(faults + [attack.described() for attack in ATTACKS])
         return
+    click.echo("What a process can do wrong:\n")
     for entry in FAULTS:
         click.echo(f"{entry.name} ({', '.join(entry.roles)}): {entry.summary}")
-        for parameter in entry.parameters:
-            unit = f" [{parameter.unit}]" if parameter.unit else ""
-            need = " (required)" if parameter.is_required else f" (default {parameter.default})"
-            need = "" if not parameter.is_required and parameter.default is None else need
-            click.echo(f"    {parameter.name}{unit}: {parameter.help}{need}")
+        _print_parameters(entry.parameters)
         click.echo(f"    expect: {entry.expect}")
         click.echo(f"    heals: {entry.heals}\n")
+    click.echo("What can be tried from outside, played to its end:\n")
+    for attack in ATTACKS:
+        click.echo(f"{attack.name}: {attack.summary}")
+        _print_parameters(attack.parameters)
+        click.echo(f"    expect: {attack.expect}")
+        click.echo(f"    leaves: {attack.leaves}\n")
+
+
+def _print_parameters(parameters: Sequence[Parameter]) -> None:
+    for parameter in parameters:
+        unit = f" [{parameter.unit}]" if parameter.unit else ""
+        need = " (required)" if parameter.is_required else f" (default {parameter.default})"
+        need = "" if not parameter.is_required and parameter.default is None else need
+        words = f" {', '.join(parameter.choices)}" if parameter.choices else ""
+        click.echo(f"    {parameter.name}{unit}:{words} {parameter.help}{need}")
 
 
 COMMANDS: Final = {"break": break_}

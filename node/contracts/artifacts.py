@@ -83,6 +83,14 @@ def load(name: str) -> Artifact:
     )
 
 
+@cache
+def artifact_names() -> tuple[str, ...]:
+    """Names of all contracts, sorted."""
+    folder = resources.files("node.contracts").joinpath("artifacts")
+    names = (file.name for file in folder.iterdir() if file.name.endswith(".json"))
+    return tuple(sorted(name.removesuffix(".json") for name in names))
+
+
 def _places(layout: Mapping[str, Mapping[str, str]], start: str, size: str) -> dict[str, Place]:
     return {
         name: Place(kind=entry["type"], start=int(entry[start]), size=int(entry[size]))

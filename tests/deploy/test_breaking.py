@@ -9,6 +9,7 @@ import orjson
 import pytest
 from pydantic import JsonValue
 
+from deploy.adversaries.catalogue import ATTACKS
 from deploy.cli import main
 from deploy.creation import claim, create
 from deploy.json_rpc import RpcRefused, RpcUnavailable
@@ -163,7 +164,9 @@ def test_the_catalogue_is_listed(
     assert run(monkeypatch, *arguments) == 0
     shown = capsys.readouterr().out
     assert all(entry.summary in shown for entry in FAULTS)
+    assert all(attack.summary in shown for attack in ATTACKS)
     assert run(monkeypatch, *arguments, "--json") == 0
     assert orjson.loads(capsys.readouterr().out) == [
-        orjson.loads(orjson.dumps(entry.described())) for entry in FAULTS
+        *(orjson.loads(orjson.dumps(entry.described())) for entry in FAULTS),
+        *(orjson.loads(orjson.dumps(attack.described())) for attack in ATTACKS),
     ]

@@ -160,14 +160,14 @@ def test_accounts_are_printed_for_people_and_programs(
 @pytest.mark.parametrize(
     ("form", "line"),
     [
-        ("table", "  multicall3             0xcA11bde05977b3631167028862bE2a173976CA11"),
+        ("table", "  multicall3                   0xcA11bde05977b3631167028862bE2a173976CA11"),
         ("env", "L1_BEACON_ROOTS_ADDRESS=0x000F3df6D732807Ef1319fB7B8bB8522d0Beac02"),
         ("env", "L1_RPC_URL=http://127.0.0.1:8545"),
         ("viem", "    multicall3: { address: '0xcA11bde05977b3631167028862bE2a173976CA11' },"),
         ("viem", "  id: 900,"),
         ("table", "L2, chain id 901"),
-        ("table", "  sequencer              http://127.0.0.1:9545"),
-        ("table", "  inbox                  0x4C00000000000000000000000000000000000001"),
+        ("table", "  sequencer                    http://127.0.0.1:9545"),
+        ("table", "  inbox                        0x4C00000000000000000000000000000000000001"),
         ("env", "L1_PORTAL_ADDRESS=0x4c00000000000000000000000000000000000002"),
         ("env", "L2_RPC_URL=http://127.0.0.1:9545"),
         ("env", "L2_GAS_PRICE_ORACLE_ADDRESS=0x420000000000000000000000000000000000000F"),
@@ -178,6 +178,20 @@ def test_accounts_are_printed_for_people_and_programs(
             "viem",
             "    portal: { 900: { address: '0x4c00000000000000000000000000000000000002' } },",
         ),
+        (
+            "viem",
+            "    l1StandardBridge: { 900: { address: '0x4C00000000000000000000000000000000000009' } },",
+        ),
+        (
+            "viem",
+            "    disputeGameFactory: { 900: { address: '0x4C00000000000000000000000000000000000004' } },",
+        ),
+        ("viem", "    systemConfig: { address: '0x4C0000000000000000000000000000000000000a' },"),
+        (
+            "env",
+            "L2_OPTIMISM_MINTABLE_ERC20_FACTORY_ADDRESS=0x4200000000000000000000000000000000000012",
+        ),
+        ("env", "L1_L1_CROSS_DOMAIN_MESSENGER_ADDRESS=0x4c00000000000000000000000000000000000008"),
     ],
 )
 def test_addresses_are_printed_in_every_form(
@@ -209,9 +223,9 @@ def test_up_prints_in_order_what_to_connect_to(network: Network) -> None:
         "http://127.0.0.1:9546  replica",
         network.accounts[0].private_key,
         "Contracts on L1",
-        "portal                 0x4c00000000000000000000000000000000000002",
+        "portal                       0x4c00000000000000000000000000000000000002",
         "Contracts on L2",
-        "l2ToL1MessagePasser    0x4200000000000000000000000000000000000016",
+        "l2ToL1MessagePasser          0x4200000000000000000000000000000000000016",
         str(network.layout.logs),
     )
     places = [shown.index(line) for line in wanted]

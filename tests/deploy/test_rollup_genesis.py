@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from deploy.accounts import ACCOUNT_BALANCE_WEI
-from deploy.creation import genesis_hash
+from deploy.creation import genesis_output
 from deploy.derivation import mnemonic_accounts
 from deploy.genesis import BASE_FEE_WEI, new_documents
 from deploy.keys import RollupSecrets, ValidatorSecret, new_rollup, new_validator
@@ -24,9 +24,20 @@ from deploy.rollup_genesis import (
     rollup_parameters,
 )
 from deploy.sections import L2Section
-from node.contracts.addresses import INBOX, L1_BLOCK, MESSAGE_PASSER, PORTAL
-from node.eth.headers import header_of_block
-from node.eth.primitives import Hash32
+from node.contracts.abi import encode_call
+from node.contracts.addresses import (
+    ANCHOR_STATE_REGISTRY,
+    DISPUTE_GAME_FACTORY,
+    INBOX,
+    L1_BLOCK,
+    MESSAGE_PASSER,
+    NATIVE_FAULT_GAME,
+    PORTAL,
+    SYSTEM_CONFIG,
+)
+from node.contracts.disputes import GAME_TYPE
+from node.eth.headers import header_bytes_of_block, header_of_block
+from node.eth.primitives import Address, Hash32
 from node.execution.adapter import RevmEngine
 from node.rollup.headers import genesis_header
 from node.rollup.parameters import parse, parse_l2_genesis_hash
@@ -58,7 +69,7 @@ def documents(validators: list[ValidatorSecret], secrets: RollupSecrets) -> Docu
 def made(
     manifest: Manifest, validators: list[ValidatorSecret], secrets: RollupSecrets
 ) -> Documents:
-    l1, l2 = new_documents(manifest, validators, secrets, ACCOUNTS, START, genesis_hash)
+    l1, l2 = new_documents(manifest, validators, secrets, ACCOUNTS, START, genesis_output)
     assert l2 is not None
     # As the files hold them.
     return orjson.loads(orjson.dumps(l1)), orjson.loads(orjson.dumps(l2))
@@ -74,7 +85,7 @@ def test_both_documents_name_the_same_rules(documents: Documents, secrets: Rollu
     assert parameters.max_drift_seconds == 99
     assert parameters.sequencer_key == secrets.sequencer_key
     assert checksummed(parameters.batcher) == secrets.batcher_account.address
-    assert parse_l2_genesis_hash(l1["rollup"]) == genesis_hash(l2)
+    assert parse_l2_genesis_hash(l1["rollup"]) == genesis_output(l2).block_hash
     assert l1["timestamp"] == l2["timestamp"]
 
 
@@ -153,6 +164,44 @@ def test_the_inbox_knows_its_batcher_and_l1_block_its_fees(
     assert int(storage[f"0x{1:064x}"], 16) == BASE_FEE_WEI
 
 
+def test_the_bridge_begins_with_the_l2s_genesis_and_the_manifests_windows(
+    documents: Documents, secrets: RollupSecrets
+) -> None:
+    l1, l2 = documents
+    engine = RevmEngine(orjson.dumps(l1))
+    parameters, output = parse(l2["rollup"]), genesis_output(l2)
+    anchor = read(engine, ANCHOR_STATE_REGISTRY, "getAnchorRoot()")
+    assert anchor == output.root() + bytes(32)
+    code: bytes = engine.code(engine.genesis().state_root, NATIVE_FAULT_GAME)
+    assert code.find(parameters.config_hash()) > 0
+    guardian = secrets.guardian_account.address
+    assert read(engine, SYSTEM_CONFIG, "guardian()")[12:] == bytes.fromhex(guardian[2:])
+    numbers = {
+        (PORTAL, "proofMaturityDelaySeconds()"): 26,
+        (PORTAL, "disputeGameFinalityDelaySeconds()"): 4,
+        (DISPUTE_GAME_FACTORY, "initBonds(uint32)"): 10**18,
+        (DISPUTE_GAME_FACTORY, "gameCount()"): 0,
+    }
+    for (address, signature), wanted in numbers.items():
+        assert int.from_bytes(read(engine, address, signature)) == wanted, signature
+
+
+def read(engine: RevmEngine, address: Address, signature: str) -> bytes:
+    """What a contract of genesis answers; a parameter is the type of the games."""
+    arguments = [GAME_TYPE] if "uint32" in signature else []
+    request = {"to": "0x" + address.hex(), "data": "0x" + encode_call(signature, *arguments).hex()}
+    genesis = engine.genesis()
+    answer = engine.call(
+        genesis.state_root,
+        header_bytes_of_block(genesis.block),
+        b"",
+        orjson.dumps(request),
+        gas_cap=1_000_000,
+    )
+    assert answer.status == "success"
+    return answer.output
+
+
 def test_the_same_keys_give_the_same_l2_whatever_l1_is(
     validators: list[ValidatorSecret], secrets: RollupSecrets, documents: Documents
 ) -> None:
@@ -162,7 +211,7 @@ def test_the_same_keys_give_the_same_l2_whatever_l1_is(
     assert other_l1 != l1
     assert other_l2 == l2
     third = made(MANIFEST, validators, new_rollup(["replica", "replica-2"]))
-    assert genesis_hash(third[1]) != genesis_hash(l2)
+    assert genesis_output(third[1]).block_hash != genesis_output(l2).block_hash
 
 
 def test_every_constant_is_in_the_l2s_hash_or_its_document(secrets: RollupSecrets) -> None:
@@ -177,7 +226,7 @@ def test_a_manifest_without_l2_gives_no_rollup(
     validators: list[ValidatorSecret], secrets: RollupSecrets
 ) -> None:
     manifest = Manifest(l2=L2Section(enabled=False))
-    l1, l2 = new_documents(manifest, validators, secrets, ACCOUNTS, START, genesis_hash)
+    l1, l2 = new_documents(manifest, validators, secrets, ACCOUNTS, START, genesis_output)
     assert l2 is None
     assert "rollup" not in l1
     assert isinstance(l1["alloc"], dict)

@@ -1,0 +1,1 @@
+"""People who wish the network ill, and what the network does about it."""

@@ -1,0 +1,1 @@
+"""Adversaries, against chains that answer from a script."""
