@@ -134,6 +134,10 @@ class ExecutionChain:
     """Holds the states."""
     blocks: list[BlockResult] = field(default_factory=list)
     """From the genesis block on, all committed."""
+    seconds: int = 2
+    """From one block to the next; a test may let more pass."""
+    root_after: Callable[[int], Hash32] = lambda number: Hash32(b"\x0b" * 32)
+    """Root of the consensus state after the block of a number (EIP-4788)."""
 
     @classmethod
     def open(
@@ -170,11 +174,11 @@ class ExecutionChain:
     def attributes(self, *, withdrawals: Sequence[Withdrawal] = ()) -> BlockAttributes:
         """What the next block is told."""
         return BlockAttributes(
-            timestamp=header_of_block(self.head.block).timestamp + 2,
+            timestamp=header_of_block(self.head.block).timestamp + self.seconds,
             fee_recipient=PROPOSER,
             prev_randao=Hash32(bytes([len(self.blocks) % 256]) * 32),
             gas_limit=GAS_LIMIT,
-            parent_beacon_block_root=Hash32(b"\x0b" * 32),
+            parent_beacon_block_root=self.root_after(len(self.blocks) - 1),
             withdrawals=tuple(withdrawals),
         )
 
