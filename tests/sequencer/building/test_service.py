@@ -380,6 +380,27 @@ async def test_dropped_transactions_are_included_again_in_their_order(
         assert site.metric("faultline_sequencer_transactions_returned_total") == 5
 
 
+async def test_what_comes_back_waits_for_the_deposit_that_pays_for_it(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """Given a sender funded by the second of two origins, a reset to before both loses nothing of it."""
+    poor = sender("has nothing on L2")
+    spend = sign_transfer(poor, nonce=0, to=b"\x52" * 20, chain_id=CHAIN_ID, value=1)
+    async with building(tmp_path) as site:
+        site.l1.advance()
+        log = portal_log(0, to=poor.address, mint=10**18, value=10**18, gas=50_000)
+        site.l1.advance([bytes((DEPOSIT_TYPE,)) + log])
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await site.builder.submit(spend)).refusal is None
+        assert (await site.builder.submit(transfer(0, 0))).refusal is None
+
+        site.chain.reset_to(0)
+        await trio.testing.wait_all_tasks_blocked()
+
+        assert sealed(site) == [spend, transfer(0, 0)]
+        assert site.chain.head_origin.number == 2
+
+
 class Interrupted:
     """A worker in which something happens before its work is done."""
 
