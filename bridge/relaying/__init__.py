@@ -1,1 +1,1 @@
-"""Settles withdrawals for others."""
+"""Proves and finalizes withdrawals of those who ask."""

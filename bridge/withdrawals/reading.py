@@ -155,13 +155,15 @@ class GameReader:
             own_submitter: whose proof is looked at however many others there are.
         """
         submitters = _submitters(head, name, own_submitter)
+        settled = encode_call("finalizedWithdrawals(bytes32)", name)
         proofs = (self._proof(head, final, name, one) for one in submitters)
         return L1Facts(
             number=head.header.number,
             timestamp=head.header.timestamp,
             finalized_number=final.header.number,
             is_paused=_flag(head, PORTAL, ask("paused")),
-            is_settled=_flag(head, PORTAL, encode_call("finalizedWithdrawals(bytes32)", name)),
+            is_settled=_flag(head, PORTAL, settled),
+            is_settlement_final=_flag(final, PORTAL, settled),
             proofs=tuple(proof for proof in proofs if proof is not None),
             candidate=_first_that_can_hold(head, candidates),
         )

@@ -164,6 +164,8 @@ class L1Facts(L1Clock):
     """Whether the guardian holds prove and finalize back."""
     is_settled: bool
     """Whether L1 has made the call."""
+    is_settlement_final: bool
+    """Whether L1's final state says so too."""
     proofs: tuple[Proof, ...]
     """Proofs, in the order in which they were submitted; those of games that fell too."""
     candidate: Game | None

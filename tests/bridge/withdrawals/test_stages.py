@@ -50,6 +50,7 @@ HEAD: Final = L1Facts(
     finalized_number=103,
     is_paused=False,
     is_settled=False,
+    is_settlement_final=False,
     proofs=(),
     candidate=None,
 )
@@ -206,6 +207,7 @@ heads = st.builds(
     finalized_number=st.integers(0, 400),
     is_paused=st.booleans(),
     is_settled=st.booleans(),
+    is_settlement_final=st.booleans(),
     proofs=st.lists(proofs_of_any_kind, max_size=4).map(tuple),
     candidate=st.none() | games.filter(lambda game: game.can_hold),
 )

@@ -1,0 +1,68 @@
+"""What the relayer does about one withdrawal, given where it stands. PURE.
+
+    Standing -> next_step -> Prove (against a game) | Finalize (on somebody's proof) | nothing yet
+
+L1's state is all there is to know: a proof that anybody has made is not made again, one that a reorganisation took is.
+Deliberately absent: whether something was sent already. A want keeps its name while it is wanted, and the sender knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from bridge.withdrawals.stages import Game, Need, Proof, Standing
+from node.eth.primitives import Hash32
+
+RELAYED_GAS_MAX: Final = 5_000_000
+"""Gas that a withdrawal's call may ask for; who wants more pays for it himself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prove:
+    """Prove it."""
+
+    game: Game
+    """Against this game."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finalize:
+    """Finalize it."""
+
+    proof: Proof
+    """On this proof."""
+
+
+Step: TypeAlias = Prove | Finalize
+
+
+def next_step(standing: Standing) -> Step | None:
+    """Say what is to be done in the next block; None while something else has to happen first."""
+    needs = [wait.need for wait in standing.waits]
+    if needs == [Need.PROOF]:
+        assert standing.game is not None, "it is provable"
+        return Prove(game=standing.game)
+    if needs == [Need.FINALIZATION]:
+        assert standing.proof is not None, "it is proven"
+        return Finalize(proof=standing.proof)
+    return None
+
+
+def key_of(name: Hash32, step: Step) -> str:
+    """Name what is wanted: a proof against one game, or the one settlement there can be."""
+    match step:
+        case Prove(game=game):
+            return f"prove:{name.hex()}:{game.address.hex()}"
+        case Finalize():
+            return f"finalize:{name.hex()}"
+
+
+def refusal_of(gas_limit: int) -> str | None:
+    """Say why a withdrawal is not relayed; None if it is."""
+    if gas_limit > RELAYED_GAS_MAX:
+        return (
+            f"its call wants {gas_limit} gas, the relayer pays for at most {RELAYED_GAS_MAX}: "
+            "finalize it yourself"
+        )
+    return None
