@@ -22,7 +22,7 @@
                NotInProgress(uint8 status): The game is decided, or was never made.
                WrongInput(uint256 word): That word of STEP's input is not what it must be.
                WrongBranch(uint256 index): The root does not stand at that place of what was claimed.
-               StepFailed(): STEP proves nothing with this input, or had too little gas.
+               StepFailed(bytes reason): STEP proves nothing with this input and says why, or had too little gas.
                NoFault(): The rules give what the game claims.
                ParentInProgress(): The parent is decided first.
                NotFinalized(): The header is not shown to be final.
@@ -282,7 +282,7 @@ def proveFault(
     )
     # Where there is no STEP, a call of its address succeeds and answers nothing.
     if not success or len(answer) != 32:
-        raw_revert(method_id("StepFailed()"))
+        raw_revert(abi_encode(answer, method_id=method_id("StepFailed(bytes)")))
     computed: bytes32 = extract32(answer, 0)
     if computed == claimed:
         raw_revert(method_id("NoFault()"))
