@@ -162,7 +162,10 @@ def proveWithdrawalTransaction(
     if _outputRootProof.version != empty(bytes32) or keccak256(abi_encode(_outputRootProof)) != claim:
         raw_revert(method_id("OptimismPortal_InvalidOutputRootProof()"))
 
-    withdrawal_hash: bytes32 = self._hash(_tx)
+    withdrawal_hash: bytes32 = keccak256(
+        # As the message passer makes it; in place, because what is handed on is copied, 32 KiB each time.
+        abi_encode(_tx.nonce, _tx.sender, _tx.target, _tx.value, _tx.gasLimit, _tx.data)
+    )
     slot: bytes32 = keccak256(concat(withdrawal_hash, convert(_SENT_MESSAGES_SLOT, bytes32)))
     key: uint256 = convert(keccak256(slot), uint256)
     place: inclusion.Place = inclusion._root(_outputRootProof.messagePasserStorageRoot)
@@ -186,7 +189,10 @@ def finalizeWithdrawalTransaction(_tx: IPortal.WithdrawalTransaction):
     @param _tx The withdrawal.
     """
     self._begin()
-    withdrawal_hash: bytes32 = self._hash(_tx)
+    withdrawal_hash: bytes32 = keccak256(
+        # As the message passer makes it; in place, because what is handed on is copied, 32 KiB each time.
+        abi_encode(_tx.nonce, _tx.sender, _tx.target, _tx.value, _tx.gasLimit, _tx.data)
+    )
     self._settle(withdrawal_hash, msg.sender, _tx.sender, _tx.value)
     # Nothing stands between the check and the call; of what the target answers, not a byte is read.
     assert self._has_gas(_tx.gasLimit, msg.gas), "SafeCall: Not enough gas"
@@ -204,7 +210,10 @@ def finalizeWithdrawalTransactionExternalProof(
     @param _proofSubmitter Who proved it.
     """
     self._begin()
-    withdrawal_hash: bytes32 = self._hash(_tx)
+    withdrawal_hash: bytes32 = keccak256(
+        # As the message passer makes it; in place, because what is handed on is copied, 32 KiB each time.
+        abi_encode(_tx.nonce, _tx.sender, _tx.target, _tx.value, _tx.gasLimit, _tx.data)
+    )
     self._settle(withdrawal_hash, _proofSubmitter, _tx.sender, _tx.value)
     assert self._has_gas(_tx.gasLimit, msg.gas), "SafeCall: Not enough gas"
     success: bool = raw_call(_tx.target, _tx.data, value=_tx.value, revert_on_failure=False)
@@ -455,26 +464,6 @@ def _proof(withdrawal_hash: bytes32, submitter: address) -> (address, uint64):
     """
     word: uint256 = self._proven[withdrawal_hash][submitter]
     return convert(word & convert(max_value(uint160), uint256), address), convert(word >> 160, uint64)
-
-
-@internal
-@pure
-def _hash(withdrawal: IPortal.WithdrawalTransaction) -> bytes32:
-    """
-    @dev A withdrawal's hash, as the message passer makes it.
-    @param withdrawal The withdrawal.
-    @return bytes32 Its hash.
-    """
-    return keccak256(
-        abi_encode(
-            withdrawal.nonce,
-            withdrawal.sender,
-            withdrawal.target,
-            withdrawal.value,
-            withdrawal.gasLimit,
-            withdrawal.data,
-        )
-    )
 
 
 @internal
