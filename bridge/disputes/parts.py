@@ -9,7 +9,7 @@ Deliberately absent: how parts are opened (app).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,64 +18,12 @@ from bridge.disputes.metrics import DisputeMetrics
 from bridge.disputes.planning import Terms
 from bridge.disputes.proving import Fault
 from bridge.disputes.rivals import Attempt
+from bridge.games.reading import Game
 from bridge.sending.wants import Want
-from node.contracts.disputes import GameStatus
 from node.eth.primitives import Address, Hash32
 from node.runtime.worker import Worker
 from sequencer.l1.latest import Latest
 from sequencer.l1.places import InboxAt, L1Ref
-
-
-class SeenGame(Protocol):
-    """A game on one L1 block."""
-
-    @property
-    def address(self) -> Address:
-        """Its contract, which names all that it claims."""
-
-    @property
-    def index(self) -> int:
-        """Its place in the factory, on this L1 block."""
-
-    @property
-    def parent(self) -> Address | None:
-        """The game it starts from; None for the anchor."""
-
-    @property
-    def status(self) -> GameStatus:
-        """What it has come to."""
-
-    @property
-    def created_block(self) -> int:
-        """L1 block that holds it."""
-
-    @property
-    def resolved_block(self) -> int:
-        """L1 block in which it was decided; 0 before."""
-
-    @property
-    def start_block(self) -> int:
-        """L2 block that it takes for granted."""
-
-    @property
-    def start_root(self) -> Hash32:
-        """Output root there."""
-
-    @property
-    def l2_block(self) -> int:
-        """Last L2 block that it claims."""
-
-    @property
-    def root_claim(self) -> Hash32:
-        """Output root there."""
-
-    @property
-    def roots_id(self) -> Hash32:
-        """Name of the published roots."""
-
-    @property
-    def accumulator(self) -> Hash32:
-        """Of the Inbox, as it claims."""
 
 
 class SeenGames(Protocol):
@@ -90,17 +38,14 @@ class SeenGames(Protocol):
         """Number of the final L1 block then."""
 
     @property
-    def open(self) -> Sequence[SeenGame]:
+    def open(self) -> Sequence[Game]:
         """Those in progress, ascending by index."""
 
-    def game(self, address: Address) -> SeenGame | None:
-        """One of them, or one that is decided."""
+    def game(self, address: Address) -> Game | None:
+        """One of them, or one that is decided; for a Worker. Raises MissingState."""
 
-    def roots(self, game: SeenGame) -> Sequence[Hash32] | None:
+    async def roots(self, game: Game) -> Sequence[Hash32] | None:
         """The roots that a game names, from the Registry's logs; None where nobody published them."""
-
-    def prover(self, game: SeenGame) -> Address | None:
-        """Who proved a lost game false; None for one that fell with its parent."""
 
 
 class OwnTruth(Protocol):
@@ -135,8 +80,8 @@ class DisputeParts:
     """How far L1's records are derived."""
     is_canonical: Callable[[L1Ref], bool]
     """Whether L1 still holds a block."""
-    look: Callable[[], SeenGames]
-    """The games of L1's head; for a Worker. Raises MissingState."""
+    look: Callable[[], Awaitable[SeenGames]]
+    """The games of L1's head. Raises MissingState."""
     attempts: Callable[[], Sequence[Attempt]]
     """Calls of `proveFault` that wait in L1's pool."""
     own: OwnTruth
@@ -146,6 +91,6 @@ class DisputeParts:
     want: Callable[[L1Ref, Sequence[Want]], None]
     """Says what shall happen on L1."""
     worker: Worker
-    """Where games are read."""
+    """Where old games are asked."""
     metrics: DisputeMetrics
     """What is counted."""

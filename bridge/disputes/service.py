@@ -15,7 +15,7 @@ Deliberately absent: honest games, whose proposer resolves them; nonces and fees
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, NoReturn, assert_never
 
@@ -23,10 +23,11 @@ import structlog
 import trio
 
 from bridge.disputes.judging import ClaimedRoots, Judgement, Verdict, judge
-from bridge.disputes.parts import DisputeParts, SeenGame, SeenGames
+from bridge.disputes.parts import DisputeParts, SeenGames
 from bridge.disputes.planning import Action, Case, Now, Prove, Resolve, plan
 from bridge.disputes.proving import Fault
 from bridge.disputes.rivals import Rivals, grace_of
+from bridge.games.reading import Game
 from bridge.sending.wants import Want
 from node.contracts.disputes import GameStatus, resolve
 from node.errors import MissingState, Temporary
@@ -121,19 +122,19 @@ class Challenger:
         """Read the games of L1's head, and judge those that were not."""
         parts = self._parts
         try:
-            seen = await parts.worker.run(parts.look)
+            seen = await parts.look()
             for game in seen.open:
                 await self._judge(seen, game)
+            await self._leave_decided(seen)
         except MissingState as error:
             _log.warning("games_not_read", error=str(error))
             return
         self._seen = seen
-        await self._leave_decided(seen)
         verdicts = [self._known[game.address].judgement.verdict for game in seen.open]
         parts.metrics.show_open(verdicts)
         parts.metrics.judged_l1_number.set(seen.block.number)
 
-    async def _judge(self, seen: SeenGames, game: SeenGame) -> None:
+    async def _judge(self, seen: SeenGames, game: Game) -> None:
         """Say what is known of one game, unless it was said and still holds."""
         own, known = self._parts.own, self._known.get(game.address)
         if known is not None and known.judgement.is_settled and known.resets == own.resets:
@@ -145,7 +146,7 @@ class Challenger:
             l2_block=game.l2_block,
             root_claim=game.root_claim,
             accumulator=game.accumulator,
-            roots=await self._parts.worker.run(partial(seen.roots, game)),
+            roots=await seen.roots(game),
         )
         judgement = judge(claim, await own.upto(claim))
         self._known[game.address] = Known(judgement=judgement, resets=resets)
@@ -164,7 +165,8 @@ class Challenger:
         """Count what became of games that were open, and forget them."""
         metrics, still_open = self._parts.metrics, {game.address for game in seen.open}
         for address in [one for one in self._known if one not in still_open]:
-            known, game = self._known.pop(address), seen.game(address)
+            game = await self._parts.worker.run(partial(seen.game, address))
+            known = self._known.pop(address)
             self._asked.pop(address, None)
             if game is None:
                 continue  # L1 has dropped it.
@@ -174,8 +176,7 @@ class Challenger:
                 metrics.lies_that_stand.inc()
                 _log.error("lie_stands", game="0x" + address.hex(), l2_block=game.l2_block)
             elif not stands:
-                prover = await self._parts.worker.run(partial(seen.prover, game))
-                is_own = prover == self._parts.account
+                is_own = game.prover == self._parts.account
                 if is_own and address not in self._counted:
                     self._count_own(address)
                 _log.info("game_lost", game="0x" + address.hex(), is_own_proof=is_own)
@@ -195,8 +196,13 @@ class Challenger:
             if number - self._asked.get(game.address, number) >= STUCK_BLOCKS
         }
         left = self._rivals.leads(parts.attempts(), number)
+        try:
+            cases = await parts.worker.run(partial(self._cases, seen))
+        except MissingState as error:
+            _log.warning("games_not_read", error=str(error))
+            return
         actions = plan(
-            self._cases(seen),
+            cases,
             Now(head=number, finalized=seen.finalized),
             parts.terms,
             stuck=stuck,
@@ -209,20 +215,28 @@ class Challenger:
             parts.want(seen.block, wants)
 
     def _cases(self, seen: SeenGames) -> Mapping[int, Case]:
-        """The open games and their parents, as the plan asks for them."""
-        found: dict[int, Case] = {}
+        """The open games and their parents, as the plan asks for them. Raises MissingState."""
+        found = {game.index: self._case(game) for game in seen.open}
+        indexes = {game.address: game.index for game in seen.open}
         for game in seen.open:
-            parent = None if game.parent is None else seen.game(game.parent)
-            if parent is not None and parent.index not in found:
-                found[parent.index] = self._case(parent, None)
-            found[game.index] = self._case(game, None if parent is None else parent.index)
+            if game.parent is None:
+                continue
+            if game.parent not in indexes:
+                parent = seen.game(game.parent)
+                if parent is None:
+                    continue
+                # Its place in the factory may be unknown: decided long ago, it is older than any that is open.
+                indexes[game.parent] = parent.index if parent.index >= 0 else -1 - len(found)
+                index = indexes[game.parent]
+                found[index] = replace(self._case(parent), index=index)
+            found[game.index] = replace(found[game.index], parent=indexes[game.parent])
         return found
 
-    def _case(self, game: SeenGame, parent: int | None) -> Case:
+    def _case(self, game: Game) -> Case:
         known = self._known.get(game.address)
         return Case(
             index=game.index,
-            parent=parent,
+            parent=None,
             status=game.status,
             created_block=game.created_block,
             resolved_block=game.resolved_block,
@@ -233,7 +247,7 @@ class Challenger:
     # -- act
 
     async def _wants(
-        self, seen: SeenGames, games: Mapping[int, SeenGame], actions: Sequence[Action]
+        self, seen: SeenGames, games: Mapping[int, Game], actions: Sequence[Action]
     ) -> list[Want]:
         """What the sender is told: calls for the first proofs, and for all that is to be resolved."""
         wants: list[Want] = []
@@ -252,7 +266,7 @@ class Challenger:
                     assert_never(action)
         return wants
 
-    async def _proof(self, seen: SeenGames, game: SeenGame, action: Prove) -> list[Want]:
+    async def _proof(self, seen: SeenGames, game: Game, action: Prove) -> list[Want]:
         """The call that proves a game false; none if this process cannot make it now."""
         self._asked.setdefault(game.address, seen.block.number)
         try:
@@ -269,8 +283,8 @@ class Challenger:
             )
         ]
 
-    async def _call_data(self, seen: SeenGames, game: SeenGame, wrong_block: int) -> bytes:
-        roots = await self._parts.worker.run(partial(seen.roots, game))
+    async def _call_data(self, seen: SeenGames, game: Game, wrong_block: int) -> bytes:
+        roots = await seen.roots(game)
         if roots is None:
             raise Temporary("its roots are on no branch of L1 that is kept")
         fault = Fault(
@@ -289,5 +303,5 @@ class Challenger:
             del self._counted[next(iter(self._counted))]
 
 
-def _key(what: str, game: SeenGame) -> str:
+def _key(what: str, game: Game) -> str:
     return f"{what}:0x{game.address.hex()}"

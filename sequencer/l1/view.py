@@ -71,6 +71,9 @@ class FollowedL1(Protocol):
     def is_canonical(self, block_hash: Hash32) -> bool:
         """Whether a block lies on the head's chain."""
 
+    def ancestors(self, block_hash: Hash32) -> bytes:
+        """Hashes of up to 256 blocks below this one, its parent's first, joined."""
+
     def blooms(self, first: int, last: int) -> list[tuple[Hash32, bytes]]:
         """Hash and logs bloom of canonical blocks, both ends included."""
 

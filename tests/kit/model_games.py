@@ -14,13 +14,16 @@ from typing import Final
 from bridge.disputes.judging import ClaimedRoots
 from node.contracts.disputes import GameStatus
 from node.eth.hashing import keccak256
-from node.eth.primitives import Hash32
+from node.eth.primitives import Address, Hash32
 
 WINDOW: Final = 6
 """Final L1 blocks from a game to its resolution."""
 
 QUIET: Final = 3
 """And from the last fault of any game."""
+
+SOMEBODY: Final = Address(b"\x50" * 20)
+"""Proves faults too."""
 
 ACCUMULATOR: Final = Hash32(b"\xac" * 32)
 """There is one Inbox."""
@@ -42,6 +45,8 @@ class ModelGame:
 
     parent: int | None
     """Index of the game it starts from."""
+    address: Address
+    """Follows from all that it claims."""
     claim: ClaimedRoots
     """What it says."""
     created_block: int
@@ -50,6 +55,8 @@ class ModelGame:
     """What it has come to."""
     resolved_block: int = 0
     """L1 block in which it was decided."""
+    prover: Address | None = None
+    """Who proved it false."""
 
     def is_wrong_link(self, number: int) -> bool:
         """Whether the link into an L2 block leads from a right root to a wrong one."""
@@ -81,9 +88,9 @@ class State:
     last_fault: int = 0
     """L1 block of the last proven fault."""
 
-    def changed(self, index: int, status: GameStatus) -> State:
+    def changed(self, index: int, status: GameStatus, prover: Address | None = None) -> State:
         """With a game decided."""
-        game = replace(self.games[index], status=status, resolved_block=self.number)
+        game = replace(self.games[index], status=status, resolved_block=self.number, prover=prover)
         return replace(self, games=(*self.games[:index], game, *self.games[index + 1 :]))
 
 
@@ -111,13 +118,17 @@ def create(parent: int | None, roots: Sequence[Hash32]) -> Call:
             accumulator=ACCUMULATOR,
             roots=tuple(roots),
         )
-        game = ModelGame(parent=parent, claim=claim, created_block=state.number)
+        above_address = b"" if parent is None else state.games[parent].address
+        address = Address(keccak256(above_address + b"".join(roots))[12:])
+        if any(one.address == address for one in state.games):
+            return None
+        game = ModelGame(parent=parent, address=address, claim=claim, created_block=state.number)
         return replace(state, games=(*state.games, game))
 
     return call
 
 
-def prove(index: int, number: int) -> Call:
+def prove(index: int, number: int, prover: Address = SOMEBODY) -> Call:
     """Proves that the link into an L2 block is wrong."""
 
     def call(state: State, _finalized: int) -> State | None:
@@ -126,7 +137,7 @@ def prove(index: int, number: int) -> Call:
         game = state.games[index]
         if game.status is not GameStatus.IN_PROGRESS or not game.is_wrong_link(number):
             return None
-        lost = state.changed(index, GameStatus.CHALLENGER_WINS)
+        lost = state.changed(index, GameStatus.CHALLENGER_WINS, prover)
         return replace(lost, last_fault=state.number)
 
     return call

@@ -415,6 +415,11 @@ class ModelL1:
         found = self.tree.blocks.get(block_hash)
         return found is not None and self._at(found.number) is found
 
+    def ancestors(self, block_hash: Hash32) -> bytes:
+        number = self.tree.blocks[block_hash].number
+        below = self._canonical[max(0, number - 256) : number]
+        return b"".join(one.block.hash for one in reversed(below))
+
     def blooms(self, first: int, last: int) -> list[tuple[Hash32, bytes]]:
         return [
             (one.block.hash, one.block.header.logs_bloom)
