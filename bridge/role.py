@@ -11,6 +11,7 @@ Deliberately absent: which roles run (config), and how parts are opened (app).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
@@ -19,6 +20,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from bridge.games.book import GameBook
+from bridge.games.finality import FinalityProof
 from bridge.l1_state import L1States
 from bridge.sending.sender import Sender
 from node.execution.engine import Engine, L2Engine
@@ -56,6 +58,8 @@ class RoleParts:
     """L1's contracts at a block."""
     games: GameBook
     """The games at a block."""
+    prove_finality: Callable[[], FinalityProof | None]
+    """What of L1 is final just now, as a game wants it shown; None where it cannot be shown."""
     l1_engine: Engine
     """Execution of L1."""
     pool: PoolService

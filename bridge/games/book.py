@@ -25,11 +25,11 @@ from bridge.games.reading import (
     anchor_of,
     count_games,
     game_at,
+    is_registered,
     read_again,
     read_game,
 )
 from node.contracts import disputes
-from node.contracts.addresses import ANCHOR_STATE_REGISTRY
 from node.contracts.disputes import GameStatus
 from node.eth.primitives import Address, Hash32
 from node.runtime.worker import Worker
@@ -84,12 +84,12 @@ class Games:
     @property
     def newest(self) -> Game | None:
         """The one that was made last."""
-        return next(reversed(self.games.values()), None)
+        return next(reversed(tuple(self.games.values())), None)
 
     def game(self, address: Address) -> Game | None:
         """A game by address; one that was decided long ago is asked for, so in a Worker. Raises MissingState."""
         found = self.games.get(address)
-        if found is None and self._is_registered(address):
+        if found is None and is_registered(self.state, address):
             found = read_game(self.state, UNKNOWN_INDEX, address)
         return found
 
@@ -100,12 +100,6 @@ class Games:
     def prover(self, game: Game) -> Address | None:
         """Who proved a lost game false; None for one that fell with its parent."""
         return game.prover
-
-    def _is_registered(self, address: Address) -> bool:
-        answer = self.state.call(
-            ANCHOR_STATE_REGISTRY, disputes.is_game("isGameRegistered", address)
-        )
-        return bool(int.from_bytes(answer))
 
 
 class GameBook:
@@ -158,7 +152,13 @@ class GameBook:
         if self._chain.canonical_hash(last.block.number) != last.block.hash:
             final = last.finalized
             games = tuple(
-                replace(game, status=GameStatus.IN_PROGRESS, prover=None)
+                replace(
+                    game,
+                    status=GameStatus.IN_PROGRESS,
+                    resolved_at=0,
+                    resolved_block=0,
+                    prover=None,
+                )
                 if game.resolved_block > final
                 else game
                 for game in games
@@ -205,8 +205,9 @@ def _read(state: GamesState, kept: _Kept) -> _Read:
     """Ask L1 for everything that is new."""
     count = count_games(state)
     games = [read_again(state, game) if game.is_open else game for game in kept.games]
-    for index in range(kept.first_index, count):
-        games.append(read_game(state, index, game_at(state, index)))
+    games += [
+        read_game(state, index, game_at(state, index)) for index in range(kept.first_index, count)
+    ]
     spare = sum(not game.is_open for game in games) - DECIDED_MAX
     if spare > 0:
         decided = [game.index for game in games if not game.is_open]

@@ -12,7 +12,12 @@ from typing import Protocol
 
 from bridge.l1_state import CallReverted
 from node.contracts import disputes
-from node.contracts.addresses import ANCHOR_STATE_REGISTRY, DISPUTE_GAME_FACTORY, ROOT_REGISTRY
+from node.contracts.addresses import (
+    ANCHOR_STATE_REGISTRY,
+    BOND_VAULT,
+    DISPUTE_GAME_FACTORY,
+    ROOT_REGISTRY,
+)
 from node.contracts.disputes import GameStatus
 from node.errors import Corruption, Rejected
 from node.eth.primitives import Address, Hash32
@@ -140,6 +145,26 @@ def credit_of(state: Asked, game: Address, recipient: Address) -> int:
     return _word(state, game, disputes.credit(recipient))
 
 
+def payable_from(state: Asked, game: Address, recipient: Address) -> int:
+    """From which L1 block on that is paid; zero without a credit. Raises MissingState."""
+    return _word(state, BOND_VAULT, disputes.payable_from(game, recipient))
+
+
+def is_registered(state: Asked, game: Address) -> bool:
+    """Whether the factory made it. Raises MissingState."""
+    return _says_yes(state, "isGameRegistered", game)
+
+
+def is_foundation(state: Asked, game: Address) -> bool:
+    """Whether a new game may start from it. Raises MissingState."""
+    return _says_yes(state, "isGameFoundation", game)
+
+
+def is_claim_valid(state: Asked, game: Address) -> bool:
+    """Whether what it claims counts as true. Raises MissingState."""
+    return _says_yes(state, "isGameClaimValid", game)
+
+
 def read_game(state: Asked, index: int, address: Address) -> Game:
     """A game with everything. Raises MissingState, Corruption for a contract that is none of ours."""
     try:
@@ -177,6 +202,10 @@ def read_again(state: Asked, game: Game) -> Game:
         resolved_at=_word(state, game.address, disputes.ask("resolvedAt")),
         resolved_block=_word(state, game.address, disputes.ask("resolvedBlock")),
     )
+
+
+def _says_yes(state: Asked, question: str, game: Address) -> bool:
+    return bool(_word(state, ANCHOR_STATE_REGISTRY, disputes.is_game(question, game)))
 
 
 def _word(state: Asked, to: Address, data: bytes) -> int:

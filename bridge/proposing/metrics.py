@@ -1,0 +1,31 @@
+"""Metrics of proposing."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class ProposingMetrics:
+    """One set for a process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.outputs = Counter(
+            "faultline_bridge_outputs",
+            "Outputs of this proposer that L1 was first seen to hold as a game.",
+            registry=registry,
+        )
+        self.claimed_block = Gauge(
+            "faultline_bridge_claimed_block",
+            "Last L2 block that a true game of L1's head claims.",
+            registry=registry,
+        )
+        self.open_games = Gauge(
+            "faultline_bridge_open_games",
+            "True games that are not decided.",
+            registry=registry,
+        )
+        self.anchor_block = Gauge(
+            "faultline_bridge_anchor_block",
+            "L2 block of the anchor.",
+            registry=registry,
+        )
