@@ -34,7 +34,8 @@ def process_config(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
     }
     if plan.role == "validator":
         keys = str(layout.validator_keys(plan.name))
-        return {**shared, "engine": engine, "keys_file": keys}
+        l2_genesis = str(layout.l2_genesis) if manifest.l2.enabled else None
+        return {**shared, "engine": engine, "keys_file": keys, "l2_genesis_file": l2_genesis}
     of_l2: dict[str, JsonValue] = {
         **shared,
         "l2_genesis_file": str(layout.l2_genesis),

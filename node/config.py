@@ -109,6 +109,8 @@ class NodeConfig(Section):
     """Folder for everything it stores."""
     genesis_file: Path
     """genesis.json: geth's format plus `consensus`."""
+    l2_genesis_file: Path | None = None
+    """The L2's genesis file; wanted where genesis.json names a rollup, whose blocks L1 executes again in disputes."""
     keys_file: Path | None = None
     """Validator keys, mode 0600; a node without keys follows only."""
     rpc: RpcConfig = RpcConfig()
@@ -175,6 +177,9 @@ def _resolve(config: NodeConfig, folder: Path) -> NodeConfig:
         update={
             "data_dir": folder / config.data_dir,
             "genesis_file": folder / config.genesis_file,
+            "l2_genesis_file": (
+                None if config.l2_genesis_file is None else folder / config.l2_genesis_file
+            ),
             "keys_file": None if config.keys_file is None else folder / config.keys_file,
             "network_file": None if config.network_file is None else folder / config.network_file,
             "p2p": config.p2p.model_copy(update={"key_file": folder / config.p2p.key_file}),

@@ -24,13 +24,14 @@ from node.app.devnet import describe_consensus, read_info
 from node.app.failures import SetupError, prepare_folder
 from node.app.following import follow_chain, follow_sync
 from node.app.signing import open_signing
+from node.app.stepping import open_step, read_file
 from node.chain.chain import ChainOptions
 from node.config import NodeConfig, P2pConfig, RpcConfig
 from node.consensus.genesis import Genesis, parse
 from node.errors import Rejected
 from node.eth.fees import blob_base_fee
 from node.eth.primitives import Hash32
-from node.execution.adapter import RevmEngine, open_tables, verify_signatures
+from node.execution.adapter import RevmEngine, StepCallable, open_tables, verify_signatures
 from node.execution.engine import ChainTables
 from node.p2p.network import PeerId
 from node.p2p.peers import StaticPeer
@@ -45,9 +46,6 @@ from node.runtime.worker import ThreadWorker
 from node.storage.chain_database import ChainDatabase, UnusableFolder
 
 _log = structlog.get_logger()
-
-GENESIS_BYTES_MAX: Final = 64 << 20
-"""A genesis file is never longer."""
 
 READY_LAG_SLOTS: Final = 8
 """A head older than this is not ready."""
@@ -74,7 +72,11 @@ async def run_node(
         wall=SystemClock(),
     )
     store = opened_store(
-        config.data_dir, document, config.genesis_file, cache_mb=config.engine.cache_mb
+        config.data_dir,
+        document,
+        config.genesis_file,
+        cache_mb=config.engine.cache_mb,
+        step=open_step(config.genesis_file, document, config.l2_genesis_file),
     )
     with store as (engine, tables), ExitStack() as closing:
         database = ChainDatabase(tables, folder=str(config.data_dir))
@@ -131,13 +133,9 @@ async def _serve(
 
 def read_genesis(file: Path) -> tuple[bytes, Genesis]:
     """The genesis file and what it says to consensus. Raises SetupError."""
+    raw = read_file(file)
     try:
-        raw = file.read_bytes()
-        if len(raw) > GENESIS_BYTES_MAX:
-            raise SetupError(f"{file}: {len(raw)} bytes, at most {GENESIS_BYTES_MAX} are read")
         return raw, parse(orjson.loads(raw))
-    except OSError as error:
-        raise SetupError(f"{file}: cannot be read: {error.strerror}") from error
     except orjson.JSONDecodeError as error:
         raise SetupError(f"{file}: no JSON: {error}") from error
     except Rejected as error:
@@ -225,12 +223,20 @@ async def open_checked(around: Surroundings) -> CoreNode:
 
 @contextmanager
 def opened_store(
-    folder: Path, document: bytes, genesis_file: Path, *, cache_mb: int
+    folder: Path,
+    document: bytes,
+    genesis_file: Path,
+    *,
+    cache_mb: int,
+    step: StepCallable | None = None,
 ) -> Iterator[tuple[RevmEngine, ChainTables]]:
-    """Execution and tables of one chain in a folder. Raises SetupError, Corruption."""
+    """Execution and tables of one chain in a folder; `step` is what its STEP precompile calls.
+
+    Raises SetupError, Corruption.
+    """
     prepare_folder(folder)
     try:
-        engine = RevmEngine(document, folder=folder / "state", cache_megabytes=cache_mb)
+        engine = RevmEngine(document, folder=folder / "state", step=step, cache_megabytes=cache_mb)
     except ValueError as error:
         raise SetupError(f"{genesis_file}: {error}") from error
     try:

@@ -23,6 +23,7 @@ from node.app.assembly import (
 )
 from node.app.core import CoreNode, Surroundings as L1Surroundings
 from node.app.failures import SetupError
+from node.app.stepping import open_step, read_file, read_rollup
 from node.chain.chain import ChainOptions as L1ChainOptions
 from node.consensus.genesis import Genesis
 from node.eth.primitives import Hash32
@@ -36,7 +37,7 @@ from node.runtime.version import version
 from node.runtime.worker import ThreadWorker
 from node.storage.chain_database import ChainDatabase, UnusableFolder
 from sequencer.app.core import ReplicaRole, RollupNode, SequencerRole, Surroundings, open_rollup
-from sequencer.app.files import read_account, read_file, read_rollup
+from sequencer.app.files import read_account
 from sequencer.config import L2Config
 from sequencer.heads import ChainOptions
 
@@ -78,7 +79,7 @@ async def open_l2(
     """Open everything; `closing` closes it. Raises SetupError, Corruption."""
     document, genesis = read_genesis(config.genesis_file)
     l2_document = read_file(config.l2_genesis_file)
-    parameters, l2_genesis_hash = read_rollup(config.genesis_file, document)
+    parameters, _ = read_rollup(config.genesis_file, document)
     role = read_role(genesis, parameters)
     registry = new_registry(version())
     clock = SlotClock(
@@ -92,6 +93,7 @@ async def open_l2(
             document,
             config.genesis_file,
             cache_mb=config.l1_engine.cache_mb,
+            step=open_step(config.genesis_file, document, config.l2_genesis_file),
         )
     )
     engine, tables = closing.enter_context(
@@ -102,12 +104,6 @@ async def open_l2(
             cache_mb=config.l2_engine.cache_mb,
         )
     )
-    found = Hash32(engine.genesis().block_hash)
-    if found != l2_genesis_hash:
-        raise SetupError(
-            f"{config.l2_genesis_file}: its genesis block is 0x{found.hex()}, "
-            f"{config.genesis_file} wants 0x{l2_genesis_hash.hex()}"
-        )
     l1_genesis_hash = Hash32(l1_engine.genesis().block_hash)
     network = Libp2pNetwork(network_settings(config.name, config.p2p, l1_genesis_hash), registry)
     l1 = await open_checked(

@@ -51,6 +51,7 @@ def late_joiner(devnet: Devnet, folder: Path, offset: int) -> Iterator[int]:
         "name": "late-joiner",
         "data_dir": str(folder / "data"),
         "genesis_file": str(devnet.data / "genesis.json"),
+        "l2_genesis_file": str(devnet.data / "l2-genesis.json"),
         "rpc": {"port": rpc_port},
         "metrics": {"port": 0},
         "p2p": {"port": 0, "key_file": str(folder / "p2p.key"), "peers": peers_of(devnet)},
