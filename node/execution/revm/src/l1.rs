@@ -34,6 +34,11 @@ use std::{borrow::Cow, sync::Arc, time::Instant};
 
 /// Our EIP-7685 request type. Above 0, 1 and 2: requests are ordered by type.
 pub const PORTAL_REQUEST_TYPE: u8 = 0x7e;
+/// Bytes of a block's last request, if it is another one's: a STEP carries the last one in full, since what a digest stands
+/// for cannot be told. Where a longer one would be the last, ours follows it, although nobody has deposited.
+const LAST_REQUEST_BYTES_MAX: usize = 16 << 10;
+/// The item of such a request: the empty byte string, which is no log.
+const NO_DEPOSIT: u8 = 0x80;
 
 /// keccak("TransactionDeposited(address,address,uint256,bytes)")
 const TRANSACTION_DEPOSITED: B256 = b256!("b3813568d9991fc951961fcb4c784893574240a28925604d09fc577c55bb7c32");
@@ -264,7 +269,11 @@ impl<S: Source> Open<S> {
         let outcome = self.executor().finish().map(|(_, result)| result).map_err(Error::from);
         let BlockExecutionResult { receipts, mut requests, gas_used, blob_gas_used } = self.explain(outcome)?;
         if let Some(portal) = self.spec.portal.filter(|_| self.prague()) {
-            let deposits = portal_requests(portal, &receipts);
+            let mut deposits = portal_requests(portal, &receipts);
+            let longest = requests.iter().map(|request| request.len()).max().unwrap_or_default();
+            if deposits.is_empty() && longest > LAST_REQUEST_BYTES_MAX {
+                deposits.push(NO_DEPOSIT);
+            }
             if !deposits.is_empty() {
                 requests.push_request_with_type(PORTAL_REQUEST_TYPE, deposits);
             }

@@ -136,6 +136,7 @@ impl<S: Source + Clone> Open<S> {
             depositors: deposits.iter().map(|deposit| deposit.tx.from).collect(),
         })?;
         let db = StateDb::of_rollup(parent.state_root, source, parent.number, header.parent_hash);
+        check_system(&spec, &db)?;
         let failure = db.failure();
         let state = State::builder().with_database(db).with_bundle_update().build();
         let mut open = Self { spec, header, state, meter, failure, body: Body::default() };
@@ -237,6 +238,16 @@ impl<S: Source> Open<S> {
         let seconds = (recovery, execution + start.elapsed().as_secs_f64() - root, root);
         Ok((BlockResult::new(&block, contents, seconds), block.header))
     }
+}
+
+/// The contracts of the system calls must be what they were in the genesis file; only a forged witness says otherwise.
+fn check_system<S: Source>(spec: &L2Spec, db: &StateDb<S>) -> Result<()> {
+    for (address, want) in &spec.system_codes {
+        if db.account(address)?.unwrap_or_default().code_hash != *want {
+            return Err(StateError::Insufficient(format!("{address} has a code that it never had")).into());
+        }
+    }
+    Ok(())
 }
 
 /// The receipts' root, and the bloom of all logs.

@@ -5,13 +5,13 @@
 
 use crate::errors::{Error, Result};
 use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header};
-use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip7685::EMPTY_REQUESTS_HASH};
+use alloy_eips::{eip2935::HISTORY_STORAGE_ADDRESS, eip4788::BEACON_ROOTS_ADDRESS, eip7685::EMPTY_REQUESTS_HASH};
 use alloy_evm::EvmEnv;
 use alloy_genesis::{ChainConfig, Genesis};
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_op_evm::evm_env_for_op_block;
 use alloy_op_hardforks::{OpChainHardforks, OpHardfork, OpHardforks};
-use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256, map::B256Map};
+use alloy_primitives::{Address, B256, Bytes, KECCAK256_EMPTY, U256, address, keccak256, map::B256Map};
 use op_revm::{OpSpecId, precompiles::isthmus};
 use revm::precompile::{Precompiles, modexp, secp256r1};
 use serde::Deserialize;
@@ -82,7 +82,11 @@ impl Role {
                 let own: Own = serde_json::from_slice(json).map_err(refused)?;
                 let codes = genesis.alloc.values().filter_map(|account| account.code.as_ref());
                 let lengths = codes.map(|code| (keccak256(code), code.len())).collect();
-                Ok(Self::Rollup(L2Spec::new(chain_id, own.rollup, lengths)))
+                let system_codes = [HISTORY, BEACON_ROOTS_ADDRESS].map(|address| {
+                    let code = genesis.alloc.get(&address).and_then(|account| account.code.as_ref());
+                    (address, code.map_or(KECCAK256_EMPTY, keccak256))
+                });
+                Ok(Self::Rollup(L2Spec::new(chain_id, own.rollup, lengths, system_codes)))
             }
             named => Ok(Self::Host(named)),
         }
@@ -97,19 +101,22 @@ pub struct L2Spec {
     pub limits: Limits,
     /// Lengths of the genesis file's codes by hash: the meter knows them before it has seen the code.
     pub code_lengths: Arc<B256Map<usize>>,
+    /// The contracts that every block calls with 30M gas that nobody pays, and the hashes of the codes they have from the
+    /// genesis file on. A state in which they have others is forged, and executing a block on it has no bound.
+    pub system_codes: [(Address, B256); 2],
     forks: OpChainHardforks,
 }
 
 impl L2Spec {
     /// Every fork up to Isthmus from genesis on. `OpChainHardforks` reads a missing tail as "never".
-    fn new(chain_id: u64, limits: Limits, code_lengths: B256Map<usize>) -> Self {
+    fn new(chain_id: u64, limits: Limits, code_lengths: B256Map<usize>, system_codes: [(Address, B256); 2]) -> Self {
         let active = OpHardfork::VARIANTS.iter().filter(|fork| fork.idx() <= OpHardfork::Isthmus.idx());
         let at = |fork: &OpHardfork| match fork {
             OpHardfork::Bedrock => ForkCondition::ZERO_BLOCK,
             _ => ForkCondition::ZERO_TIMESTAMP,
         };
         let forks = OpChainHardforks::new(active.map(|fork| (*fork, at(fork))));
-        Self { chain_id, limits, code_lengths: Arc::new(code_lengths), forks }
+        Self { chain_id, limits, code_lengths: Arc::new(code_lengths), system_codes, forks }
     }
 
     /// The environment of a block.
