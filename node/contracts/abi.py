@@ -5,7 +5,8 @@
 Encoding is canonical: tails lie in order, without gaps, padded with zeros. Decoding accepts nothing else, so that bytes
 and values are one to one; what other encoders write canonically (Solidity, Vyper, viem) is accepted.
 Tuples are written as signatures have them, "(uint256,bytes)", and their values are sequences.
-Deliberately absent: strings, signed and fixed-point numbers, arrays of arrays: no call or log of the node has them.
+A string's value is its bytes in UTF-8, which are not looked at.
+Deliberately absent: signed and fixed-point numbers, arrays of arrays: no call or log of the node has them.
 
 Source: Solidity documentation, "Contract ABI Specification".
 """
@@ -26,6 +27,7 @@ MAX_ITEMS: Final = 1_024
 """Most items of a decoded list."""
 
 _WORD: Final = 32
+_BYTE_STRINGS: Final = ("bytes", "string")
 
 
 class AbiReason(StrEnum):
@@ -99,7 +101,7 @@ def _is_tuple(kind: str) -> bool:
 def _is_dynamic(kind: str) -> bool:
     if _is_tuple(kind):
         return any(_is_dynamic(member) for member in _members(kind))
-    return kind == "bytes" or kind.endswith("[]")
+    return kind in _BYTE_STRINGS or kind.endswith("[]")
 
 
 def _head_size(kinds: Sequence[str]) -> int:
@@ -117,7 +119,7 @@ def _encode_one(kind: str, value: Value) -> bytes:
         if _is_tuple(kind):
             return encode(_members(kind), value)
         return len(value).to_bytes(_WORD) + encode([kind[:-2]] * len(value), value)
-    if kind == "bytes":
+    if kind in _BYTE_STRINGS:
         if not isinstance(value, bytes):
             raise ValueError(f"{kind}: no bytes")
         return len(value).to_bytes(_WORD) + value + bytes(-len(value) % _WORD)

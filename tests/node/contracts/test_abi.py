@@ -111,7 +111,8 @@ def test_refusals_are_named(kinds: tuple[str, ...], words: list[int], reason: Ab
         (("bytes4",), (bytes(5),)),
         (("bytes",), (5,)),
         (("bytes[]",), (b"",)),
-        (("string",), (b"",)),
+        (("string",), (5,)),
+        (("int8",), (1,)),
         (("uint8",), ()),
     ],
 )
