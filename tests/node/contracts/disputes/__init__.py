@@ -1,0 +1,1 @@
+"""The contracts in which claims about the L2 are disputed."""
