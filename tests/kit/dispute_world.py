@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -33,7 +33,7 @@ from node.eth.primitives import (
     Hash32,
     Slot,
 )
-from node.execution.adapter import RevmEngine, encode_batch
+from node.execution.adapter import RevmEngine, StepCallable, encode_batch
 from node.execution.engine import L2Attributes, PackedBlock
 from node.execution.stepping import read_batch, step_callable
 from node.rollup.batches import content_of
@@ -158,8 +158,8 @@ class DisputeWorld:
     """L1's consensus state after each block."""
 
     @classmethod
-    def open(cls, *, terms: DisputeTerms | None = None) -> DisputeWorld:
-        """Both genesis blocks, and eight more of L1."""
+    def open(cls, *, step: StepCallable | Literal["real"] | None = "real") -> DisputeWorld:
+        """Both genesis blocks, and eight more of L1; `step` is what answers in STEP's place, or nobody."""
         parameters = RollupParameters(batcher=address_of(BATCHER), sequencer_key=b"\x5e" * 32)
         document = l2_genesis(parameters, [], time=_GENESIS_TIME, l1_base_fee_wei=10**9)
         allocations = document["alloc"]
@@ -168,13 +168,12 @@ class DisputeWorld:
         engine = RevmEngine(json.dumps(document).encode())
         l2 = RollupChain(engine, [engine.genesis()])
         genesis_root = output_of(decode_header(l2.header)).root()
-        funded = {
+        funded: dict[str, dict[str, object]] = {
             account.address: {"balance": hex(10_000 * ETHER)}
             for account in (PROPOSER, LIAR, CHALLENGER, RIVAL)
         }
         contracts = dispute_allocations(
-            terms
-            or DisputeTerms(
+            DisputeTerms(
                 config_hash=parameters.config_hash(),
                 anchor_root=genesis_root,
                 window_blocks=CHALLENGE_WINDOW,
@@ -184,7 +183,8 @@ class DisputeWorld:
             )
         )
         network = Network.open(
-            extra_accounts=funded | contracts, step=step_callable(engine, parameters)
+            extra_accounts=funded | contracts,
+            step=step_callable(engine, parameters) if step == "real" else step,
         )
         world = cls(network=network, l2=l2, parameters=parameters, roots=[genesis_root])
         network.world.chain.root_after = world._root_after
@@ -269,13 +269,14 @@ class DisputeWorld:
             block_count=len(blocks),
             origin=origin,
         )
-        self._derive(receipt)
+        self.derive(receipt)
 
     def force(self, origin: int) -> None:
         """One empty record."""
-        self._derive(self.network.world.transact(FORCER, self.network.inbox, "forceEmpty", origin))
+        self.derive(self.network.world.transact(FORCER, self.network.inbox, "forceEmpty", origin))
 
-    def _derive(self, receipt: Receipt) -> None:
+    def derive(self, receipt: Receipt) -> None:
+        """The L2 blocks of the one record that a transaction added."""
         (log,) = receipt.logs
         logged = decode_record_log(log.topics, log.data)
         assert logged is not None
@@ -420,7 +421,7 @@ class DisputeWorld:
 
     def prove_arguments(
         self, game: Game, number: int, data: bytes | None = None
-    ) -> tuple[object, ...]:
+    ) -> tuple[Hash32, tuple[Hash32, ...], tuple[Hash32, ...], bytes]:
         """Of `proveFault` against the root after an L2 block; `data` is STEP's input if not the true one."""
         index = number - game.start_block - 1
         before = game.tree.branch(index - 1) if index else ()
@@ -446,6 +447,11 @@ class DisputeWorld:
     def status(self, game: Game) -> int:
         """What it has come to."""
         return self.network.world.number(game.contract, "status")
+
+    def data(self, game: Game) -> tuple[int, Hash32, bytes]:
+        """Type, claimed root and extra data, as it says itself."""
+        answer = self.network.world.read(game.contract, "gameData")
+        return cast(tuple[int, Hash32, bytes], answer)
 
     def is_valid(self, game: Game) -> bool:
         """Whether its claim counts."""

@@ -260,7 +260,7 @@ def test_a_name_and_an_address_follow_from_the_claim(world: DisputeWorld) -> Non
     again.append([[]] * 4, advances=1)
     again.game(7, sender=LIAR)
     assert again.game(4, sender=LIAR).address == game.address
-    _, claim, extra_data = world.network.world.read(game.contract, "gameData")  # type: ignore[misc]
+    _, claim, extra_data = world.data(game)
     read = world.network.world.read
     uuid = read(FACTORY, "getGameUUID", 900, claim, extra_data)
     proxy = bytes.fromhex("602d3d8160093d39f3363d3d373d3d3d363d73") + addresses.NATIVE_FAULT_GAME
@@ -278,7 +278,7 @@ def test_games_are_found_by_claim_by_place_and_from_the_newest(world: DisputeWor
     created = [read(game.contract, "createdAt") for game in games]
     assert read(FACTORY, "gameCount") == 3
     for index, game in enumerate(games):
-        _, claim, extra_data = read(game.contract, "gameData")  # type: ignore[misc]
+        _, claim, extra_data = world.data(game)
         address = "0x" + game.address.hex()
         assert read(FACTORY, "gameAtIndex", index) == (900, created[index], address)
         assert read(FACTORY, "games", 900, claim, extra_data) == (address, created[index])
