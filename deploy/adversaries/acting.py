@@ -23,7 +23,8 @@ from deploy.json_rpc import RpcRefused
 from deploy.published import L1_CHAIN_ID
 from node.contracts.artifacts import artifact_names, load
 from node.eth.hashing import keccak256
-from node.eth.primitives import Address
+from node.eth.primitives import Address, Hash32
+from node.rollup.outputs import Output
 
 TIP_WEI: Final = 2 * 10**9
 """What an adversary tips for each gas: more than the network's own processes, less than somebody in a hurry."""
@@ -61,6 +62,10 @@ class Log:
     """32 bytes each."""
     data: bytes
     """The rest."""
+    block: int
+    """Number of its L1 block."""
+    transaction: str
+    """Hash of its transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +216,34 @@ def number(chain: Rpc, tag: str = "latest") -> int:
     return _quantity(_object(chain.ask("eth_getBlockByNumber", tag, False))["number"])
 
 
+def read_number(stage: Stage, to: Address, data: bytes) -> int:
+    """The number that a contract of L1 answers. Raises Reverted."""
+    return int.from_bytes(read(stage.l1, to, data))
+
+
+def logs(chain: Rpc, address: Address, topic: bytes, first_block: int) -> list[Log]:
+    """A contract's logs with this first topic, from a block on."""
+    wanted: JsonValue = {
+        "address": "0x" + address.hex(),
+        "topics": ["0x" + topic.hex()],
+        "fromBlock": hex(first_block),
+        "toBlock": "latest",
+    }
+    found = chain.ask("eth_getLogs", wanted)
+    assert isinstance(found, list)
+    return [_log(_object(entry)) for entry in found]
+
+
+def output_at(l2: Rpc, block: int) -> Output:
+    """The output after an L2 block, as the L2's node says."""
+    answer = _object(l2.ask("optimism_outputAtBlock", hex(block)))
+    return Output(
+        state_root=Hash32(_bytes(answer["stateRoot"])),
+        message_passer_root=Hash32(_bytes(answer["withdrawalStorageRoot"])),
+        block_hash=Hash32(_bytes(_object(answer["blockRef"])["hash"])),
+    )
+
+
 def read_receipt(fields: dict[str, JsonValue]) -> Receipt:
     """Read a receipt as JSON-RPC gives it."""
     logs = fields["logs"]
@@ -264,6 +297,8 @@ def _log(fields: dict[str, JsonValue]) -> Log:
         address=Address(_bytes(fields["address"])),
         topics=tuple(_bytes(topic) for topic in topics),
         data=_bytes(fields["data"]),
+        block=_quantity(fields["blockNumber"]),
+        transaction=str(fields["transactionHash"]),
     )
 
 

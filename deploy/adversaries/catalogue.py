@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Final
 
 from deploy.adversaries.attack import Attack
+from deploy.adversaries.false_output import FALSE_OUTPUT
 from deploy.adversaries.hostile_step import HOSTILE_STEP
 
-ATTACKS: Final[tuple[Attack, ...]] = (HOSTILE_STEP,)
+ATTACKS: Final[tuple[Attack, ...]] = (FALSE_OUTPUT, HOSTILE_STEP)
 """Everything that can be tried."""
 
 
