@@ -25,6 +25,8 @@ from node.errors import Corruption
 from node.eth.primitives import Hash32
 from node.execution.adapter import RevmEngine
 from node.runtime.logs import configure_logs
+from node.runtime.memory import keep_memory_small
+from node.runtime.worker import ThreadWorker
 
 EXIT_STOPPED: Final = 0
 EXIT_FAILED: Final = 1
@@ -92,6 +94,7 @@ async def _run_until_signalled(run: Callable[[], Awaitable[None]]) -> None:
                     return
 
             nursery.start_soon(stop_on_signal)
+            nursery.start_soon(keep_memory_small, ThreadWorker(threads_max=1))
             await run()
             nursery.cancel_scope.cancel()
     _log.info("process_finished")

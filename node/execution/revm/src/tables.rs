@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Bytes of pages that redb keeps in memory.
-const CACHE_BYTES: usize = 32 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 
 /// Most entries of one scan.
 const SCAN_MAX: usize = 100_000;

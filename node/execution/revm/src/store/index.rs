@@ -21,7 +21,7 @@ const FILES: TableDefinition<u64, u64> = TableDefinition::new("files");
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
 /// Bytes of pages that redb keeps in memory.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 4 << 20;
 
 /// Place and block number of a root.
 pub type Roots = HashMap<B256, (u64, u64)>;
