@@ -33,6 +33,8 @@ class RefusalReason(StrEnum):
     POOL_FULL = "pool_full"
     BUSY = "busy"
     """The service has more waiting than it takes."""
+    QUARANTINED = "quarantined"
+    """This node's execution failed on it, which is a fault of the node: what it would do is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,9 @@ class Refused:
 
 
 ALREADY_KNOWN = Refused(RefusalReason.ALREADY_KNOWN, "already known")
+QUARANTINED = Refused(
+    RefusalReason.QUARANTINED, "execution of this transaction failed on this node"
+)
 GAS_LIMIT = Refused(RefusalReason.GAS_LIMIT, "exceeds block gas limit")
 TIP_ABOVE_FEE = Refused(
     RefusalReason.TIP_ABOVE_FEE, "max priority fee per gas higher than max fee per gas"

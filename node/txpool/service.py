@@ -12,7 +12,7 @@ Deliberately absent: what is admitted (pool), and the chain's choice of head.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,6 +69,9 @@ OFFERED_AGAIN_MAX: Final = 1_024
 
 OWN_MAX: Final = 65_536
 """Own transactions that are remembered, mined ones too: they may come back. More than twice what the pool holds is not needed."""
+
+QUARANTINED_MAX: Final = 64
+"""Transactions that this node's execution failed on are remembered: so many, the last ones."""
 
 RETURNING_MAX: Final = 20_000
 """Transactions of dropped blocks that are taken back at once; a deeper reorganisation loses the oldest."""
@@ -189,6 +192,7 @@ class PoolService:
         self._journal_path = journal_path
         self._journal: Journal | None = None
         self._own: OrderedDict[Hash32, None] = OrderedDict()
+        self._quarantined: deque[bytes] = deque(maxlen=QUARANTINED_MAX)
         self._listeners: list[ExecutableCallback] = []
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -282,6 +286,12 @@ class PoolService:
         if self._pool.drop(transaction_hash) is not None:
             self._metrics.counted("builder", "discarded")
 
+    def quarantine(self, transaction_hash: bytes) -> None:
+        """Remove a transaction on which execution failed by a fault of its own, and take it from nobody again."""
+        self._pool.drop(transaction_hash)
+        self._quarantined.append(transaction_hash)
+        self._metrics.counted("builder", "quarantined")
+
     # -- peers
 
     async def on_gossip(self, peer: str, message: bytes) -> GossipVerdict:
@@ -341,6 +351,8 @@ class PoolService:
     def _admit(self, decoded: Decoded) -> Added | Refused:
         if hasattr(decoded, "code"):
             return Refused(RefusalReason.UNDECODABLE, complaint(decoded))
+        if decoded.hash in self._quarantined:
+            return refusals.QUARANTINED
         sender = Address(decoded.sender)
         account = None if self._pool.knows(sender) else self._read_account(self._root, sender)
         return self._pool.admit(decoded, account, now_ms=self._clock.now_ms())

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
+import structlog
+
 from node.chain.building import BuildInputs
 from node.consensus.containers import Payload
 from node.eth.fees import next_base_fee
@@ -25,8 +27,13 @@ CHUNK: Final = 512
 GAS_MIN: Final = 21_000
 """No transaction fits into less."""
 
-IMPOSSIBLE: Final = frozenset({"invalid", "fault", "gas_limit"})
+IMPOSSIBLE: Final = frozenset({"invalid", "gas_limit"})
 """Why a transaction is taken out of the pool for good; other reasons pass by themselves."""
+
+FAULT: Final = "fault"
+"""Execution itself failed, which is a bug of this node: what the transaction does is not known, so nobody of us includes it."""
+
+_log = structlog.get_logger()
 
 
 class Candidate(Protocol):
@@ -63,6 +70,9 @@ class BuildingPool(Protocol):
 
     def discard(self, transaction_hash: bytes) -> None:
         """Remove an impossible transaction."""
+
+    def quarantine(self, transaction_hash: bytes) -> None:
+        """Remove a transaction that execution failed on, and take it from nobody again."""
 
 
 class BuildingEngine(Protocol):
@@ -156,5 +166,8 @@ def _follow(one: Candidate, outcome: PushOutcome, selection: Selection, pool: Bu
     if outcome.included:
         return
     selection.refuse(one.sender)
-    if outcome.reason in IMPOSSIBLE:
+    if outcome.reason == FAULT:
+        _log.error("execution_failed", transaction="0x" + one.hash.hex(), message=outcome.message)
+        pool.quarantine(one.hash)
+    elif outcome.reason in IMPOSSIBLE:
         pool.discard(one.hash)

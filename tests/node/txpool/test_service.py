@@ -19,7 +19,13 @@ from node.eth.headers import Header
 from node.eth.primitives import ZERO_ADDRESS, ZERO_HASH, Hash32
 from node.txpool import service as pool_service
 from node.txpool.limits import PoolLimits
-from node.txpool.service import OFFER_AGAIN_S, GossipVerdict, PoolNetwork, PoolService
+from node.txpool.service import (
+    OFFER_AGAIN_S,
+    QUARANTINED_MAX,
+    GossipVerdict,
+    PoolNetwork,
+    PoolService,
+)
 from node.txpool.wire import (
     GOSSIP_BYTES_MAX,
     GossipedTransactions,
@@ -371,7 +377,8 @@ async def test_who_sends_while_a_head_is_read_is_read_too(
             nursery.start_soon(node.service.on_head, block(1, b"\x01" * 32))
             await trio.sleep(0.5)
             assert await node.send(SMALL) is None
-            assert await node.send(replace(SMALL, nonce=1)) is None
+            node.service.discard(replace(SMALL, max_fee_per_gas=SMALL.max_fee_per_gas + 1).hash)
+        assert await node.send(SMALL) is None
         assert node.service.get(SMALL.hash) is None
         assert node.service.counts() == (1, 0)
         assert node.service.next_nonce(SENDER) == 2
@@ -399,6 +406,23 @@ async def test_builders_are_offered_and_may_discard(
         assert [one.nonce for one in offered] == [0, 1]
         node.service.discard(offered[0].hash)
         assert node.service.counts() == (0, 1)
+
+
+async def test_what_execution_failed_on_is_taken_from_nobody_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given a transaction in quarantine, when its sender or a peer brings it again, then it stays out until others have."""
+    async with running() as node:
+        await node.send(SMALL)
+        node.service.quarantine(SMALL.hash)
+        assert node.service.counts() == (0, 0)
+        assert await node.send(SMALL) == "execution of this transaction failed on this node"
+        assert await node.gossip(SMALL) is GossipVerdict.IGNORE
+        assert await node.send(replace(SMALL, max_fee_per_gas=SMALL.max_fee_per_gas + 1)) is None
+        for number in range(QUARANTINED_MAX):
+            node.service.quarantine(number.to_bytes(32))
+        node.service.discard(replace(SMALL, max_fee_per_gas=SMALL.max_fee_per_gas + 1).hash)
+        assert await node.send(SMALL) is None
 
 
 async def test_own_transactions_are_gossiped_again_while_they_wait(

@@ -65,6 +65,9 @@ class FakePool:
     def discard(self, transaction_hash: bytes) -> None:
         self.discarded.append(transaction_hash)
 
+    def quarantine(self, transaction_hash: bytes) -> None:
+        self.discarded.append(transaction_hash)
+
 
 @dataclass(slots=True, kw_only=True)
 class Process:

@@ -63,6 +63,7 @@ class Pool:
     left: list[int]
     refused: list[int] = field(default_factory=list)
     discarded: list[int] = field(default_factory=list)
+    quarantined: list[int] = field(default_factory=list)
     asked: list[tuple[int, int, int]] = field(default_factory=list)
 
     def select(self, base_fee: int) -> Pool:
@@ -79,6 +80,9 @@ class Pool:
 
     def discard(self, transaction_hash: bytes) -> None:
         self.discarded.append(int.from_bytes(transaction_hash))
+
+    def quarantine(self, transaction_hash: bytes) -> None:
+        self.quarantined.append(int.from_bytes(transaction_hash))
 
 
 async def fill(builder: Builder, pool: Pool, chunks_before_time_is_up: int = 1_000) -> None:
@@ -129,4 +133,5 @@ async def test_what_can_never_be_included_leaves_the_pool(
     await fill(builder, pool)
     assert builder.pushed == [9]
     assert pool.refused == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert pool.discarded == [6, 7, 8]
+    assert pool.discarded == [6, 8]
+    assert pool.quarantined == [7]
