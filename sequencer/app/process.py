@@ -20,6 +20,11 @@ YOUNG_ROUNDS: Final = 20
 
 def main(config: SequencerConfig) -> int:
     """Run one L2 process until it is told to stop; gives the exit code."""
+    collect_garbage_seldom()
+    return run_process(config.name, config.log, partial(run_sequencer, config))
+
+
+def collect_garbage_seldom() -> None:
+    """Let Python look for garbage as seldom as suits a process that has many transactions in progress."""
     gc.freeze()  # what is imported stays
     gc.set_threshold(YOUNG_OBJECTS_MAX, YOUNG_ROUNDS, YOUNG_ROUNDS)
-    return run_process(config.name, config.log, partial(run_sequencer, config))
