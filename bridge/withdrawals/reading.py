@@ -27,6 +27,15 @@ from node.contracts.disputes import (
     is_game,
     read_game_at_index,
 )
+from node.contracts.withdrawals import (
+    ProvenWithdrawal,
+    is_finalized,
+    is_paused,
+    proof_count,
+    proof_submitter,
+    proven_withdrawal,
+    read_proven_withdrawal,
+)
 from node.eth.headers import Header
 from node.eth.primitives import Address, Hash32
 
@@ -155,13 +164,13 @@ class GameReader:
             own_submitter: whose proof is looked at however many others there are.
         """
         submitters = _submitters(head, name, own_submitter)
-        settled = encode_call("finalizedWithdrawals(bytes32)", name)
+        settled = is_finalized(name)
         proofs = (self._proof(head, final, name, one) for one in submitters)
         return L1Facts(
             number=head.header.number,
             timestamp=head.header.timestamp,
             finalized_number=final.header.number,
-            is_paused=_flag(head, PORTAL, ask("paused")),
+            is_paused=_flag(head, PORTAL, is_paused()),
             is_settled=_flag(head, PORTAL, settled),
             is_settlement_final=_flag(final, PORTAL, settled),
             proofs=tuple(proof for proof in proofs if proof is not None),
@@ -169,14 +178,16 @@ class GameReader:
         )
 
     def _proof(self, head: ReadL1, final: ReadL1, name: Hash32, submitter: Address) -> Proof | None:
-        address, proven_at = _proven(head, name, submitter)
-        if not proven_at:
+        proven = _proven(head, name, submitter)
+        game = None if proven is None else self.game_of(head, proven.game)
+        if proven is None or game is None:
             return None
-        game = self.game_of(head, address)
-        if game is None:
-            return None
-        is_final = _proven(final, name, submitter) == (address, proven_at)
-        return Proof(submitter=submitter, proven_at=proven_at, is_final=is_final, game=game)
+        return Proof(
+            submitter=submitter,
+            proven_at=proven.timestamp,
+            is_final=_proven(final, name, submitter) == proven,
+            game=game,
+        )
 
 
 def _first_that_can_hold(l1: ReadL1, candidates: Iterable[Listed]) -> Game | None:
@@ -206,25 +217,15 @@ def _read(l1: ReadL1, index: int, address: Address) -> Game:
 
 
 def _submitters(l1: ReadL1, name: Hash32, own: Address | None) -> Sequence[Address]:
-    count = _number(l1, PORTAL, encode_call("numProofSubmitters(bytes32)", name))
-    found = [
-        Address(
-            l1.call(PORTAL, encode_call("proofSubmitters(bytes32,uint256)", name, place))[
-                _WORD - _ADDRESS_BYTES :
-            ]
-        )
-        for place in range(min(count, SUBMITTERS_MAX))
-    ]
+    count = min(_number(l1, PORTAL, proof_count(name)), SUBMITTERS_MAX)
+    answers = (l1.call(PORTAL, proof_submitter(name, place)) for place in range(count))
+    found = [Address(answer[_WORD - _ADDRESS_BYTES :]) for answer in answers]
     others = [] if own is None else [own]
     return list(dict.fromkeys([*found, *others]))
 
 
-def _proven(l1: ReadL1, name: Hash32, submitter: Address) -> tuple[Address, int]:
-    call = encode_call("provenWithdrawals(bytes32,address)", name, submitter)
-    address, proven_at = decode(("address", "uint64"), l1.call(PORTAL, call))
-    assert isinstance(address, bytes)
-    assert isinstance(proven_at, int)
-    return Address(address), proven_at
+def _proven(l1: ReadL1, name: Hash32, submitter: Address) -> ProvenWithdrawal | None:
+    return read_proven_withdrawal(l1.call(PORTAL, proven_withdrawal(name, submitter)))
 
 
 def _listed(row: object) -> Listed:

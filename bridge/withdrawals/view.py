@@ -18,8 +18,8 @@ from bridge.withdrawals.finding import Sent
 from bridge.withdrawals.looking import StateOfL1, Withdrawals
 from bridge.withdrawals.stages import Game, L1Clock, Proof, Stage, Wait, game_waits
 from node.contracts.addresses import PORTAL
+from node.contracts.withdrawals import WITHDRAWAL_FINALIZED
 from node.eth.blocks import Block
-from node.eth.hashing import keccak256
 from node.eth.primitives import Address, Hash32
 from node.rpc.bridging import (
     BlockReport,
@@ -31,9 +31,6 @@ from node.rpc.bridging import (
 )
 from sequencer.heads import L2Chain
 from sequencer.l1.view import bloom_bits, may_hold
-
-WITHDRAWAL_FINALIZED: Final = keccak256(b"WithdrawalFinalized(bytes32,bool)")
-"""First topic of the Portal's log of a settlement; the second is the withdrawal's hash."""
 
 SEARCHED_BLOCKS_MAX: Final = 65_536
 """L1 blocks that are searched for a settlement: a day and a half of two-second slots."""

@@ -12,18 +12,19 @@ import pytest
 from eth_account import Account as EthAccount
 from pydantic import JsonValue
 
-from deploy import depositing
+from deploy import chains as deploy_chains, depositing
 from deploy.accounts import FundedAccount
+from deploy.chains import Chain, units_of
 from deploy.cli import main
 from deploy.creation import claim, create
-from deploy.depositing import Arrived, Chain, DepositFailed, follow, send, wei_of
+from deploy.depositing import Arrived, DepositFailed, follow, send
 from deploy.derivation import mnemonic_accounts
 from deploy.json_rpc import RpcRefused, RpcUnavailable
 from deploy.layout import Layout
 from deploy.manifest import Manifest
 from deploy.published import contracts
 from deploy.sections import L2Section
-from node.contracts.addresses import PORTAL
+from node.contracts.addresses import L2_CROSS_DOMAIN_MESSENGER, PORTAL
 from node.eth import rlp
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address, Hash32
@@ -94,6 +95,8 @@ class Chains:
         if url == L2_URL and not self.is_sequencer_up:
             raise RpcUnavailable("connection refused")
         match method:
+            case "eth_chainId":
+                return hex(900)
             case "eth_estimateGas":
                 return hex(70_000)
             case "eth_getBlockByNumber":
@@ -114,8 +117,8 @@ class Chains:
 @pytest.fixture
 def chains(monkeypatch: pytest.MonkeyPatch) -> Chains:
     answering = Chains()
-    monkeypatch.setattr(depositing, "call", answering.call)
-    monkeypatch.setattr(depositing, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(deploy_chains, "call", answering.call)
+    monkeypatch.setattr(deploy_chains, "LOOK_EVERY_S", 0.0)
     return answering
 
 
@@ -128,13 +131,13 @@ def followed(tell: Callable[[str], None], deadline_s: float = 60.0) -> Arrived:
     ("amount", "wei"), [("1", 10**18), ("0.5", 5 * 10**17), ("1e-18", 1), ("1e3", 10**21)]
 )
 def test_an_amount_is_read_exactly(amount: str, wei: int) -> None:
-    assert wei_of(amount) == wei
+    assert units_of(amount) == wei
 
 
 @pytest.mark.parametrize("amount", ["", "x", "0", "-1", "1e-19", "nan", "inf", "1e30", "1,5"])
 def test_what_is_no_amount_is_refused(amount: str) -> None:
     with pytest.raises(ValueError, match=r"found .*, wanted "):
-        wei_of(amount)
+        units_of(amount)
 
 
 def test_the_call_is_the_portals(chains: Chains) -> None:
@@ -168,7 +171,7 @@ def test_progress_is_told_until_l2_holds_it(chains: Chains) -> None:
     block_hash = Hash32(b"\1" * 32)
     expected = l2_transaction(block_hash)
     chains.l1_receipts = [None, receipt(block_hash)]
-    chains.l2_receipts = {expected: {"blockNumber": "0x9", "status": "0x1"}}
+    chains.l2_receipts = {expected: {"blockNumber": "0x9", "status": "0x1", "logs": []}}
     told: list[str] = []
     arrived = followed(told.append)
     assert arrived == Arrived(
@@ -195,7 +198,9 @@ def test_a_replica_tells_where_the_sequencer_does_not(chains: Chains) -> None:
     block_hash = Hash32(b"\1" * 32)
     chains.is_sequencer_up = False
     chains.l1_receipts = [receipt(block_hash)]
-    chains.l2_receipts = {l2_transaction(block_hash): {"blockNumber": "0x9", "status": "0x1"}}
+    chains.l2_receipts = {
+        l2_transaction(block_hash): {"blockNumber": "0x9", "status": "0x1", "logs": []}
+    }
     assert followed(lambda _: None).l2_block == 9
 
 
@@ -266,12 +271,15 @@ def test_the_command_deposits_for_the_sender_or_another(
         (portal, SENDER, SENDER.address, 15 * 10**17),
         (portal, RECEIVER, RECEIVER.address, 2 * 10**18),
     ]
-    assert orjson.loads(capsys.readouterr().out) == {
+    printed = orjson.loads(capsys.readouterr().out)
+    assert [one["step"] for one in printed.pop("steps")] == ["sent", "on L2"]
+    assert printed == {
         "l1Transaction": "0xaa",
         "l1Block": 1,
         "l2Transaction": "0xbb",
         "l2Block": 2,
         "succeeded": True,
+        "l2Token": None,
     }
 
 
@@ -314,3 +322,16 @@ def test_without_an_l2_there_is_nothing_to_deposit_to(
     create(data, Manifest(l2=L2Section(enabled=False)), 1_800_000_000)
     assert run(monkeypatch, "1") == 1
     assert "this devnet has no L2" in capsys.readouterr().err
+
+
+def test_a_message_that_l2_could_not_deliver_has_not_succeeded(chains: Chains) -> None:
+    block_hash = Hash32(b"\1" * 32)
+    failed: JsonValue = {
+        "address": "0x" + L2_CROSS_DOMAIN_MESSENGER.hex(),
+        "topics": ["0x" + depositing.FAILED_MESSAGE.hex(), "0x" + "77" * 32],
+    }
+    chains.l1_receipts = [receipt(block_hash)]
+    for logs, succeeded in (([failed], False), ([], True)):
+        found: JsonValue = {"blockNumber": "0x9", "status": "0x1", "logs": logs}
+        chains.l2_receipts = {l2_transaction(block_hash): found}
+        assert followed(lambda _: None).succeeded is succeeded
