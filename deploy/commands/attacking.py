@@ -21,9 +21,9 @@ from deploy.adversaries.acting import Reverted
 from deploy.adversaries.attack import Attack, Values
 from deploy.adversaries.stage import AttackFailed, Speaker, Stage, Verdict
 from deploy.bridge_terms import bridge_terms
+from deploy.chains import Chain
 from deploy.commands.options import CommandFailed, WrongUse, print_json
 from deploy.commands.running import asked
-from deploy.depositing import Chain
 from deploy.derivation import account_of
 from deploy.json_rpc import RpcRefused, RpcUnavailable
 from deploy.network import Network
