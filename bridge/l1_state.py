@@ -82,8 +82,6 @@ class L1State:
         """The block."""
         self.header: Final = block.header
         """Its header."""
-        self.timestamp: Final = environment.timestamp
-        """The environment's: of that block, or of the next slot."""
         self._engine = engine
         self._environment = environment.encode()
         self._ancestors = ancestors

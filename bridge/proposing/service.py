@@ -188,7 +188,8 @@ class Proposer:
         """A new claim, if there is something new to claim and it is time for it."""
         options = self._options
         newest = max((game.created_at for game in true), default=None)
-        is_time = newest is None or state.timestamp * 1_000 >= newest * 1_000 + options.interval_ms
+        next_ms = state.header.timestamp * 1_000 + self._parts.clock.slot_duration_ms
+        is_time = newest is None or next_ms >= newest * 1_000 + options.interval_ms
         is_early = games.count < options.games_at_start
         if not (is_time or is_early):
             return None

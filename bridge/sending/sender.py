@@ -142,6 +142,7 @@ class Sender:
             slot.nonce: slot for slot in parts.journal.load(parts.account.address)
         }
         self._wanted: tuple[L1Ref, tuple[Want, ...]] | None = None
+        self._acted_on: L1Ref | None = None
         self._woken: Final = Latest(0)
         self._rests_until = float("-inf")
         self._failed: dict[str, L1Ref] = {}
@@ -156,6 +157,11 @@ class Sender:
     def slots(self) -> tuple[Slot, ...]:
         """What was signed and is not final, ascending by nonce."""
         return tuple(self._slots[nonce] for nonce in sorted(self._slots))
+
+    @property
+    def acted_on(self) -> L1Ref | None:
+        """The block of the wants that were last acted on: what was wanted there was signed, or will be tried again."""
+        return self._acted_on
 
     def want(self, at: L1Ref, wants: Sequence[Want]) -> None:
         """Say everything that is wanted as L1 stands after a block, in order of priority; replaces what was said before.
@@ -186,7 +192,9 @@ class Sender:
                 with trio.move_on_after(rest_s if rest_s > 0 else float("inf")):
                     version = await self._woken.past(version)
                 if trio.current_time() >= self._rests_until:
+                    wanted = self._wanted
                     await self._turn()
+                    self._acted_on = None if wanted is None else wanted[0]
         raise AssertionError("sending ends with its scope only")
 
     async def _listen(self) -> NoReturn:

@@ -1,0 +1,264 @@
+"""A proposer over real parts: consensus, contracts and both engines in one process; L1 does what it can."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+import trio
+
+from bridge.games.book import Games
+from bridge.games.reading import Game
+from bridge.proposing.service import Proposer, ProposerOptions
+from bridge.role import RoleParts
+from node.contracts.disputes import GameStatus
+from node.eth.primitives import Address
+from sequencer.batching.options import BatchingOptions
+from tests.kit.chain_builder import BuiltBlock
+from tests.kit.real_bridge import (
+    AIR_GAP,
+    BOND_WEI,
+    CHALLENGERS,
+    Claimant,
+    lied,
+    make_disputed_rollup,
+    running_parts,
+    true_roots,
+)
+from tests.kit.real_rollup import RealL1, RealL2, running_l1, running_l2
+
+ACCOUNT = CHALLENGERS[0]
+OPTIONS = ProposerOptions(interval_ms=6_000)
+STANDS, OPEN = GameStatus.DEFENDER_WINS, GameStatus.IN_PROGRESS
+
+
+@dataclass(slots=True)
+class Scene:
+    """An L1 with the bridge's contracts and an L2 that grows."""
+
+    l1: RealL1
+    l2: RealL2
+    folder: Path
+    parts: RoleParts | None = None
+    proposer: Proposer | None = None
+    seen: list[BuiltBlock] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def proposing(self, options: ProposerOptions = OPTIONS) -> AsyncIterator[RoleParts]:
+        """A proposer that runs until the block ends."""
+        async with running_parts(self.l2, ACCOUNT, self.folder) as parts:
+            self.parts, self.proposer = parts, Proposer(parts, options)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.proposer.run)
+                yield parts
+                nursery.cancel_scope.cancel()
+        self.parts = self.proposer = None
+
+    async def grow(self) -> None:
+        """An L2 block on the next origin, with a transfer."""
+        self.l2.build(self.l2.transfers(1, 1), advances=True)
+
+    async def slot(self, *, grows: bool = True, takes: int = 1_000) -> BuiltBlock:
+        """The L2 grows, L1 takes what waits, the replica reads it, and the proposer has said what it wants of that block."""
+        if grows:
+            await self.grow()
+            await trio.sleep(0.12)  # what the batcher gathers
+        block = await self.l1.mine(takes=takes)
+        self.seen.append(block)
+        await self.l2.caught_up()
+        await self.settled()
+        return block
+
+    async def settled(self) -> None:
+        """Wait until the proposer has looked at L1's head and its sender has acted on that."""
+        if self.parts is None:
+            return
+        sender = self.parts.sender
+        with trio.fail_after(30):
+            while sender.acted_on != self.l2.view.head:
+                await trio.sleep(0.01)
+
+    async def games(self) -> Games:
+        """As L1's head has them."""
+        assert self.parts is not None
+        return await self.parts.games.look()
+
+    async def until(self, count: int, status: GameStatus, *, slots_max: int = 60) -> list[Game]:
+        """Slots until so many games have come to this."""
+        for _ in range(slots_max):
+            games = await self.games()
+            found = [game for game in games.games.values() if game.status is status]
+            if len(found) >= count:
+                return found
+            await self.slot()
+        raise AssertionError(f"never {count} games with {status.name}")
+
+    def transactions(self, account: Address = ACCOUNT.address) -> tuple[int, int]:
+        """Of an account on L1's chain: how many, and how many of them reverted."""
+        receipts = []
+        for number in range(1, self.l1.chain.head.header.number + 1):
+            block = self.l1.chain.block_by_number(number)
+            assert block is not None
+            receipts += orjson.loads(self.l1.engine.receipts_json(block.rlp, block.receipts))
+        own = [one for one in receipts if one["from"] == "0x" + account.hex()]
+        return len(own), sum(one["status"] == "0x0" for one in own)
+
+    def balance(self) -> int:
+        root = self.l1.chain.head.header.state_root
+        return self.l1.engine.accounts(root, [ACCOUNT.address])[0][1]
+
+
+@asynccontextmanager
+async def scene(folder: Path) -> AsyncIterator[Scene]:
+    rollup = make_disputed_rollup()
+    (folder / "l1").mkdir()
+    (folder / "l2").mkdir()
+    options = BatchingOptions(interval_ms=100)
+    async with (
+        running_l1(rollup, folder / "l1") as l1,
+        running_l2(rollup, l1, folder / "l2", batching=options) as l2,
+    ):
+        yield Scene(l1, l2, folder)
+
+
+async def test_two_games_at_start_then_one_in_an_interval_and_all_come_to_their_end(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path) as here, here.proposing() as parts:
+        assert here.proposer is not None
+        assert here.proposer.lag() is not None
+        first = await here.until(2, OPEN)
+        assert here.proposer.lag() is None
+        assert first[1].parent == first[0].address
+        assert first[1].start_block == first[0].l2_block
+        # Later games keep the interval
+        stood = await here.until(3, STANDS)
+        games = list((await here.games()).games.values())
+        made = [game.created_at for game in games]
+        assert made[1] - made[0] <= 4
+        assert all(later - before == 6 for before, later in zip(made[1:], made[2:], strict=False))
+        # Each on the one before, all of them true, nothing paid for in vain
+        for before, later in zip(games, games[1:], strict=False):
+            assert (later.parent, later.start_block) == (before.address, before.l2_block)
+            assert true_roots(here.l2, later.l2_block, later.l2_block) == [later.root_claim]
+        for _ in range(AIR_GAP + 4):
+            await here.slot()
+        looked = await here.games()
+        assert looked.anchor.l2_block >= stood[0].l2_block
+        _, reverted = here.transactions()
+        assert reverted == 0
+        # And bonds come back
+        state = parts.states.head()
+        open_now = sum(game.is_open for game in looked.games.values())
+        unpaid = sum(
+            not game.is_open and game.resolved_block + AIR_GAP + 1 >= looked.block.number
+            for game in looked.games.values()
+        )
+        held = (open_now + unpaid) * BOND_WEI
+        spent = 10**6 * 10**18 - state.balance(ACCOUNT.address) - held
+        assert 0 < spent < BOND_WEI
+        assert parts.registry.get_sample_value("faultline_bridge_outputs_total") == looked.count
+
+
+async def test_an_l2_that_stands_still_gets_no_games(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here, here.proposing():
+        await here.until(2, OPEN)
+        for _ in range(3):
+            await here.slot(grows=False)
+        count = (await here.games()).count
+        for _ in range(6):
+            await here.slot(grows=False)
+        assert (await here.games()).count == count
+
+
+async def test_a_proposer_that_comes_back_goes_on_from_its_games(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here:
+        async with here.proposing():
+            before = await here.until(2, OPEN)
+        for _ in range(12):
+            await here.slot()
+        async with here.proposing():
+            games = await here.until(5, STANDS)
+            assert [game.address for game in games[:2]] == [game.address for game in before]
+            assert games[2].parent == games[1].address
+            assert here.transactions()[1] == 0
+
+
+async def test_false_games_are_neither_built_on_nor_resolved(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here:
+        liar = Claimant(l1=here.l1, l2=here.l2, account=here.l1.rollup.users[3])
+        for _ in range(3):
+            await here.slot()
+        safe = here.l2.chain.safe.header.number
+        roots = true_roots(here.l2, 1, safe)
+        # Given a claim that is true at its end and false in the middle, and one that is false at its end
+        await liar.claim([lied(roots[0]), *roots[1:]])
+        await liar.claim([*roots[:-1], lied(roots[-1])])
+        await here.slot()
+        async with here.proposing():
+            stood = await here.until(2, STANDS)
+            games = (await here.games()).games
+            false = [game for game in games.values() if game.creator != ACCOUNT.address]
+            assert len(false) == 2
+            assert all(game.status is OPEN for game in false)
+            assert not {game.parent for game in stood} & {game.address for game in false}
+
+
+async def test_somebody_elses_true_game_is_built_on_and_resolved(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here:
+        other = Claimant(l1=here.l1, l2=here.l2, account=here.l1.rollup.users[3])
+        for _ in range(3):
+            await here.slot()
+        safe = here.l2.chain.safe.header.number
+        await other.claim(true_roots(here.l2, 1, safe))
+        await here.slot()
+        async with here.proposing():
+            stood = await here.until(2, STANDS)
+            assert stood[0].creator == other.account.address
+            assert stood[1].parent == stood[0].address
+
+
+async def test_a_game_that_l1_leaves_is_made_again_as_it_was(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here, here.proposing():
+        await here.until(2, OPEN)
+        kept = (await here.games()).count
+        while (await here.games()).count == kept:
+            lost = await here.slot()
+        games = await here.games()
+        newest = list(games.games.values())[-1]
+        # When L1 leaves the block that made it
+        builder = here.l1.rollup.builder
+        await here.l1.mine(on=lost.parent_hash, takes=0)
+        while here.l1.chain.is_canonical(lost.hash):
+            await here.l1.mine(on=list(builder.blocks)[-1], takes=0)
+        await here.l2.caught_up()
+        await here.settled()
+        assert (await here.games()).count == kept
+        while (await here.games()).count == kept:
+            await here.slot(grows=False)
+        # Then the same claim is made, from the same bytes
+        again = list((await here.games()).games.values())[-1]
+        assert again.address == newest.address
+        assert here.transactions()[1] == 0
+
+
+async def test_games_stand_only_once_finality_has_passed_them(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here, here.proposing():
+        await here.until(2, OPEN)
+        final = here.l1.chain.finalized.header.number
+        # Given an L1 without votes: blocks come, nothing becomes final
+        for _ in range(14):
+            await here.grow()
+            await here.l1.mine(voted=False)
+            await here.l2.caught_up()
+            await here.settled()
+        assert here.l1.chain.finalized.header.number <= final + 4
+        games = await here.games()
+        assert all(game.is_open for game in games.games.values())
+        # When it votes again
+        stood = await here.until(1, STANDS)
+        assert stood
+        assert here.transactions()[1] == 0
