@@ -120,7 +120,7 @@ def span(trees: Sequence[Hash32], lasts: Sequence[Hash32], count: int) -> bytes:
 
 
 def tree_of(roots_id: Hash32) -> bytes:
-    """Ask whether roots are published; the answer is one word, their tree, or zero."""
+    """Ask whether roots are published; the answer is one word: their tree, or zero if not within the last 256 blocks."""
     return encode_call("treeOf(bytes32)", roots_id)
 
 

@@ -16,7 +16,7 @@
                ZeroClaim(): Zero is no output root.
                InvalidParentGame(): The parent is no game that counts, or it is lost.
                WrongCount(uint256 startingBlock): From that block on, a claim covers 1 to 65,536 blocks.
-               UnknownRoots(bytes32 id): No such roots were published.
+               UnknownRoots(bytes32 id): No such roots were published within the last 256 L1 blocks.
                WrongRoots(uint256 count): So many roots would have to be published, the last of them the claim.
                WrongAccumulator(bytes32 accumulator): The claim was made for another history; here is this one's.
                NotInProgress(uint8 status): The game is decided, or was never made.

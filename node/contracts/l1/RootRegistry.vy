@@ -7,10 +7,11 @@
 @author Faultline
 @notice Where the output roots that games claim are published. A game names roots by the hash of their tree; here anyone
         finds out that they exist, and from the logs what they are. Whether they are true is not judged here.
-        Anyone may publish anything, twice too: a name holds its roots and nothing else.
+        Anyone may publish anything, and again: a name holds its roots and nothing else. It is known for 256 blocks, so that
+        who looks for the roots of a game finds them there, even without older logs.
 @custom:errors NoRoots(): There is nothing to publish.
                WrongSpan(): There are not as many chunks, or not as many last roots, as so many roots make.
-               UnknownChunk(uint256 index): No such roots were published, or not so many, or another one is their last.
+               UnknownChunk(uint256 index): No such roots were published lately, or not so many, or with another last one.
 """
 
 
@@ -23,8 +24,20 @@ implements: IRootRegistry
 from ..lib import root_trees
 
 
-# @dev Trees by the name of their roots; zero where none were published.
-treeOf: public(HashMap[bytes32, bytes32])
+# @dev L1 blocks for which a publication counts, its own not included.
+AGE_MAX: public(constant(uint256)) = 256
+
+
+# @dev What is kept of a publication.
+struct Publication:
+    # The top of the roots' tree.
+    tree: bytes32
+    # Where the oldest log lies that is needed to read the roots.
+    block_number: uint256
+
+
+# @dev Publications by the name of their roots.
+_publications: HashMap[bytes32, Publication]
 
 
 @deploy
@@ -48,7 +61,7 @@ def publish(roots: DynArray[bytes32, root_trees.CHUNK_ROOTS]) -> bytes32:
     last: bytes32 = roots[count - 1]
     tree: bytes32 = root_trees._chunk(roots)
     id: bytes32 = root_trees._name(tree, last, count)
-    self.treeOf[id] = tree
+    self._publications[id] = Publication(tree=tree, block_number=block.number)
     log IRootRegistry.RootsPublished(id=id, tree=tree, last=last, roots=roots)
     return id
 
@@ -72,18 +85,32 @@ def span(
     before: uint256 = (chunks - 1) * root_trees.CHUNK_ROOTS
     if count <= before:
         raw_revert(method_id("WrongSpan()"))
+    oldest: uint256 = block.number
     for index: uint256 in range(chunks, bound=root_trees.CHUNKS_MAX):
         size: uint256 = root_trees.CHUNK_ROOTS
         if index == chunks - 1:
             size = count - before
-        if self.treeOf[root_trees._name(trees[index], lasts[index], size)] == empty(bytes32):
+        name: bytes32 = root_trees._name(trees[index], lasts[index], size)
+        if self._tree_of(name) == empty(bytes32):
             raw_revert(abi_encode(index, method_id=method_id("UnknownChunk(uint256)")))
+        oldest = min(oldest, self._publications[name].block_number)
     tree: bytes32 = root_trees._span(trees)
     last: bytes32 = lasts[chunks - 1]
     id: bytes32 = root_trees._name(tree, last, count)
-    self.treeOf[id] = tree
+    self._publications[id] = Publication(tree=tree, block_number=oldest)
     log IRootRegistry.RootsSpanned(id=id, tree=tree, last=last, count=count, trees=trees)
     return id
+
+
+@external
+@view
+def treeOf(id: bytes32) -> bytes32:
+    """
+    @notice The tree of roots that are published.
+    @param id Their name.
+    @return bytes32 The top of their tree; zero if they were not published within the last 256 blocks.
+    """
+    return self._tree_of(id)
 
 
 @external
@@ -109,3 +136,16 @@ def proves(
         and len(branch) == root_trees._depth(count)
         and root_trees._top(root, index, branch) == tree
     )
+
+
+@internal
+@view
+def _tree_of(id: bytes32) -> bytes32:
+    """
+    @dev The tree of roots that are published.
+    @param id Their name.
+    @return bytes32 The top of their tree; zero if they were not published within the last 256 blocks.
+    """
+    if block.number > self._publications[id].block_number + AGE_MAX:
+        return empty(bytes32)
+    return self._publications[id].tree

@@ -120,6 +120,16 @@ def test_unpublished_roots_are_refused(world: DisputeWorld) -> None:
     refused(world, f"UnknownRoots{(tree.id,)}", tree)
 
 
+def test_roots_of_long_ago_are_refused(world: DisputeWorld) -> None:
+    """Given roots that were published more than 256 blocks ago, then nobody need look for them: they make no game."""
+    tree = published(world, 6)
+    world.pass_blocks(256)
+    refused(world, f"UnknownRoots{(tree.id,)}", tree)
+    world.publish(tree)
+    world.pass_blocks(255)
+    world.create(tree, start=world.anchor())
+
+
 def test_one_root_short_or_long_is_refused(world: DisputeWorld) -> None:
     """Given a claim of another block than its roots reach, then their name does not fit."""
     tree = published(world, 6)

@@ -139,3 +139,37 @@ def test_a_span_is_no_chunk_of_another(world: DisputeWorld) -> None:
     assert world.network.world.read(
         REGISTRY, "treeOf", roots_id(tree.tree, tree.last, 1_024)
     ) == bytes(32)
+
+
+def test_a_publication_counts_for_256_blocks() -> None:
+    """Given roots published at some block, then 256 blocks on they still count, one later they do not, until published again."""
+    world = DisputeWorld.open()
+    some = RootTree(roots(3))
+    publish(world, some.roots)
+    # A call that is asked stands in the head's environment.
+    world.pass_blocks(256)
+    assert world.network.world.read(REGISTRY, "treeOf", some.id) == some.tree
+    world.pass_blocks(1)
+    assert world.network.world.read(REGISTRY, "treeOf", some.id) == ZERO_HASH
+    publish(world, some.roots)
+    assert world.network.world.read(REGISTRY, "treeOf", some.id) == some.tree
+
+
+def test_a_span_is_as_old_as_its_oldest_chunk() -> None:
+    """Given chunks of different age, then their span ends with the first of them, however late it was made."""
+    world = DisputeWorld.open()
+    tree = RootTree(roots(1_030))
+    first, second = tree.chunks
+    publish(world, first.roots)
+    oldest = world.height
+    world.pass_blocks(100)
+    publish(world, second.roots)
+    world.pass_blocks(100)
+    arguments = ([first.tree, second.tree], [first.last, second.last], 1_030)
+    world.network.world.transact(FORCER, REGISTRY, "span", *arguments)
+    world.pass_blocks(oldest + 256 - world.height)
+    assert world.network.world.read(REGISTRY, "treeOf", tree.id) == tree.tree
+    world.pass_blocks(1)
+    assert world.network.world.read(REGISTRY, "treeOf", tree.id) == ZERO_HASH
+    with pytest.raises(Reverted, match=r"UnknownChunk\(0,\)"):
+        world.network.world.transact(FORCER, REGISTRY, "span", *arguments)
