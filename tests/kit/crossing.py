@@ -1,4 +1,4 @@
-"""Messages that go over the bridge, for tests: sent, delivered, refused by puppets, tried again.
+"""Messages and tokens that go over the bridge, for tests: sent, delivered, refused by puppets, tried again.
 
 to_l2, to_l1 -> the message and the receipt of its delivery
 """
@@ -14,10 +14,31 @@ from node.eth.primitives import Address, Hash32
 from node.rollup.deposits import Deposit, alias, encode_deposit
 from tests.kit.contract_world import Contract, Receipt
 from tests.kit.execution_chain import SENDER, address_of
-from tests.kit.two_worlds import L1_MESSENGER, L2_MESSENGER, TwoWorlds, withdrawals_of
+from tests.kit.two_worlds import (
+    L1_BRIDGE,
+    L1_MESSENGER,
+    L2_BRIDGE,
+    L2_MESSENGER,
+    TwoWorlds,
+    create_token,
+    deploy_l1,
+    withdrawals_of,
+)
 
 ME: Final = address_of(SENDER)
 """Who sends."""
+
+FRIEND: Final = Address(b"\x7e" * 20)
+"""Somebody else, without a key here."""
+
+GAS: Final = 200_000
+"""Least gas of every transfer."""
+
+EXTRA: Final = b"for the books"
+"""What transfers say to readers of logs."""
+
+PLAIN, SILENT, REFUSING = range(3)
+"""An odd token's manners: answers true, nothing, false."""
 
 ACCEPT, REFUSE, BURN = range(3)
 """A puppet's moods."""
@@ -80,3 +101,45 @@ def instruct(
 ) -> bytes:
     """Tells a puppet what to do."""
     return puppet.input("instruct", mood, target, value, payload)
+
+
+class Pair:
+    """A token of L1 with its counterpart on L2, and a thousand for the sender."""
+
+    def __init__(self, worlds: TwoWorlds) -> None:
+        self.worlds = worlds
+        self.l1 = deploy_l1(worlds.l1, "OddToken")
+        self.l2 = create_token(worlds, self.l1.address)
+        worlds.l1.transact(SENDER, self.l1, "issue", ME, 1_000)
+        worlds.l1.transact(SENDER, self.l1, "approve", L1_BRIDGE.address, 2**256 - 1)
+
+    def deposit(self, amount: int, *, remote: Contract | None = None) -> Receipt:
+        """Sends to oneself on L2; the receipt of the delivery."""
+        token = remote or self.l2
+        self.worlds.l1.transact(
+            SENDER, L1_BRIDGE, "bridgeERC20", self.l1.address, token.address, amount, GAS, EXTRA
+        )
+        (receipt,) = self.worlds.deliver()
+        return receipt
+
+    def withdraw(self, amount: int) -> Receipt:
+        """Sends to oneself on L1; the receipt of the finalization."""
+        sent = self.worlds.l2.transact(
+            SENDER, L2_BRIDGE, "withdraw", self.l2.address, amount, GAS, EXTRA
+        )
+        (receipt,) = self.worlds.settle(*withdrawals_of(sent))
+        return receipt
+
+    def held(self, remote: Contract | None = None) -> object:
+        """What the bridge keeps for a pair."""
+        token = remote or self.l2
+        return self.worlds.l1.read(L1_BRIDGE, "deposits", self.l1.address, token.address)
+
+    def balances(self) -> tuple[object, object, object]:
+        """The sender's on L1, the bridge's on L1, the sender's on L2."""
+        l1, l2 = self.worlds.l1, self.worlds.l2
+        return (
+            l1.read(self.l1, "balanceOf", ME),
+            l1.read(self.l1, "balanceOf", L1_BRIDGE.address),
+            l2.read(self.l2, "balanceOf", ME),
+        )
