@@ -69,6 +69,7 @@ def open_challenger(parts: RoleParts) -> Challenger:
             moved=parts.l1.moved,
             derived=deriver.derived,
             is_canonical=parts.l1.is_canonical,
+            canonical_hash=parts.l1.canonical_hash,
             look=parts.games.look,
             attempts=partial(attempts_in, parts.pool),
             own=OwnRoots(parts.l2, deriver.book),

@@ -80,6 +80,8 @@ class DisputeParts:
     """How far L1's records are derived."""
     is_canonical: Callable[[L1Ref], bool]
     """Whether L1 still holds a block."""
+    canonical_hash: Callable[[int], Hash32 | None]
+    """Hash of L1's block of a number."""
     look: Callable[[], Awaitable[SeenGames]]
     """The games of L1's head. Raises MissingState."""
     attempts: Callable[[], Sequence[Attempt]]

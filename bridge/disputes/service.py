@@ -31,7 +31,7 @@ from bridge.games.reading import Game
 from bridge.sending.wants import Want
 from node.contracts.disputes import GameStatus, resolve
 from node.errors import MissingState, Temporary
-from node.eth.primitives import Address
+from node.eth.primitives import ZERO_HASH, Address
 from sequencer.l1.latest import Latest
 from sequencer.l1.places import InboxAt, L1Ref
 
@@ -260,7 +260,7 @@ class Challenger:
                 case Resolve():
                     call_data = resolve(b"", 0, (), 0)
                     wants.append(
-                        Want(key=_key("resolve", game), to=game.address, call_data=call_data)
+                        Want(key=self._key("resolve", game), to=game.address, call_data=call_data)
                     )
                 case _:
                     assert_never(action)
@@ -276,7 +276,7 @@ class Challenger:
             return []
         return [
             Want(
-                key=_key("prove", game),
+                key=self._key("prove", game),
                 to=game.address,
                 call_data=call_data,
                 is_urgent=action.is_urgent,
@@ -302,6 +302,11 @@ class Challenger:
         while len(self._counted) > COUNTED_MAX:
             del self._counted[next(iter(self._counted))]
 
+    def _key(self, what: str, game: Game) -> str:
+        """Names a deed by the game and the block that holds its making.
 
-def _key(what: str, game: Game) -> str:
-    return f"{what}:0x{game.address.hex()}"
+        A call may reach L1 before a reorganised game is made again: it succeeds there, at an address without code, and has
+        done nothing.
+        """
+        made_in = self._parts.canonical_hash(game.created_block) or ZERO_HASH
+        return f"{what}:0x{game.address.hex()}@{made_in[:8].hex()}"

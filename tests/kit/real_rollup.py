@@ -8,7 +8,7 @@ async with running_l2(rollup, l1, folder) as l2:  an L2 node over it
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,10 +27,18 @@ from node.contracts.alloc import l1_allocations
 from node.eth.blocks import Block
 from node.eth.fees import next_base_fee
 from node.eth.hashing import keccak256
+from node.eth.headers import header_of_block
 from node.eth.primitives import BlockNumber, Hash32
-from node.execution.adapter import RevmEngine, encode_batch, open_tables, verify_signatures
+from node.execution.adapter import (
+    RevmEngine,
+    StepCallable,
+    encode_batch,
+    open_tables,
+    verify_signatures,
+)
 from node.execution.stepping import read_batch
 from node.rollup.derivation import BlockInput, attributes_of
+from node.rollup.outputs import output_of
 from node.rollup.parameters import RollupParameters
 from node.runtime.clock import SystemClock
 from node.runtime.faults import FaultBoard
@@ -64,6 +72,10 @@ BATCHER_SECRET = b"\xba" * 32
 BLOCK_GAS = 100_000_000
 
 
+MoreContracts = Callable[[RollupParameters, Hash32], dict[str, dict[str, object]]]
+"""Gives further allocations of L1 for a rollup and the output root of its genesis block."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Documents:
     """The genesis files of a rollup and of its L1."""
@@ -92,6 +104,8 @@ class RealRollup:
     """Makes L1 blocks, on an engine of its own in memory."""
     users: Sequence[Sender]
     """Funded on both layers."""
+    step: StepCallable | None = None
+    """What L1's precompile answers; None where nobody disputes."""
 
 
 def make_documents(
@@ -100,8 +114,9 @@ def make_documents(
     *,
     window_blocks: int = 30,
     sequencer_key: bytes = b"\x5e" * 32,
+    more: MoreContracts | None = None,
 ) -> Documents:
-    """Genesis files with all contracts; `funded` are addresses with money on both layers."""
+    """Genesis files with all contracts; `funded` are addresses with money on both layers; `more` stand on L1 too."""
     batcher = L1Account(BATCHER_SECRET, 900)
     parameters = RollupParameters(
         batcher=batcher.address,
@@ -116,13 +131,16 @@ def make_documents(
     assert isinstance(allocations, dict)
     allocations.update(balances)
     l2_encoded = json.dumps(l2_document).encode()
-    l2_hash = Hash32(RevmEngine(l2_encoded).genesis().block_hash)
+    l2_block = RevmEngine(l2_encoded).genesis()
+    l2_hash = Hash32(l2_block.block_hash)
     contracts = l1_allocations(
         batcher=parameters.batcher,
         sequencing_window_blocks=window_blocks,
         batch_limit_bytes=parameters.batch_limit_bytes,
         locked_wei=len(balances) * 10**6 * ETHER,
     )
+    if more is not None:
+        contracts |= more(parameters, output_of(header_of_block(l2_block.block)).root())
     l1_document = genesis_document(balances | contracts) | {
         "timestamp": hex(genesis.time),
         "gasLimit": hex(120_000_000),
@@ -219,7 +237,7 @@ class RealL1:
 @asynccontextmanager
 async def running_l1(rollup: RealRollup, folder: Path) -> AsyncIterator[RealL1]:
     """A full node's chain and pool over a folder."""
-    engine = RevmEngine(rollup.l1_document, folder=folder / "states")
+    engine = RevmEngine(rollup.l1_document, folder=folder / "states", step=rollup.step)
     chain = await open_chain(
         genesis=rollup.genesis,
         engine=engine,

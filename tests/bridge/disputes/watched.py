@@ -173,6 +173,7 @@ class Watcher:
             moved=watched.moved,
             derived=self.derived,
             is_canonical=lambda block: block == watched.ref,
+            canonical_hash=watched.hash_of,
             look=self.look,
             attempts=watched.attempts,
             own=self.truth,
@@ -211,7 +212,11 @@ class Watched:
     def ref(self) -> L1Ref:
         """The head."""
         number = self.l1.head.number
-        return L1Ref(number=number, hash=keccak256(bytes((self.fork,)) + number.to_bytes(8)))
+        return L1Ref(number=number, hash=self.hash_of(number))
+
+    def hash_of(self, number: int) -> Hash32:
+        """Of a block of this fork."""
+        return keccak256(bytes((self.fork,)) + number.to_bytes(8))
 
     def make(self, number: int) -> Watcher:
         """A challenger that does not run."""
