@@ -10,7 +10,7 @@ Deliberately absent: consensus itself, and the L2's sequencer: a block is what i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, cast
 
@@ -154,6 +154,8 @@ class DisputeWorld:
     """L1 blocks from the head down to the finalized one."""
     stalled_at: int | None = None
     """The finalized L1 block, while finality stalls."""
+    change_state: Callable[[ConsensusState], ConsensusState] = lambda state: state
+    """What else the consensus states of the next blocks are."""
     states: dict[int, ConsensusState] = field(default_factory=dict)
     """L1's consensus state after each block."""
 
@@ -232,7 +234,7 @@ class DisputeWorld:
         checkpoint = Checkpoint(
             epoch=Epoch(finalized // 2), block_hash=Hash32(self.network.block_hash(finalized))
         )
-        self.states[number] = ConsensusState(
+        state = ConsensusState(
             slot=Slot(number),
             justified=checkpoint,
             finalized=checkpoint,
@@ -251,6 +253,7 @@ class DisputeWorld:
             recent_mixes=(),
             next_withdrawal_index=0,
         )
+        self.states[number] = self.change_state(state)
         return self.states[number].root()
 
     # -- the L2
