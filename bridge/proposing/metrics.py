@@ -19,9 +19,9 @@ class ProposingMetrics:
             "Last L2 block that a true game of L1's head claims.",
             registry=registry,
         )
-        self.open_games = Gauge(
-            "faultline_bridge_open_games",
-            "True games that are not decided.",
+        self.waiting_games = Gauge(
+            "faultline_bridge_waiting_games",
+            "True games that wait for their outcome.",
             registry=registry,
         )
         self.anchor_block = Gauge(

@@ -121,7 +121,7 @@ class Proposer:
 
     def _show(self, games: Games, true: Sequence[Game]) -> None:
         self._metrics.claimed_block.set(max((game.l2_block for game in true), default=0))
-        self._metrics.open_games.set(sum(game.is_open for game in true))
+        self._metrics.waiting_games.set(sum(game.is_open for game in true))
         self._metrics.anchor_block.set(games.anchor.l2_block)
         for game in true:
             if (

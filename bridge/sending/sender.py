@@ -226,12 +226,13 @@ class Sender:
             head_number=state.ref.number,
             outcomes=self._outcomes(nonce),
         )
-        parts.metrics.in_flight.labels(parts.role).set(len(outlook.kept))
         if not await self._keep(outlook, wants, state):
             return
         placing = Placing(outlook, wants, in_flight_max=parts.options.in_flight_max)
         if await self._place(outlook, placing, state):
             await self._take_back(placing, state)
+        live = sum(slot.nonce >= nonce and slot.key != EMPTY_KEY for slot in self.slots)
+        parts.metrics.in_flight.labels(parts.role).set(live)
 
     async def _forget(self, final_nonce: int) -> None:
         old = [nonce for nonce in self._slots if nonce < final_nonce]
