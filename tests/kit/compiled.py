@@ -19,7 +19,7 @@ from node.contracts.artifacts import Artifact
 FOLDER: Final = Path(__file__).parent / "contracts"
 """Sources and what the compiler made of them."""
 
-HELPERS: Final = ("Court", "OddToken", "Puppet")
+HELPERS: Final = ("Court", "Liar", "OddToken", "Puppet")
 """Those that are kept in this form."""
 
 
