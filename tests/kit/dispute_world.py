@@ -108,6 +108,18 @@ IMPLEMENTATION: Final = with_errors(
 )
 
 
+def terms_of(parameters: RollupParameters, genesis_root: Hash32) -> DisputeTerms:
+    """Of every world here."""
+    return DisputeTerms(
+        config_hash=parameters.config_hash(),
+        anchor_root=genesis_root,
+        window_blocks=CHALLENGE_WINDOW,
+        quiet_blocks=QUIET,
+        air_gap_blocks=AIR_GAP,
+        bond_wei=BOND,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Game:
     """A game and what it claims."""
@@ -174,16 +186,7 @@ class DisputeWorld:
             account.address: {"balance": hex(10_000 * ETHER)}
             for account in (PROPOSER, LIAR, CHALLENGER, RIVAL)
         }
-        contracts = dispute_allocations(
-            DisputeTerms(
-                config_hash=parameters.config_hash(),
-                anchor_root=genesis_root,
-                window_blocks=CHALLENGE_WINDOW,
-                quiet_blocks=QUIET,
-                air_gap_blocks=AIR_GAP,
-                bond_wei=BOND,
-            )
-        )
+        contracts = dispute_allocations(terms_of(parameters, genesis_root))
         network = Network.open(
             extra_accounts=funded | contracts,
             step=step_callable(engine, parameters) if step == "real" else step,
