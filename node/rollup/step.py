@@ -121,11 +121,10 @@ def decode_step(data: bytes) -> StepInput:
     words, tail = data[:FIXED_BYTES], data[FIXED_BYTES:]
     try:
         fields = _items(tail, _TAIL_ITEMS, lists=(6, 7))
+        _must(len(fields) == _TAIL_ITEMS, StepReason.MALFORMED)
         nodes, codes = (_items(fields[place], WITNESS_ITEMS_MAX) for place in (6, 7))
     except Rejected as error:
         raise Rejected(StepReason.MALFORMED) from error
-    if len(fields) != _TAIL_ITEMS:
-        raise Rejected(StepReason.MALFORMED)
     record = record_of_words(words[3 * _WORD :])
     if record is None:
         raise Rejected(StepReason.RECORD)
