@@ -234,6 +234,21 @@ def logs(chain: Rpc, address: Address, topic: bytes, first_block: int) -> list[L
     return [_log(_object(entry)) for entry in found]
 
 
+def logs_of(receipt: Receipt, address: Address, topic: bytes) -> list[Log]:
+    """A contract's logs of a receipt with this first topic."""
+    return [log for log in receipt.logs if log.address == address and log.topics[:1] == (topic,)]
+
+
+def storage_proof(l2: Rpc, address: Address, slot: bytes, block: int) -> list[bytes]:
+    """The nodes that prove a slot of an L2 contract after a block, from the storage root down."""
+    answer = _object(l2.ask("eth_getProof", "0x" + address.hex(), ["0x" + slot.hex()], hex(block)))
+    proofs = answer["storageProof"]
+    assert isinstance(proofs, list)
+    nodes = _object(proofs[0])["proof"]
+    assert isinstance(nodes, list)
+    return [_bytes(node) for node in nodes]
+
+
 def output_at(l2: Rpc, block: int) -> Output:
     """The output after an L2 block, as the L2's node says."""
     answer = _object(l2.ask("optimism_outputAtBlock", hex(block)))
@@ -242,6 +257,37 @@ def output_at(l2: Rpc, block: int) -> Output:
         message_passer_root=Hash32(_bytes(answer["withdrawalStorageRoot"])),
         block_hash=Hash32(_bytes(_object(answer["blockRef"])["hash"])),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A transaction that waits in a node's pool, for everybody to see."""
+
+    sender: Address
+    """Who sent it; 20 bytes."""
+    to: Address
+    """Whom it calls; 20 bytes."""
+    data: bytes
+    """The call."""
+    tip_wei: int
+    """What it tips for each gas."""
+
+
+def pending(node: Rpc) -> list[Pending]:
+    """What waits in a node's pool and could be included; creations are left out."""
+    content = _object(node.ask("txpool_content"))
+    of_senders = _object(content["pending"])
+    waiting = [_object(one) for of_one in of_senders.values() for one in _object(of_one).values()]
+    return [
+        Pending(
+            sender=Address(_bytes(fields["from"])),
+            to=Address(_bytes(fields["to"])),
+            data=_bytes(fields["input"]),
+            tip_wei=_quantity(fields.get("maxPriorityFeePerGas", "0x0")),
+        )
+        for fields in waiting
+        if fields["to"] is not None
+    ]
 
 
 def read_receipt(fields: dict[str, JsonValue]) -> Receipt:

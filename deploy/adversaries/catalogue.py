@@ -8,10 +8,25 @@ from __future__ import annotations
 from typing import Final
 
 from deploy.adversaries.attack import Attack
+from deploy.adversaries.bad_claims import UNAVAILABLE_ROOTS
+from deploy.adversaries.copied_proof import COPIED_PROOF
 from deploy.adversaries.false_output import FALSE_OUTPUT
+from deploy.adversaries.forged_proof import FORGED_PROOF
 from deploy.adversaries.hostile_step import HOSTILE_STEP
+from deploy.adversaries.prove_then_lose import PROVE_THEN_LOSE
+from deploy.adversaries.replayed_withdrawal import REPLAYED_WITHDRAWAL
+from deploy.adversaries.squatted_game import SQUATTED_GAME
 
-ATTACKS: Final[tuple[Attack, ...]] = (FALSE_OUTPUT, HOSTILE_STEP)
+ATTACKS: Final[tuple[Attack, ...]] = (
+    FALSE_OUTPUT,
+    SQUATTED_GAME,
+    UNAVAILABLE_ROOTS,
+    PROVE_THEN_LOSE,
+    REPLAYED_WITHDRAWAL,
+    FORGED_PROOF,
+    COPIED_PROOF,
+    HOSTILE_STEP,
+)
 """Everything that can be tried."""
 
 

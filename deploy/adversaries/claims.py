@@ -99,7 +99,7 @@ def truth(stage: Stage, blocks: int = SPAN_MIN, parent: Address | None = None) -
         blocks: how many at least.
         parent: the game to start from; None looks for the newest true one.
     """
-    game = parent or _newest_true_game(stage)
+    game = parent or newest_true_game(stage)
     start = _start_of(stage, game)
     _grow_l2(stage, start + blocks)
     last = min(read_number(stage, INBOX, disputes.ask("nextBlock")) - 1, start + CHUNK_ROOTS)
@@ -153,7 +153,7 @@ def made(stage: Stage, receipt: Receipt, tree: RootTree) -> Claimed:
         if created is not None and log.address == DISPUTE_GAME_FACTORY:
             return Claimed(
                 game=created.game,
-                index=_index_of(stage, created.game),
+                index=game_number(stage, created.game),
                 block=receipt.block,
                 tree=tree,
             )
@@ -212,7 +212,7 @@ def short(value: bytes) -> str:
     return f"0x{text[:8]}..{text[-4:]}"
 
 
-def _newest_true_game(stage: Stage) -> Address | None:
+def newest_true_game(stage: Stage) -> Address | None:
     """The newest game that may be a parent and whose claim is true; None where the anchor is the best there is."""
     count = read_number(stage, DISPUTE_GAME_FACTORY, disputes.game_count())
     for index in range(count - 1, max(-1, count - 1 - GAMES_LOOKED_AT), -1):
@@ -252,7 +252,8 @@ def _grow_l2(stage: Stage, block: int) -> None:
     )
 
 
-def _index_of(stage: Stage, game: Address) -> int:
+def game_number(stage: Stage, game: Address) -> int:
+    """A game's number in the factory. Raises AttackFailed if it is none of its games."""
     count = read_number(stage, DISPUTE_GAME_FACTORY, disputes.game_count())
     for index in range(count - 1, -1, -1):
         _, _, found = disputes.read_game_at_index(

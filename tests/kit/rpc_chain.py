@@ -21,6 +21,9 @@ from node.eth import rlp
 from node.eth.hashing import keccak256
 from tests.kit.execution_chain import ExecutionChain, header_bytes
 
+RAW_BYTES_MAX: Final = 512 << 10
+"""Of a transaction."""
+
 GAS_CAP: Final = 60_000_000
 """Of calls."""
 
@@ -42,20 +45,20 @@ class RpcChain:
     """Grows by a block a `mine`."""
     pool: list[bytes] = field(default_factory=list)
     """Raw transactions that wait."""
-    before_block: list[Callable[[], None]] = field(default_factory=list)
-    """Called before every block: whoever else sends transactions."""
+    after_block: list[Callable[[], None]] = field(default_factory=list)
+    """Called after every block: whoever else sends transactions."""
     _rows: dict[str, JsonValue] = field(default_factory=dict)
     """Receipts by transaction hash."""
 
     def mine(self) -> None:
         """A block with all that waits; a sender's transactions in order of their nonces."""
-        for actor in self.before_block:
-            actor()
         waiting = sorted(self.pool, key=lambda raw: (-_tip(raw), _nonce(raw)))
         self.pool.clear()
         block = self.chain.grow(_in_order(waiting))
         for row in orjson.loads(self.chain.engine.receipts_json(block.block, block.receipts)):
             self._rows[row["transactionHash"]] = row
+        for actor in self.after_block:
+            actor()
 
     def ask(self, method: str, *parameters: JsonValue) -> JsonValue:
         """Call a method. Raises RpcRefused."""
@@ -67,6 +70,7 @@ class RpcChain:
                 return self._simulated("estimate", parameters[0])
             case "eth_sendRawTransaction":
                 raw = bytes.fromhex(str(parameters[0])[2:])
+                assert len(raw) < RAW_BYTES_MAX
                 self.pool.append(raw)
                 return "0x" + keccak256(raw).hex()
             case "eth_getTransactionReceipt":
@@ -138,6 +142,7 @@ class RpcChain:
                 "from": _sender(raw),
                 "to": "0x" + cast(bytes, fields[5]).hex(),
                 "input": "0x" + cast(bytes, fields[7]).hex(),
+                "maxPriorityFeePerGas": hex(_tip(raw)),
             }
         return {"pending": pending, "queued": {}}
 

@@ -1,9 +1,9 @@
 """An L1 in memory with all contracts of the bridge, an L2 of made-up outputs, and those who keep them honest.
 
-    ScriptedL2 (number, outputs) <- transfers;  before every L1 block: the batcher appends, the watchtower proves
+    ScriptedL2 (number, outputs) <- transfers;  after every L1 block: the batcher appends, bridge claims, watchtower proves
     STEP: the precompile answers what the scripted L2 says, so that no block has to be executed
 
-Deliberately absent: finality (nothing is resolved for its age here), and a proposer unless a test is one.
+Deliberately absent: finality (nothing is resolved for its age here).
 """
 
 from __future__ import annotations
@@ -11,23 +11,37 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from eth_account import Account
 from pydantic import JsonValue
 
 from deploy.adversaries.acting import Actor, logs, read, read_number
+from deploy.adversaries.claims import CREATE_GAS, accumulator_after, newest_true_game
 from deploy.adversaries.stage import Stage
 from deploy.derivation import mnemonic_accounts
 from deploy.keys import RollupSecrets, new_rollup
 from deploy.manifest import Manifest
 from deploy.rollup_genesis import l1_allocations, rollup_parameters
 from node.contracts import disputes
-from node.contracts.abi import encode_call
-from node.contracts.addresses import DISPUTE_GAME_FACTORY, INBOX, ROOT_REGISTRY
-from node.contracts.bindings import append
+from node.contracts.abi import decode, encode, encode_call
+from node.contracts.addresses import DISPUTE_GAME_FACTORY, INBOX, MESSAGE_PASSER, ROOT_REGISTRY
+from node.contracts.bindings import (
+    MESSAGE_PASSED,
+    MessagePassed,
+    append,
+    read_message_passed,
+)
 from node.contracts.disputes import GameStatus
+from node.eth import rlp
 from node.eth.hashing import keccak256
-from node.eth.primitives import Address, Hash32
-from node.rollup.claims import RootTree, decode_claim
-from node.rollup.outputs import Output
+from node.eth.primitives import Address, BlockNumber, Hash32
+from node.rollup.claims import Claim, RootTree, decode_claim
+from node.rollup.outputs import (
+    BridgeWithdrawal,
+    Output,
+    message_nonce,
+    sent_messages_slot,
+    withdrawal_hash,
+)
 from tests.deploy.adversaries.staging import RememberedProcesses, Told, funded, stage_on
 from tests.kit.execution_chain import ExecutionChain
 from tests.kit.rpc_chain import RpcChain
@@ -42,25 +56,96 @@ class ScriptedL2:
 
     number: int = 0
     """Of its newest block."""
+    withdrawn: dict[int, MessagePassed] = field(default_factory=dict)
+    """Withdrawals by their block; the storage of the message passer holds the newest one alone."""
+    _receipts: dict[str, JsonValue] = field(default_factory=dict)
 
     def output(self, block: int) -> Output:
         """The truth after a block."""
         name = block.to_bytes(8)
         return Output(
             state_root=keccak256(b"state" + name),
-            message_passer_root=keccak256(b"passer" + name),
+            message_passer_root=keccak256(self._leaf(block)),
             block_hash=keccak256(b"block" + name),
         )
 
+    def grow(self) -> None:
+        """An empty block."""
+        self.number += 1
+
+    def _leaf(self, block: int) -> bytes:
+        """The only node of the message passer's storage after a block."""
+        newest = max((made for made in self.withdrawn if made <= block), default=None)
+        if newest is None:
+            return rlp.encode([b"\x20" + keccak256(b"no slot of a withdrawal"), b"\x01"])
+        slot = sent_messages_slot(self.withdrawn[newest].withdrawal_hash)
+        return rlp.encode([b"\x20" + keccak256(slot), b"\x01"])
+
+    def _take(self, raw: bytes) -> str:
+        """A block with one transaction; what calls the message passer withdraws."""
+        self.number += 1
+        name = "0x" + keccak256(raw).hex()
+        fields = rlp.as_list(rlp.decode(raw[1:]))
+        logs: list[JsonValue] = []
+        if fields[5] == MESSAGE_PASSER:
+            sender = bytes.fromhex(str(Account.recover_transaction(raw))[2:])
+            target, gas_limit, data = decode(
+                ("address", "uint256", "bytes"), rlp.as_bytes(fields[7])[4:]
+            )
+            assert isinstance(target, bytes)
+            assert isinstance(gas_limit, int)
+            assert isinstance(data, bytes)
+            withdrawal = BridgeWithdrawal(
+                nonce=message_nonce(len(self.withdrawn)),
+                sender=Address(sender),
+                target=Address(target),
+                value=rlp.as_integer(fields[6], 256),
+                gas_limit=gas_limit,
+                data=data,
+            )
+            logs.append(self._log(withdrawal))
+        self._receipts[name] = {
+            "transactionHash": name,
+            "blockNumber": hex(self.number),
+            "transactionIndex": "0x0",
+            "status": "0x1",
+            "gasUsed": "0x5208",
+            "logs": logs,
+        }
+        return name
+
+    def _log(self, withdrawal: BridgeWithdrawal) -> JsonValue:
+        found = withdrawal_hash(withdrawal)
+        topics = [MESSAGE_PASSED, withdrawal.nonce.to_bytes(32)]
+        topics += [bytes(12) + who for who in (withdrawal.sender, withdrawal.target)]
+        data = encode(
+            ("uint256", "uint256", "bytes", "bytes32"),
+            (withdrawal.value, withdrawal.gas_limit, withdrawal.data, found),
+        )
+        message = read_message_passed(topics, data)
+        assert message is not None
+        self.withdrawn[self.number] = message
+        return {
+            "address": "0x" + MESSAGE_PASSER.hex(),
+            "topics": ["0x" + topic.hex() for topic in topics],
+            "data": "0x" + data.hex(),
+            "blockNumber": hex(self.number),
+            "transactionHash": "0x" + bytes(32).hex(),
+        }
+
     def ask(self, method: str, *parameters: JsonValue) -> JsonValue:
         match method:
+            case "eth_getTransactionReceipt":
+                return self._receipts[str(parameters[0])]
+            case "eth_getProof":
+                leaf = self._leaf(int(str(parameters[2]), 16))
+                return {"storageProof": [{"proof": ["0x" + leaf.hex()]}]}
             case "eth_getBlockByNumber":
                 return {"number": hex(self.number), "baseFeePerGas": "0x1"}
             case "eth_getTransactionCount":
                 return "0x0"
             case "eth_sendRawTransaction":
-                self.number += 1
-                return "0x" + keccak256(bytes.fromhex(str(parameters[0])[2:])).hex()
+                return self._take(bytes.fromhex(str(parameters[0])[2:]))
             case "optimism_outputAtBlock":
                 output = self.output(int(str(parameters[0]), 16))
                 return {
@@ -96,12 +181,41 @@ class BridgeWorld:
         self._challenger = Actor(self.stage, self.secrets.challenger_account)
         self.proposer = Actor(self.stage, self.secrets.proposer_account)
         self._answered: set[Address] = set()
-        self.l1.before_block += [self._append, self._challenge]
+        self._claimed = 0
+        self.l1.after_block += [self._append, self._challenge]
 
     @property
     def challenger(self) -> Address:
         """Whose proofs end games."""
         return self._challenger.address
+
+    def propose(self) -> None:
+        """Let the bridge claim what is new after every block from now on."""
+        self.l1.after_block.append(self._propose)
+
+    def _propose(self) -> None:
+        """As the bridge: claim all blocks that the Inbox has, from the newest true game on."""
+        parent, start = newest_true_game(self.stage), 0
+        if parent is not None:
+            start = read_number(self.stage, parent, disputes.ask("l2SequenceNumber"))
+        last = read_number(self.stage, INBOX, disputes.ask("nextBlock")) - 1
+        if "bridge" not in self.processes.running or last <= start or self._claimed >= last:
+            return
+        self._claimed = last
+        tree = RootTree(tuple(self.l2.output(block).root() for block in range(start + 1, last + 1)))
+        honest = Claim(
+            l2_block=BlockNumber(last),
+            parent=parent,
+            roots_id=tree.id,
+            accumulator=accumulator_after(self.stage, last),
+        )
+        self.proposer.send(ROOT_REGISTRY, disputes.publish(tree.roots), gas=PROOF_GAS)
+        self.proposer.send(
+            DISPUTE_GAME_FACTORY,
+            disputes.create(tree.last, honest.encode()),
+            value_wei=self.stage.terms.bond_wei,
+            gas=CREATE_GAS,
+        )
 
     def _append(self) -> None:
         """As the batcher: all blocks that the Inbox does not have."""
