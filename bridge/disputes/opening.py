@@ -16,6 +16,7 @@ from bridge.disputes.own import OwnRoots
 from bridge.disputes.parts import DisputeParts
 from bridge.disputes.planning import Terms
 from bridge.disputes.proving import ProofMaker
+from bridge.disputes.rewards import ask_rewards
 from bridge.disputes.rivals import Attempt
 from bridge.disputes.service import Challenger
 from bridge.l1_state import L1States
@@ -71,6 +72,7 @@ def open_challenger(parts: RoleParts) -> Challenger:
             is_canonical=parts.l1.is_canonical,
             canonical_hash=parts.l1.canonical_hash,
             look=parts.games.look,
+            rewards=partial(ask_rewards, parts.states, account),
             attempts=partial(attempts_in, parts.pool),
             own=OwnRoots(parts.l2, deriver.book),
             proofs=ProofMaker(steps, parts.l2, deriver.book, parts.worker),

@@ -9,7 +9,7 @@ Deliberately absent: how parts are opened (app).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from bridge.disputes.judging import ClaimedRoots, OwnChain
 from bridge.disputes.metrics import DisputeMetrics
 from bridge.disputes.planning import Terms
 from bridge.disputes.proving import Fault
+from bridge.disputes.rewards import Rewards
 from bridge.disputes.rivals import Attempt
 from bridge.games.reading import Game
 from bridge.sending.wants import Want
@@ -36,6 +37,10 @@ class SeenGames(Protocol):
     @property
     def finalized(self) -> int:
         """Number of the final L1 block then."""
+
+    @property
+    def games(self) -> Mapping[Address, Game]:
+        """All that are open, and the newest of those that are decided; ascending by index."""
 
     @property
     def open(self) -> Sequence[Game]:
@@ -84,6 +89,8 @@ class DisputeParts:
     """Hash of L1's block of a number."""
     look: Callable[[], Awaitable[SeenGames]]
     """The games of L1's head. Raises MissingState."""
+    rewards: Callable[[Sequence[Game]], Rewards]
+    """What lost games owe; for a Worker. Raises MissingState."""
     attempts: Callable[[], Sequence[Attempt]]
     """Calls of `proveFault` that wait in L1's pool."""
     own: OwnTruth

@@ -3,7 +3,7 @@
     L1's head moved, or more of L1 was derived
       -> load   : the games of L1's head, the roots of those not judged yet, the own roots
       -> decide : judge each against the own chain; plan over all of them
-      -> act    : calls of proveFault and resolve -> sender, the whole set, again at every L1 block
+      -> act    : calls of proveFault, resolve and claimCredit -> sender, the whole set, again at every L1 block
     between two L1 blocks: somebody else's proof in the pool -> plan again
 
 It believes nobody: which games there are comes from L1 as this process has verified it, what is true from its own derivation.
@@ -14,7 +14,7 @@ Deliberately absent: honest games, whose proposer resolves them; nonces and fees
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, NoReturn, assert_never
@@ -29,7 +29,7 @@ from bridge.disputes.proving import Fault
 from bridge.disputes.rivals import Rivals, grace_of
 from bridge.games.reading import Game
 from bridge.sending.wants import Want
-from node.contracts.disputes import GameStatus, resolve
+from node.contracts.disputes import GameStatus, claim_credit, resolve
 from node.errors import MissingState, Temporary
 from node.eth.primitives import ZERO_HASH, Address
 from sequencer.l1.latest import Latest
@@ -46,6 +46,9 @@ STUCK_BLOCKS: Final = 8
 
 GRACE_SPREAD: Final = 3
 """A lost game's children are left to others for up to so many L1 blocks less one."""
+
+REWARDS_MAX: Final = 16
+"""Rewards that are asked for at once: nothing presses."""
 
 COUNTED_MAX: Final = 4_096
 """Own proofs that are remembered, so that none is counted twice."""
@@ -78,6 +81,10 @@ class Challenger:
         """Open games whose proof is wanted, and the L1 block at which it was first."""
         self._counted: dict[Address, None] = {}
         """Games whose fault was counted."""
+        self._settled: AbstractSet[Address] = frozenset()
+        """Lost games that owe this account nothing, of those that are remembered."""
+        self._payable: tuple[Game, ...] = ()
+        """Lost games that pay this account now."""
         self._seen: SeenGames | None = None
         self._actions: tuple[Action, ...] = ()
 
@@ -126,6 +133,7 @@ class Challenger:
             for game in seen.open:
                 await self._judge(seen, game)
             await self._leave_decided(seen)
+            await self._ask_rewards(seen)
         except MissingState as error:
             _log.warning("games_not_read", error=str(error))
             return
@@ -181,6 +189,20 @@ class Challenger:
                     self._count_own(address)
                 _log.info("game_lost", game="0x" + address.hex(), is_own_proof=is_own)
 
+    async def _ask_rewards(self, seen: SeenGames) -> None:
+        """Find the lost games that owe this account something."""
+        lost = [
+            game
+            for game in seen.games.values()
+            if game.status is GameStatus.CHALLENGER_WINS and game.address not in self._settled
+        ]
+        if not lost:
+            self._payable = ()
+            return
+        rewards = await self._parts.worker.run(partial(self._parts.rewards, lost))
+        self._payable = tuple(game for game in lost if game.address in rewards.payable)
+        self._settled = (self._settled | rewards.done) & seen.games.keys()
+
     # -- decide
 
     async def _act(self) -> None:
@@ -209,7 +231,7 @@ class Challenger:
             rivals={game.index for game in seen.open if game.address in left},
         )
         parts.metrics.faults_stuck.set(len(stuck))
-        wants = await self._wants(seen, games, actions)
+        wants = [*await self._wants(seen, games, actions), *self._repayments()]
         self._actions = actions
         if parts.is_canonical(seen.block):
             parts.want(seen.block, wants)
@@ -294,6 +316,14 @@ class Challenger:
             wrong_block=wrong_block,
         )
         return await self._parts.proofs.call_data(fault)
+
+    def _repayments(self) -> list[Want]:
+        """Rewards are asked for last."""
+        call_data = claim_credit(self._parts.account)
+        return [
+            Want(key=self._key("reward", game), to=game.address, call_data=call_data)
+            for game in self._payable[:REWARDS_MAX]
+        ]
 
     def _count_own(self, address: Address) -> None:
         """Count a fault that this process has proven; once, whatever L1 drops and takes again."""

@@ -12,13 +12,14 @@ import pytest
 import trio
 
 from bridge.disputes.opening import attempts_in, open_challenger
-from bridge.games.reading import Game
+from bridge.games.reading import Game, credit_of
 from bridge.role import RoleParts
 from node.contracts.disputes import GameStatus, resolve
 from node.eth.primitives import Address, Hash32
 from sequencer.batching.options import BatchingOptions
 from tests.kit.chain_builder import BuiltBlock
 from tests.kit.real_bridge import (
+    BOND_WEI,
     CHALLENGERS,
     WINDOW,
     Claimant,
@@ -220,6 +221,26 @@ async def test_a_false_root_is_disproved_in_the_next_block(wrong: int, tmp_path:
         assert game.prover == CHALLENGERS[0].address
         await until_judged(parts, block)
         assert proofs(parts) == 1
+
+
+@pytest.mark.slow
+async def test_a_challenger_is_paid_a_tenth_of_the_bond_once(tmp_path: Path) -> None:
+    async with scene(tmp_path) as stage, stage.challenger() as parts:
+        account = CHALLENGERS[0].address
+        game = await stage.game(parts, stage.roots(1, 6, 4))
+        await stage.pooled(1)
+        await stage.mine()
+        assert credit_of(parts.states.head(), game, account) == BOND_WEI // 10
+        before = parts.states.head().balance(account)
+        with trio.fail_after(60):
+            while credit_of(parts.states.head(), game, account):
+                await until_judged(parts, await stage.mine())
+                await stage.offered(parts)
+        gained = parts.states.head().balance(account) - before
+        assert 0.99 * BOND_WEI / 10 < gained < BOND_WEI / 10
+        for _ in range(3):
+            await until_judged(parts, await stage.mine())
+        assert stage.failed(account) == 0
 
 
 @pytest.mark.slow

@@ -38,8 +38,21 @@ async def test_a_false_game_is_lost_in_the_next_block(wrong: int) -> None:
         assert [int.from_bytes(one.call_data) for one in watcher.wanted] == [wrong]
         await watched.mine()
         assert watched.statuses == [LOST]
-        assert watcher.keys() == []
+        assert watcher.deeds() == []
         assert watcher.metric("faultline_bridge_faults_proven_total") == 1
+
+
+async def test_a_proof_is_paid_once_and_asked_for_when_it_is_final() -> None:
+    watched = Watched()
+    async with watched.watcher() as watcher:
+        await watched.mine([create(None, lie(2))])
+        await watched.mine(finalizes=False)
+        assert watched.statuses == [LOST]
+        assert watcher.deeds() == []
+        for _ in range(6):
+            await watched.mine()
+        assert watcher.rewarded == [watched.l1.head.games[0].address]
+        assert watcher.deeds() == []
 
 
 async def test_an_honest_game_is_left_alone_and_judged_once() -> None:
@@ -48,7 +61,7 @@ async def test_an_honest_game_is_left_alone_and_judged_once() -> None:
         await watched.mine([create(None, truth())])
         for _ in range(3):
             await watched.mine()
-        assert watcher.keys() == []
+        assert watcher.deeds() == []
         assert watcher.truth.asked == 1
         assert watcher.metric("faultline_bridge_open_games", verdict="honest") == 1
 
@@ -58,12 +71,12 @@ async def test_what_is_not_derived_yet_is_judged_once_it_is() -> None:
     async with watched.watcher() as watcher:
         watcher.truth.safe_block = 4
         await watched.mine([create(None, lie(2))])
-        assert watcher.keys() == []
+        assert watcher.deeds() == []
         assert watcher.metric("faultline_bridge_open_games", verdict="early") == 1
         watcher.truth.safe_block = 5
         watcher.derive_on()
         await watched.settle()
-        assert len(watcher.keys()) == 1
+        assert len(watcher.deeds()) == 1
 
 
 async def test_roots_that_come_to_light_later_are_judged_then() -> None:
@@ -73,11 +86,11 @@ async def test_roots_that_come_to_light_later_are_judged_then() -> None:
         watched.hidden.add(watched.l1.head.games[0].address)
         watcher.truth.resets += 1
         await watched.mine(room=0)
-        assert watcher.keys() == []
+        assert watcher.deeds() == []
         assert watcher.metric("faultline_bridge_open_games", verdict="unreadable") == 1
         watched.hidden.clear()
         await watched.mine(room=0)
-        assert len(watcher.keys()) == 1
+        assert len(watcher.deeds()) == 1
 
 
 async def test_a_judgement_is_made_anew_when_the_own_chain_has_dropped_blocks() -> None:
@@ -96,7 +109,7 @@ async def test_an_l1_that_drops_the_game_drops_what_is_wanted() -> None:
         await watched.mine([create(None, lie(2))], finalizes=False)
         await watched.reorganise(1)
         assert watched.statuses == []
-        assert watcher.keys() == []
+        assert watcher.deeds() == []
 
 
 async def test_an_l1_that_drops_the_proof_gets_it_again() -> None:
@@ -107,7 +120,7 @@ async def test_an_l1_that_drops_the_proof_gets_it_again() -> None:
         assert watched.statuses == [LOST]
         await watched.reorganise(1)
         assert watched.statuses == [OPEN]
-        assert len(watcher.keys()) == 1
+        assert len(watcher.deeds()) == 1
         await watched.mine()
         assert watched.statuses == [LOST]
         assert watcher.metric("faultline_bridge_faults_proven_total") == 1
@@ -125,7 +138,7 @@ async def test_children_of_a_lost_game_are_resolved_generation_by_generation() -
                 create(2, truth(start=15)),
             ]
         )
-        assert len(watcher.keys()) == 1
+        assert len(watcher.deeds()) == 1
         for _ in range(20):
             await watched.mine()
         assert watched.statuses == [LOST] * 4
@@ -139,7 +152,7 @@ async def test_children_are_proven_where_their_parents_proof_cannot_be_made() ->
         watcher.unprovable.add(3)
         # A child that starts from a right root, because only the middle of its parent is wrong
         await watched.mine([create(None, lie(3)), create(0, lie(8, start=5))])
-        assert watcher.keys() == []
+        assert watcher.deeds() == []
         for _ in range(STUCK_BLOCKS):
             await watched.mine(finalizes=False)
         assert [int.from_bytes(one.call_data) for one in watcher.wanted] == [8]
@@ -157,7 +170,8 @@ async def test_a_hundred_false_games_at_once_are_proven_as_fast_as_l1_takes_them
         await watched.mine(calls)
         blocks = 0
         while OPEN in watched.statuses:
-            assert len(watcher.keys()) <= CALLS_MAX
+            proofs = [one for one in watcher.deeds() if one.startswith("prove")]
+            assert len(proofs) <= CALLS_MAX
             await watched.mine(room=10)
             blocks += 1
         assert watched.statuses == [LOST] * 100
@@ -170,10 +184,10 @@ async def test_what_somebody_else_has_proven_is_not_proven_again() -> None:
     async with watched.watcher() as watcher:
         watcher.is_cut_off = True
         await watched.mine([create(None, lie(2))])
-        assert len(watcher.keys()) == 1
+        assert len(watcher.deeds()) == 1
         await watched.mine([prove(0, 2)])
         assert watched.statuses == [LOST]
-        assert watcher.keys() == []
+        assert watcher.deeds() == []
         assert watcher.metric("faultline_bridge_faults_proven_total") == 0
 
 
@@ -183,7 +197,7 @@ async def test_of_two_challengers_one_pays_for_each_game(autojump_clock: MockClo
     async with watched.watcher(0) as first, watched.watcher(1) as second:
         await watched.mine(calls)
         await trio.sleep(2 * TICK_S)
-        wanted = [one.split("@")[0] for one in first.keys() + second.keys()]
+        wanted = [one.split("@")[0] for one in first.deeds() + second.deeds()]
         games = watched.l1.head.games
         assert sorted(wanted) == sorted(f"prove:0x{one.address.hex()}" for one in games)
         await watched.mine()
@@ -226,7 +240,7 @@ async def test_a_lie_that_stands_is_an_emergency_that_is_seen() -> None:
             await watched.mine([resolve(0)])
         assert watched.statuses == [STANDS]
         assert watcher.metric("faultline_bridge_lies_that_stand") == 1
-        assert watcher.keys() == []
+        assert watcher.deeds() == []
 
 
 async def test_nothing_can_be_resolved_while_finality_stalls_and_proofs_go_on() -> None:

@@ -19,6 +19,7 @@ from bridge.disputes.metrics import DisputeMetrics
 from bridge.disputes.parts import DisputeParts
 from bridge.disputes.planning import Terms
 from bridge.disputes.proving import Fault
+from bridge.disputes.rewards import Rewards
 from bridge.disputes.rivals import Attempt
 from bridge.disputes.service import Challenger
 from bridge.games.reading import Game
@@ -79,15 +80,15 @@ class SeenState:
         self.finalized = finalized
         self._hidden = hidden
         games = [seen(state, index) for index in range(len(state.games))]
-        self._games = {one.address: one for one in games}
+        self.games = {one.address: one for one in games}
         self._roots = {one.address: one.claim.roots for one in state.games}
 
     @property
     def open(self) -> Sequence[Game]:
-        return [one for one in self._games.values() if one.is_open]
+        return [one for one in self.games.values() if one.is_open]
 
     def game(self, address: Address) -> Game | None:
-        return self._games.get(address)
+        return self.games.get(address)
 
     async def roots(self, game: Game) -> Sequence[Hash32] | None:
         await trio.lowlevel.checkpoint()
@@ -137,6 +138,8 @@ class Watcher:
     """Calls of it that L1 took."""
     reverted: int = 0
     """And that changed nothing."""
+    rewarded: list[Address] = field(default_factory=list)
+    """Games that have paid it."""
     derived: Latest[InboxAt | None] = field(default_factory=lambda: Latest(None))
     challenger: Challenger = field(init=False)
 
@@ -149,6 +152,16 @@ class Watcher:
             raise Temporary("the state before it is gone")
         return fault.wrong_block.to_bytes(8)
 
+    def rewards(self, lost: Sequence[Game]) -> Rewards:
+        """A proof is paid once its block is final."""
+        final = [one for one in lost if one.resolved_block <= self.watched.l1.finalized]
+        owed = [one.address for one in final if one.prover == self.account]
+        unpaid = [one for one in owed if one not in self.rewarded]
+        return Rewards(
+            payable=tuple(unpaid),
+            done=frozenset(one.address for one in final) - frozenset(unpaid),
+        )
+
     async def look(self) -> SeenState:
         await trio.lowlevel.checkpoint()
         if self.is_blind:
@@ -159,7 +172,7 @@ class Watcher:
         assert block == self.watched.ref, "said of a block that is no head any more"
         self.wanted = tuple(wants)
 
-    def keys(self) -> list[str]:
+    def deeds(self) -> list[str]:
         return [one.key for one in self.wanted]
 
     def metric(self, name: str, **labels: str) -> float:
@@ -175,6 +188,7 @@ class Watcher:
             is_canonical=lambda block: block == watched.ref,
             canonical_hash=watched.hash_of,
             look=self.look,
+            rewards=self.rewards,
             attempts=watched.attempts,
             own=self.truth,
             proofs=self,
@@ -275,6 +289,9 @@ class Watched:
 
     def _run(self, watcher: Watcher, want: Want, state: State, finalized: int) -> State | None:
         index = next((at for at, one in enumerate(state.games) if one.address == want.to), None)
+        if want.key.startswith("reward"):
+            watcher.rewarded.append(want.to)
+            return state
         watcher.paid += 1
         after = None
         if index is not None and want.key.startswith("prove"):
