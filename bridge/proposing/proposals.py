@@ -24,6 +24,9 @@ from node.rollup.claims import Claim, RootTree, decode_claim
 CREATE_PREFIX: Final = "create:"
 """Keys of games that shall be made begin so; the claim's UUID follows."""
 
+PUBLISH_PREFIX: Final = "publish:"
+"""Keys of publications begin so; the roots' name follows."""
+
 CREATE_GAS: Final = 1_000_000
 """Of a `create` that cannot be simulated because its roots are on their way; a test holds what it really uses below."""
 
@@ -68,6 +71,16 @@ def recall(call_data: bytes) -> Claimed | None:
     return None if claim is None else Claimed(root_claim=Hash32(root_claim), claim=claim)
 
 
+def recall_roots(call_data: bytes) -> tuple[Hash32, ...]:
+    """Read back what a signed `publish` says; nothing for any other call."""
+    try:
+        (roots,) = decode(("bytes32[]",), call_data[_SELECTOR_BYTES:])
+    except Rejected:
+        return ()
+    found = () if isinstance(roots, int | bytes) else roots
+    return tuple(Hash32(root) for root in found if isinstance(root, bytes))
+
+
 def roots_to_publish(tree: RootTree) -> tuple[Hash32, ...]:
     """Names that the Registry has to know before a game can claim a tree, in order; the last is the tree's own."""
     chunks = tuple(chunk.id for chunk in tree.chunks)
@@ -83,7 +96,7 @@ def wants_of(
     chunks = tree.chunks
     for chunk in chunks:
         if chunk.id not in published:
-            last = f"publish:{chunk.id.hex()}"
+            last = f"{PUBLISH_PREFIX}{chunk.id.hex()}"
             yield Want(key=last, to=ROOT_REGISTRY, call_data=disputes.publish(chunk.roots))
     if len(chunks) > 1 and tree.id not in published:
         span = f"span:{tree.id.hex()}"

@@ -29,8 +29,10 @@ from bridge.proposing.metrics import ProposingMetrics
 from bridge.proposing.own import OwnClaims
 from bridge.proposing.proposals import (
     CREATE_PREFIX,
+    PUBLISH_PREFIX,
     Claimed,
     recall,
+    recall_roots,
     roots_to_publish,
     wants_of,
 )
@@ -197,7 +199,7 @@ class Proposer:
             return None
         parent = await self._parts.worker.run(partial(_foundation, games, tuple(true)))
         start = games.anchor.l2_block if parent is None else parent.l2_block
-        last = self._own.last_within(start)
+        last = self._published_to(start) or self._own.last_within(start)
         accumulator = None if last is None else self._own.accumulator(last)
         tree = None if last is None else await self._own.tree(start, last)
         if last is None or accumulator is None or tree is None:
@@ -209,6 +211,21 @@ class Proposer:
             accumulator=accumulator,
         )
         return Claimed(root_claim=tree.last, claim=claim), tree
+
+    def _published_to(self, start: int) -> int | None:
+        """Where a claim from a start ends whose roots were paid for and not claimed: the process ended between both."""
+        for slot in self._parts.sender.slots:
+            if not slot.key.startswith(PUBLISH_PREFIX):
+                continue
+            roots = recall_roots(slot.offer().call_data)
+            last = start + len(roots)
+            if (
+                roots
+                and self._own.root(start + 1) == roots[0]
+                and self._own.root(last) == roots[-1]
+            ):
+                return last
+        return None
 
     # -- endings
 

@@ -11,7 +11,7 @@ Deliberately absent: which roles run (the tests).
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -161,28 +161,28 @@ async def running_parts(l2: RealL2, account: L1Account, folder: Path) -> AsyncIt
             options=SendingOptions(),
         )
     )
-    async with trio.open_nursery() as nursery:
-        await nursery.start(out.run)
-        yield RoleParts(
-            parameters=l2.rollup.parameters,
-            l1=l2.view,
-            states=states,
-            games=GameBook(l1.chain, states, l1.engine, worker),
-            l1_engine=l1.engine,
-            pool=l1.pool,
-            l2=l2.chain,
-            l2_engine=l2.engine,
-            deriver=l2.deriver,
-            sender=out,
-            prove_finality=lambda: prove_finality(l1.chain, l2.view.confirmed),
-            worker=worker,
-            clock=LateClock(l2.rollup.genesis, LAST_SLOT),
-            faults=FaultBoard(faults_of("watchtower")),
-            registry=registry,
-            folder=folder,
-        )
-        nursery.cancel_scope.cancel()
-    journal.close()
+    with closing(journal):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(out.run)
+            yield RoleParts(
+                parameters=l2.rollup.parameters,
+                l1=l2.view,
+                states=states,
+                games=GameBook(l1.chain, states, l1.engine, worker),
+                l1_engine=l1.engine,
+                pool=l1.pool,
+                l2=l2.chain,
+                l2_engine=l2.engine,
+                deriver=l2.deriver,
+                sender=out,
+                prove_finality=lambda: prove_finality(l1.chain, l2.view.confirmed),
+                worker=worker,
+                clock=LateClock(l2.rollup.genesis, LAST_SLOT),
+                faults=FaultBoard(faults_of("watchtower")),
+                registry=registry,
+                folder=folder,
+            )
+            nursery.cancel_scope.cancel()
 
 
 # -- games

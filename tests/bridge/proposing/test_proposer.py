@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import orjson
+import pytest
 import trio
 
 from bridge.games.book import Games
 from bridge.games.reading import Game
 from bridge.proposing.service import Proposer, ProposerOptions
 from bridge.role import RoleParts
+from bridge.sending.journal import Journal
+from bridge.sending.slots import Slot
+from node.contracts.abi import selector
 from node.contracts.disputes import GameStatus
+from node.eth import rlp
 from node.eth.primitives import Address
+from node.execution.engine import InvalidTransaction
+from node.txpool.service import PoolService, Submission
 from sequencer.batching.options import BatchingOptions
+from sequencer.batching.signing import CALL_DATA_FIELD
 from tests.kit.chain_builder import BuiltBlock
 from tests.kit.real_bridge import (
     AIR_GAP,
@@ -34,6 +43,20 @@ from tests.kit.real_rollup import RealL1, RealL2, running_l1, running_l2
 ACCOUNT = CHALLENGERS[0]
 OPTIONS = ProposerOptions(interval_ms=6_000)
 STANDS, OPEN = GameStatus.DEFENDER_WINS, GameStatus.IN_PROGRESS
+
+
+SIGNATURES = (
+    "publish(bytes32[])",
+    "create(uint32,bytes32,bytes)",
+    "resolve(bytes,uint64,bytes32[],uint64)",
+    "closeGame()",
+    "claimCredit(address)",
+)
+NAMES = {selector(signature): signature.partition("(")[0] for signature in SIGNATURES}
+
+
+class Killed(Exception):
+    """The process ends here."""
 
 
 @dataclass(slots=True)
@@ -107,9 +130,19 @@ class Scene:
         own = [one for one in receipts if one["from"] == "0x" + account.hex()]
         return len(own), sum(one["status"] == "0x0" for one in own)
 
-    def balance(self) -> int:
-        root = self.l1.chain.head.header.state_root
-        return self.l1.engine.accounts(root, [ACCOUNT.address])[0][1]
+    def calls(self) -> Counter[str]:
+        """Which calls of the proposer L1's chain holds."""
+        found: Counter[str] = Counter()
+        for number in range(1, self.l1.chain.head.header.number + 1):
+            block = self.l1.chain.block_by_number(number)
+            assert block is not None
+            for raw in self.l1.engine.raw_transactions(block.rlp):
+                (one,) = self.l1.engine.decode([raw])
+                assert not isinstance(one, InvalidTransaction)
+                if one.sender == ACCOUNT.address:
+                    call_data = rlp.as_bytes(rlp.as_list(rlp.decode(raw[1:]))[CALL_DATA_FIELD])
+                    found[NAMES.get(call_data[:4], "empty")] += 1
+        return found
 
 
 @asynccontextmanager
@@ -264,3 +297,60 @@ async def test_games_stand_only_once_finality_has_passed_them(tmp_path: Path) ->
         stood = await here.until(1, STANDS)
         assert stood
         assert here.transactions()[1] == 0
+
+
+async def test_a_process_that_ends_at_every_step_pays_for_everything_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a process that is killed once it has signed and saved, and once more when that has left
+    steps = count()
+
+    def save(journal: Journal, account: Address, slots: Sequence[Slot]) -> None:
+        real_save(journal, account, slots)
+        if next(steps) % 2 == 0:
+            raise Killed
+
+    async def submit(pool: PoolService, raw: bytes) -> Submission:
+        answer = await real_submit(pool, raw)
+        if raw[1:] not in told:
+            told.add(raw[1:])
+            if any(slot.raw == raw for slot in signed_slots()):
+                raise Killed
+        return answer
+
+    real_save, real_submit = Journal.save, PoolService.submit
+    told: set[bytes] = set()
+    async with scene(tmp_path) as here:
+
+        def signed_slots() -> Sequence[Slot]:
+            return () if here.parts is None else here.parts.sender.slots
+
+        monkeypatch.setattr(Journal, "save", save)
+        monkeypatch.setattr(PoolService, "submit", submit)
+        lives = 0
+        stands = 0
+        while stands < 3:
+            try:
+                async with here.proposing():
+                    while stands < 3:
+                        games = (await here.games()).games.values()
+                        stands = sum(game.status is STANDS for game in games)
+                        await here.slot()
+            except* Killed:
+                lives += 1
+                assert lives < 100
+        monkeypatch.undo()
+        assert lives > 12
+        # When one comes back that lives
+        async with here.proposing():
+            for _ in range(3):
+                await here.slot()
+            games = (await here.games()).games.values()
+            sent, reverted = here.transactions()
+            assert reverted == 0
+            calls = here.calls()
+            assert calls["create"] == len(games)
+            assert calls["publish"] == len(games)
+            assert calls["resolve"] == sum(game.status is STANDS for game in games)
+            assert calls["claimCredit"] <= calls["resolve"]
+            assert sum(calls.values()) == sent
