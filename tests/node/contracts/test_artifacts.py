@@ -22,6 +22,26 @@ OPTIMISM_SELECTORS = {
         "minimumGasLimit": "a35d99df",
         "params": "cff0ab96",
         "version": "54fd4d50",
+        "checkWithdrawal": "71c1566e",
+        "disputeGameBlacklist": "45884d32",
+        "disputeGameFactory": "f2b4e617",
+        "disputeGameFinalityDelaySeconds": "952b2797",
+        "finalizeWithdrawalTransaction": "8c3152e9",
+        "finalizeWithdrawalTransactionExternalProof": "43ca1c50",
+        "finalizedWithdrawals": "a14238e7",
+        "guardian": "452a9320",
+        "l2Sender": "9bf62d82",
+        "numProofSubmitters": "513747ab",
+        "paused": "5c975abb",
+        "proofMaturityDelaySeconds": "bf653a5c",
+        "proofSubmitters": "a3860f48",
+        "proveWithdrawalTransaction": "4870496f",
+        "provenWithdrawals": "bb2c727e",
+        "respectedGameType": "3c9f397c",
+        "respectedGameTypeUpdatedAt": "4fd0434c",
+        "superchainConfig": "35e80ab3",
+        "systemConfig": "33d7e2bd",
+        "anchorStateRegistry": "5c0cba33",
     },
     "L1Block": {
         "setL1BlockValuesIsthmus": "098999be",
@@ -53,7 +73,12 @@ OPTIMISM_SELECTORS = {
 
 OPTIMISM_TOPICS = {
     "Portal": {
-        "TransactionDeposited": "b3813568d9991fc951961fcb4c784893574240a28925604d09fc577c55bb7c32"
+        "TransactionDeposited": "b3813568d9991fc951961fcb4c784893574240a28925604d09fc577c55bb7c32",
+        "WithdrawalFinalized": "db5c7652857aa163daadd670e116628fb42e869d8ac4251ef8971d9e5727df1b",
+        "WithdrawalProven": "67a6208cfcc0801d50f6cbe764733f4fddf66ac0b04442061a8a8c0cb6b63f62",
+        "WithdrawalProvenExtension1": (
+            "798f9f13695f8f045aa5f80ed8efebb695f3c7fe65da381969f2f28bf3c60b97"
+        ),
     },
     "L2ToL1MessagePasser": {
         "MessagePassed": "02a52367d10742d8032712c1bb8e0144ff1ec5ffda1ed7d70bb05a2744955054",
