@@ -77,6 +77,33 @@ def test_a_quiet_block_asks_nothing(chain: ExecutionChain) -> None:
     assert header_of_block(block.block).requests_hash == requests_hash([])
 
 
+def staking_call(nonce: int) -> bytes:
+    """A deposit for consensus."""
+    return sign(
+        DEPOSITOR,
+        nonce=nonce,
+        to=named("deposit"),
+        value=ETHER,
+        data=deposit_call(10**9),
+        gas=300_000,
+    )
+
+
+@pytest.mark.parametrize(("deposits", "types"), [(85, [0]), (86, [0, 0x7E])])
+def test_a_long_last_request_is_followed_by_the_portals(
+    chain: ExecutionChain, deposits: int, types: list[int]
+) -> None:
+    """Given staking deposits of 16 KiB and no deposit to the L2, when built and judged, then a request says so.
+
+    A STEP carries the last request in full: it must never be long.
+    """
+    block = chain.seal([staking_call(nonce) for nonce in range(deposits)])
+    assert [request[0] for request in block.requests] == types
+    assert len(block.requests[0]) == 1 + 192 * deposits
+    assert block.requests[-1] == b"\x7e\x80" or len(types) == 1
+    assert chain.execute(block.block).requests == block.requests
+
+
 def test_a_staking_deposit_is_a_request(chain: ExecutionChain) -> None:
     """Given a call of the deposit contract, when built and judged, then request 0 is its record (EIP-6110)."""
     # Given
