@@ -86,6 +86,8 @@ class Documents:
     """L1's genesis file."""
     l2: bytes
     """The L2's."""
+    step: StepCallable | None = None
+    """What L1's precompile answers; None where nobody disputes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ from node.chain.events import BlockImported, Finalized, HeadChanged
 from node.consensus.genesis import Genesis
 from node.consensus.signing import SignatureVerifier
 from node.eth.primitives import Hash32
-from node.execution.adapter import RevmEngine
+from node.execution.adapter import RevmEngine, StepCallable
 from node.p2p.network import PeerId, Topic
 from node.runtime.clock import SlotClock, WallClock
 from node.runtime.faults import FaultBoard
@@ -343,9 +343,11 @@ class Host:
 
 
 @contextmanager
-def opened(document: bytes, folder: Path | None) -> Iterator[RevmEngine]:
-    """The native engine over a folder, or in memory."""
-    engine = RevmEngine(document, folder=folder, cache_megabytes=4)
+def opened(
+    document: bytes, folder: Path | None, *, step: StepCallable | None = None
+) -> Iterator[RevmEngine]:
+    """The native engine over a folder, or in memory; `step` answers L1's precompile."""
+    engine = RevmEngine(document, folder=folder, cache_megabytes=4, step=step)
     try:
         yield engine
     finally:

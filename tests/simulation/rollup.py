@@ -19,48 +19,53 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import structlog
 import trio
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry
 
 from node.app.core import CoreEngine, Surroundings as L1Surroundings, open_core
 from node.app.following import follow_chain
 from node.eth.hashing import keccak256
-from node.eth.primitives import Hash32
 from node.execution.adapter import RevmEngine
 from node.p2p.network import Topic
 from node.runtime.fault_catalogue import faults_of
 from node.runtime.faults import FaultBoard
 from node.storage.chain_database import ChainDatabase
-from sequencer.app.core import ReplicaRole, RollupNode, SequencerRole, Surroundings, open_rollup
+from sequencer.app.core import (
+    ReplicaRole,
+    RollupNode,
+    SequencerRole,
+    Surroundings,
+    Task,
+    open_rollup,
+)
 from sequencer.batching.options import BatchingOptions
 from sequencer.batching.signing import L1Account
 from sequencer.building.limits import SealingLimits
 from sequencer.heads import ChainOptions
 from tests.kit.memory_tables import Disk, Killed, MemoryTables
-from tests.kit.real_rollup import BATCHER_SECRET, Documents, deposit_call, make_documents
-from tests.kit.transfers import Sender, sender, sign_transfer
+from tests.kit.real_rollup import (
+    BATCHER_SECRET,
+    Documents,
+    deposit_call,
+)
+from tests.kit.transfers import Sender, sign_transfer
 from tests.simulation.hosts import BrittleWorker, EngineMaker, opened
 from tests.simulation.network import Plan, Simulation, simulate
-from tests.simulation.strangers import STRANGER, STRANGERS_HOST, forged
-from tests.simulation.witness import InvariantBroken
+from tests.simulation.rollup_documents import (
+    DEPOSITOR,
+    FORCER_SECRETS,
+    USERS,
+    documents_of,
+    sequencer_key,
+)
+from tests.simulation.rollup_witness import RollupWitness
+from tests.simulation.strangers import STRANGERS_HOST, forged
 
 Answer = TypeVar("Answer")
-
-WINDOW_BLOCKS: Final = 8
-"""L1 blocks after which anybody may force the Inbox on."""
-
-USERS: Final = tuple(sender(f"simulated user {number}") for number in range(3))
-"""Who sends on the L2."""
-
-DEPOSITOR: Final = sender("simulated depositor")
-"""Who deposits on L1."""
-
-FORCER_SECRETS: Final = tuple(bytes([0xF0 + number]) * 32 for number in range(4))
-"""Replicas' accounts on L1."""
+Network = TypeVar("Network", bound="Rollup")
 
 NEXT_BLOCK: Final = keccak256(b"nextBlock()")[:4]
 """Of the Inbox."""
@@ -69,45 +74,12 @@ ANSWER_S: Final = 4.0
 """How long a user waits for an answer."""
 
 
-@dataclass(slots=True)
-class RollupWitness:
-    """Who sees what every L2 node says."""
+class Beside(Protocol):
+    """Opens what a process does beside its L2 node; `closing` closes it."""
 
-    final: dict[int, Hash32] = field(default_factory=dict)
-    """Hashes of final L2 blocks by number, whoever said so first."""
-    last_final: dict[str, int] = field(default_factory=dict)
-    """What each node said last."""
-    acknowledged: dict[Hash32, str] = field(default_factory=dict)
-    """Transactions that a node has taken, and who."""
-    deposits: dict[bytes, int] = field(default_factory=dict)
-    """Deposits whose L1 transaction was handed in: recipient and wei."""
-    forged: set[Hash32] = field(default_factory=set)
-    """Unsafe blocks that a foreign key has signed."""
-    compared: int = 0
-    """How often a safe head was compared with the Inbox."""
-
-    def look(self, host: RollupHost) -> None:
-        """Hold one node against the invariants. Raises InvariantBroken."""
-        node = host.node
-        assert node is not None
-        chain = node.chain
-        number = chain.finalized.header.number
-        if number < self.last_final.get(host.name, 0):
-            raise InvariantBroken(f"R1: {host.name}: final went back to {number}")
-        self.last_final[host.name] = number
-        known = self.final.setdefault(number, chain.finalized.hash)
-        if known != chain.finalized.hash:
-            raise InvariantBroken(f"R2: {host.name}: another final block {number}")
-        if any(chain.block_by_hash(one) is not None for one in self.forged):
-            raise InvariantBroken(f"R5: {host.name}: follows a stranger's unsafe block")
-        derived = node.deriver.derived.value
-        if derived is not None and derived.block == node.l1.head:
-            self.compared += 1
-            wanted = host.next_block() - 1
-            if chain.safe.header.number != wanted:
-                raise InvariantBroken(
-                    f"R3: {host.name}: safe at {chain.safe.header.number}, the Inbox at {wanted}"
-                )
+    def __call__(
+        self, host: RollupHost, around: Surroundings, node: RollupNode, closing: ExitStack
+    ) -> Task | None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,6 +96,8 @@ class RollupHost:
     """Its files."""
     forcer: L1Account | None = None
     """Forces the Inbox on."""
+    beside: Beside | None = None
+    """What else the process does."""
     node: RollupNode | None = None
     """The running process."""
     l1_disk: Disk = field(default_factory=Disk)
@@ -213,7 +187,9 @@ class RollupHost:
         self.registry = registry = CollectorRegistry()
         clock = site.clock()
         with ExitStack() as closing:
-            l1_engine = closing.enter_context(opened(self.documents.l1, self.folder / "l1"))
+            l1_engine = closing.enter_context(
+                opened(self.documents.l1, self.folder / "l1", step=self.documents.step)
+            )
             engine = closing.enter_context(opened(self.documents.l2, self.folder / "l2" / "states"))
             self._l1_engine = l1_engine
             async with trio.open_nursery() as outer:
@@ -238,31 +214,33 @@ class RollupHost:
                             name=self.name,
                         )
                     )
-                    node = await open_rollup(
-                        Surroundings(
-                            parameters=self.documents.parameters,
-                            l1=core,
-                            l1_engine=l1_engine,
-                            engine=engine,
-                            tables=self._tables,
-                            folder=self.folder / "l2",
-                            network=network,
-                            clock=clock,
-                            worker=worker,
-                            duty_worker=worker,
-                            registry=registry,
-                            verify=site.verify,
-                            options=ChainOptions(),
-                            faults=faults,
-                            role=self._role(),
-                            forcer=self.forcer,
-                        )
+                    around = Surroundings(
+                        parameters=self.documents.parameters,
+                        l1=core,
+                        l1_engine=l1_engine,
+                        engine=engine,
+                        tables=self._tables,
+                        folder=self.folder / "l2",
+                        network=network,
+                        clock=clock,
+                        worker=worker,
+                        duty_worker=worker,
+                        registry=registry,
+                        verify=site.verify,
+                        options=ChainOptions(),
+                        faults=faults,
+                        role=self._role(),
+                        forcer=self.forcer,
                     )
+                    node = await open_rollup(around)
+                    task = None if self.beside is None else self.beside(self, around, node, closing)
                     await outer.start(network.run)
                     async with trio.open_nursery() as inner:
                         await inner.start(core.run)
                         await inner.start(follow_chain, core.chain, core.pool, None)
                         await inner.start(node.run)
+                        if task is not None:
+                            await inner.start(task)
                         self.node = node
                         self._announce()
                 outer.cancel_scope.cancel()
@@ -454,35 +432,40 @@ class Rollup:
         while True:
             await clock.sleep_until_slot(self.simulation.slot + 1, 0.6)
             for host in self.up:
-                self.witness.look(host)
+                self.look(host)
 
-
-def sequencer_key() -> Ed25519PrivateKey:
-    """Signs unsafe blocks."""
-    return Ed25519PrivateKey.from_private_bytes(b"\x5e" * 32)
+    def look(self, host: RollupHost) -> None:
+        """Hold one node against the invariants. Raises InvariantBroken."""
+        self.witness.look(host)
 
 
 def simulate_rollup(
     script: Callable[[Rollup], Awaitable[Answer]], plan: Plan, folder: Path
 ) -> Answer:
     """Start a network with an L2, run a script while users send, look once more. Raises InvariantBroken."""
-    funded = [*(user.address for user in USERS), DEPOSITOR.address, STRANGER.address]
-    funded += [L1Account(secret, 900).address for secret in FORCER_SECRETS]
-    documents = make_documents(
-        plan.genesis(),
-        funded,
-        window_blocks=WINDOW_BLOCKS,
-        sequencer_key=sequencer_key().public_key().public_bytes_raw(),
+    documents = documents_of(plan)
+    return run_rollup(
+        script, plan, folder, documents, lambda simulation: Rollup(simulation, documents, folder)
     )
+
+
+def run_rollup(
+    script: Callable[[Network], Awaitable[Answer]],
+    plan: Plan,
+    folder: Path,
+    documents: Documents,
+    make: Callable[[Simulation], Network],
+) -> Answer:
+    """The same for a network that is more than an L2."""
 
     def make_engine(name: str) -> EngineMaker:
         def make() -> AbstractContextManager[CoreEngine]:
-            return opened(documents.l1, folder / name if name else None)
+            return opened(documents.l1, folder / name if name else None, step=documents.step)
 
         return make
 
     async def main(simulation: Simulation) -> Answer:
-        rollup = Rollup(simulation, documents, folder)
+        rollup = make(simulation)
         async with trio.open_nursery() as nursery:
             await nursery.start(rollup.stranger.run)
             for host in rollup.hosts:
@@ -492,7 +475,7 @@ def simulate_rollup(
                 nursery.start_soon(rollup.use, user)
             answer = await script(rollup)
             for host in rollup.up:
-                rollup.witness.look(host)
+                rollup.look(host)
             nursery.cancel_scope.cancel()
         return answer
 

@@ -14,7 +14,8 @@ from random import Random
 from typing import Final
 
 from tests.simulation.network import Plan
-from tests.simulation.rollup import DEPOSITOR, USERS, Rollup
+from tests.simulation.rollup import Rollup
+from tests.simulation.rollup_documents import DEPOSITOR, USERS
 
 STEPS: Final = 6
 """Things that happen to one network."""

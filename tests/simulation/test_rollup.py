@@ -15,7 +15,8 @@ from node.rollup.unsafe import UnsafeBlocks, open_message
 from sequencer.gossiping import following
 from sequencer.heads import L2Chain
 from tests.simulation.network import Plan
-from tests.simulation.rollup import DEPOSITOR, USERS, Rollup, simulate_rollup
+from tests.simulation.rollup import Rollup, simulate_rollup
+from tests.simulation.rollup_documents import DEPOSITOR, USERS
 from tests.simulation.rollup_schedules import plan_of, script
 from tests.simulation.seeds import VARIABLE
 from tests.simulation.witness import InvariantBroken
