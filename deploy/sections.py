@@ -56,7 +56,7 @@ class L2Section(Section):
 
     enabled: bool = True
     """Whether there is a rollup; without one the devnet is an L1 alone."""
-    replicas: int = Field(default=1, ge=0, le=REPLICAS_MAX)
+    replicas: int = Field(default=0, ge=0, le=REPLICAS_MAX)
     """Number of processes that derive the L2 from L1 and serve it, besides sequencer, bridge and watchtower."""
     gas_limit: int = Field(default=7_000_000, ge=4_000_000, le=7_000_000)
     """Gas an L2 block may use: what L1 can re-execute in one transaction."""
@@ -75,7 +75,7 @@ class L2Section(Section):
 class BridgeSection(Section):
     """The bridge: who carries it, and how long a claim about the L2 may be proven wrong."""
 
-    enabled: bool = False
+    enabled: bool = True
     """Whether bridge and watchtower run; their contracts are there wherever the L2 is."""
     challenge_window_s: int = Field(default=12, ge=1, le=YEAR_S)
     """Seconds in which an output can be proven wrong, counted in finalized L1 blocks; 6 slots unless said."""

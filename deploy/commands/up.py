@@ -28,7 +28,7 @@ from deploy.commands.preparing import resolve_manifest, take_lock
 from deploy.configs import write_configs
 from deploy.creation import claim, create
 from deploy.layout import Layout
-from deploy.manifest import Resolved
+from deploy.manifest import Manifest, Resolved
 from deploy.network import (
     Network,
     NetworkError,
@@ -43,6 +43,9 @@ WARM_IMPORTS: Final = ("node.__main__", "node.app.process")
 
 WARM_IMPORTS_WITH_L2: Final = (*WARM_IMPORTS, "sequencer.__main__", "sequencer.app.process")
 """What the L2's processes need as well."""
+
+WARM_IMPORTS_WITH_BRIDGE: Final = (*WARM_IMPORTS_WITH_L2, "bridge.__main__", "bridge.app.process")
+"""What bridge and watchtower need as well."""
 
 BOOT_SECONDS: Final = 2
 """From making a network to its first block: time for the processes to start and find each other."""
@@ -125,8 +128,7 @@ def _run(
             claim(layout)
         layout.logs.mkdir(exist_ok=True)
         with (layout.logs / "supervisor.log").open("ab") as log:
-            with_l2 = resolved.manifest.l2.enabled
-            launcher = start_launcher(WARM_IMPORTS_WITH_L2 if with_l2 else WARM_IMPORTS, log)
+            launcher = start_launcher(_imports(resolved.manifest), log)
         try:
             network = _prepare(layout, resolved)
         except BaseException:
@@ -153,6 +155,13 @@ def _run(
     if interrupted_early:
         raise click.exceptions.Abort
     return 0
+
+
+def _imports(manifest: Manifest) -> tuple[str, ...]:
+    """What the processes of a manifest need."""
+    if not manifest.l2.enabled:
+        return WARM_IMPORTS
+    return WARM_IMPORTS_WITH_BRIDGE if manifest.bridge.enabled else WARM_IMPORTS_WITH_L2
 
 
 def _prepare(layout: Layout, resolved: Resolved) -> Network:

@@ -52,6 +52,9 @@ STREAM_CALLS: Final = 20
 REST_S: Final = 10.0
 """How long the CPU of a devnet at rest is looked at."""
 
+REPLICA_ALONE: Final = {"FAULTLINE_BRIDGE_ENABLED": "false", "FAULTLINE_L2_REPLICAS": "1"}
+"""Deriving and serving is measured without what a bridge does beside it."""
+
 CPU_MAX_US: Final = {"sequencer": 80.0, "replica": 60.0}
 """What a transaction may cost, by role."""
 
@@ -335,7 +338,7 @@ PARTS: Final[dict[str, Callable[[Bench], list[Figure]]]] = {
 def measure(options: Options) -> list[Figure]:
     """All parts that were asked for, on a devnet of their own."""
     with tempfile.TemporaryDirectory() as folder:
-        devnet = Devnet(data=Path(folder) / "devnet", with_l2=True)
+        devnet = Devnet(data=Path(folder) / "devnet", with_l2=True, settings=REPLICA_ALONE)
         try:
             devnet.up()
             return measure_devnet(devnet, options)

@@ -58,12 +58,12 @@ def test_on_all_asks_those_who_can(monkeypatch: pytest.MonkeyPatch, asked: Asked
     assert [port for port, _, _ in asked] == ["8545", "8546", "8547", "8548"]
     asked.clear()
     assert run(monkeypatch, "delay", "ms=1", "--on", "all") == 1
-    assert [port for port, _, _ in asked][4:] == ["9545", "9546"]
+    assert [port for port, _, _ in asked][4:] == ["9545", "9546", "9547"]
 
 
 def test_a_partition_may_name_the_l2(monkeypatch: pytest.MonkeyPatch, asked: Asked) -> None:
-    assert run(monkeypatch, "partition", "groups=validator-0/sequencer,replica") == 0
-    assert [port for port, _, _ in asked] == ["8545", "9545", "9546"]
+    assert run(monkeypatch, "partition", "groups=validator-0/sequencer,watchtower") == 0
+    assert [port for port, _, _ in asked] == ["8545", "9545", "9547"]
 
 
 def test_one_process_is_asked(monkeypatch: pytest.MonkeyPatch, asked: Asked) -> None:
@@ -99,7 +99,7 @@ def test_healing_asks_everybody_and_tells_who_did_not_answer(
 ) -> None:
     assert run(monkeypatch, "heal", "delay", "--json") == 1
     assert [(port, method) for port, method, _ in asked] == [
-        (port, "devnet_heal") for port in ("8545", "8546", "8547", "8548", "9545", "9546")
+        (port, "devnet_heal") for port in ("8545", "8546", "8547", "8548", "9545", "9546", "9547")
     ]
     assert asked[0][2] == ("delay",)
     printed = orjson.loads(capsys.readouterr().out)

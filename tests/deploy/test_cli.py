@@ -212,7 +212,7 @@ def test_addresses_for_programs_name_both_chains(
     assert run(monkeypatch, "addresses", "--json") == 0
     printed = orjson.loads(capsys.readouterr().out)
     assert printed == {**network.chains(), "contracts": network.contracts()}
-    assert printed["l2"]["rpc"] == ["http://127.0.0.1:9545", "http://127.0.0.1:9546"]
+    assert printed["l2"]["rpc"] == [f"http://127.0.0.1:{port}" for port in (9545, 9546, 9547)]
 
 
 def test_up_prints_in_order_what_to_connect_to(network: Network) -> None:
@@ -220,7 +220,8 @@ def test_up_prints_in_order_what_to_connect_to(network: Network) -> None:
     wanted = (
         "L1, chain id 900: http://127.0.0.1:8545  validator-0",
         "L2, chain id 901: http://127.0.0.1:9545  sequencer",
-        "http://127.0.0.1:9546  replica",
+        "http://127.0.0.1:9546  bridge",
+        "http://127.0.0.1:9547  watchtower",
         network.accounts[0].private_key,
         "Contracts on L1",
         "portal                       0x4c00000000000000000000000000000000000002",

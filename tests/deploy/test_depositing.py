@@ -246,7 +246,7 @@ def given(monkeypatch: pytest.MonkeyPatch, data: Layout) -> list[Given]:
 
     def fake_follow(l1: Chain, l2: Chain, transaction: str, *_: object) -> Arrived:
         assert l1.urls == [f"http://127.0.0.1:{8545 + index}" for index in range(4)]
-        assert l2.urls == ["http://127.0.0.1:9545", "http://127.0.0.1:9546"]
+        assert l2.urls == [f"http://127.0.0.1:{port}" for port in (9545, 9546, 9547)]
         return Arrived(
             l1_transaction=transaction,
             l1_block=1,

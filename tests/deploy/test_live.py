@@ -55,7 +55,7 @@ def test_both_chains_stand_in_the_table(network: Network) -> None:
     statuses = [
         status(network, "validator-0"),
         status(network, "sequencer"),
-        status(network, "replica", State.STOPPED),
+        status(network, "bridge", State.STOPPED),
     ]
     observations = {"validator-0": seen("l1", 40), "sequencer": seen("l2", 4_321)}
     console = Console(width=140, record=True)
@@ -67,7 +67,7 @@ def test_both_chains_stand_in_the_table(network: Network) -> None:
     assert rows["validator-0"][5:] == ["38", "36", "-", "5", "0", "127.0.0.1:8545"]
     assert rows["sequencer"][1:3] == ["ready", "4,321"]
     assert rows["sequencer"][5:] == ["4,319", "4,317", "12", "5", "0", "127.0.0.1:9545"]
-    assert rows["replica"][1:] == ["stopped", *["-"] * 6, "0", "127.0.0.1:9546"]
+    assert rows["bridge"][1:] == ["stopped", *["-"] * 6, "0", "127.0.0.1:9546"]
 
 
 def test_status_shows_each_process_on_its_chain(
@@ -97,11 +97,12 @@ def test_status_shows_each_process_on_its_chain(
         ("8548", "l1"),
         ("9545", "l2"),
         ("9546", "l2"),
+        ("9547", "l2"),
     ]
     assert [(row["layer"], row["batches"], row["origin"]) for row in rows] == [
         *[("l1", None, None)] * 4,
-        *[("l2", 12, 3)] * 2,
+        *[("l2", 12, 3)] * 3,
     ]
-    *_, sequencer, replica = running._table(network, rows).splitlines()
+    *_, sequencer, bridge, _ = running._table(network, rows).splitlines()
     assert sequencer.split()[:7] == ["sequencer", "(L2)", "ready", "1", "50", "48", "46"]
-    assert replica.split()[7:] == ["12", "5", "0", "http://127.0.0.1:9546"]
+    assert bridge.split()[7:] == ["12", "5", "0", "http://127.0.0.1:9546"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import stat
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import orjson
 import pytest
 from pydantic import JsonValue
 
+from bridge.config import load_config as load_bridge_config
 from deploy.configs import write_configs
 from deploy.creation import claim, create
 from deploy.layout import Layout
@@ -24,10 +26,16 @@ from deploy.network import (
     stored_settings,
     write_info,
 )
-from node.config import load_config
-from sequencer.config import load_config as load_rollup_config
+from node.config import NodeConfig, load_config
+from sequencer.config import L2Config, load_config as load_rollup_config
 
 START = 1_800_000_000
+
+LOADERS: Mapping[str, Callable[[Path], NodeConfig | L2Config]] = {
+    "node": load_config,
+    "sequencer": load_rollup_config,
+    "bridge": load_bridge_config,
+}
 
 
 def setting(key: str, value: JsonValue, section: str = "network") -> Setting:
@@ -46,9 +54,10 @@ def test_a_network_is_made_and_loaded(tmp_path: Path) -> None:
     assert [(plan.name, plan.rpc_port, plan.p2p_port) for plan in network.processes()] == [
         *((f"validator-{index}", 8545 + index, 9000 + index) for index in range(4)),
         ("sequencer", 9545, 9050),
-        ("replica", 9546, 9051),
+        ("bridge", 9546, 9051),
+        ("watchtower", 9547, 9052),
     ]
-    assert [plan.metrics_port for plan in network.of_layer("l2")] == [9150, 9151]
+    assert [plan.metrics_port for plan in network.of_layer("l2")] == [9150, 9151, 9152]
     for file in network.layout.keys.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(network.layout.data.stat().st_mode) == 0o700
@@ -59,8 +68,7 @@ def test_processes_read_what_they_are_told(tmp_path: Path) -> None:
     write_configs(network)
     secrets = [file.read_text() for file in network.layout.keys.iterdir()]
     for plan in network.processes():
-        load = load_config if plan.layer == "l1" else load_rollup_config
-        config = load(network.layout.config(plan.name))
+        config = LOADERS[plan.program](network.layout.config(plan.name))
         assert config.name == plan.name
         assert config.rpc.port == plan.rpc_port
         assert config.faults
@@ -70,7 +78,10 @@ def test_processes_read_what_they_are_told(tmp_path: Path) -> None:
 
 
 def test_sequencer_and_replica_have_the_keys_of_their_roles(tmp_path: Path) -> None:
-    network = made(tmp_path, resolve([setting("batch_interval_ms", 700, "l2")]).manifest)
+    network = made(
+        tmp_path,
+        resolve([setting("batch_interval_ms", 700, "l2"), setting("replicas", 1, "l2")]).manifest,
+    )
     write_configs(network)
     layout = network.layout
     sequencer = load_rollup_config(layout.config("sequencer"))
@@ -83,16 +94,35 @@ def test_sequencer_and_replica_have_the_keys_of_their_roles(tmp_path: Path) -> N
     for file in (sequencer.unsafe_key_file, sequencer.batcher_key_file, replica.forcer_key_file):
         assert file is not None
         assert len(bytes.fromhex(file.read_text())) == 32
-    assert len({file.read_text() for file in layout.keys.iterdir()}) == 18
+    assert len({file.read_text() for file in layout.keys.iterdir()}) == 22
+
+
+def test_bridge_and_watchtower_have_the_keys_of_their_roles(tmp_path: Path) -> None:
+    network = made(tmp_path, resolve([setting("output_interval_s", 9, "bridge")]).manifest)
+    write_configs(network)
+    layout = network.layout
+    bridge = load_bridge_config(layout.config("bridge"))
+    watchtower = load_bridge_config(layout.config("watchtower"))
+    assert bridge.proposer_key_file == layout.proposer_key("bridge")
+    assert bridge.relayer_key_file == layout.relayer_key("bridge")
+    assert bridge.challenger_key_file is None
+    assert bridge.proposer.interval_ms == 9_000
+    assert (watchtower.proposer_key_file, watchtower.relayer_key_file) == (None, None)
+    assert watchtower.challenger_key_file == layout.challenger_key("watchtower")
+    for config in (bridge, watchtower):
+        assert config.forcer_key_file == layout.forcer_key(config.name)
+        assert config.forward_to == "sequencer"
 
 
 def test_replicas_follow_the_sequencer(tmp_path: Path) -> None:
     network = made(tmp_path, resolve([setting("replicas", 3, "l2")]).manifest)
     assert [(plan.name, plan.rpc_port) for plan in network.of_layer("l2")] == [
         ("sequencer", 9545),
-        ("replica", 9546),
-        ("replica-2", 9547),
-        ("replica-3", 9548),
+        ("bridge", 9546),
+        ("watchtower", 9547),
+        ("replica", 9548),
+        ("replica-2", 9549),
+        ("replica-3", 9550),
     ]
     forcers = {network.layout.forcer_key(name).read_text() for name in ("replica-2", "replica-3")}
     assert len(forcers) == 2
@@ -134,9 +164,12 @@ def test_info_tells_process_ids_as_they_change(tmp_path: Path) -> None:
     write_configs(network)
     write_info(network, {"validator-1": 77})
     info = orjson.loads(network.layout.info.read_bytes())
-    assert [process["pid"] for process in info["processes"]] == [None, 77, *[None] * 4]
+    assert [process["pid"] for process in info["processes"]] == [None, 77, *[None] * 5]
     assert info["l1"] == {"chainId": 900, "rpc": [f"http://127.0.0.1:{8545 + i}" for i in range(4)]}
-    assert info["l2"] == {"chainId": 901, "rpc": ["http://127.0.0.1:9545", "http://127.0.0.1:9546"]}
+    assert info["l2"] == {
+        "chainId": 901,
+        "rpc": [f"http://127.0.0.1:{port}" for port in (9545, 9546, 9547)],
+    }
     assert info["contracts"]["l1"]["portal"] == "0x4c00000000000000000000000000000000000002"
     assert info["contracts"]["l2"]["l2ToL1MessagePasser"].endswith("16")
     assert "stakingDeposits" not in info["contracts"]["l2"]

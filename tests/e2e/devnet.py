@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -90,7 +90,9 @@ class Devnet:
     arguments: tuple[str, ...] = ()
     """Further arguments of `faultline up`."""
     with_l2: bool = False
-    """Whether it has a sequencer and a replica; tests of the L1 do without."""
+    """Whether it has a sequencer, a bridge and a watchtower; tests of the L1 do without."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Further keys of its manifest, as environment variables."""
 
     def faultline(
         self, *arguments: str, check: bool = True, timeout_s: float = 300.0
@@ -103,7 +105,11 @@ class Devnet:
             text=True,
             timeout=timeout_s,
             check=False,
-            env=os.environ | {"FAULTLINE_L2_ENABLED": str(self.with_l2).lower()},
+            env={
+                **os.environ,
+                "FAULTLINE_L2_ENABLED": str(self.with_l2).lower(),
+                **self.settings,
+            },
         )
         if check and done.returncode != 0:
             raise AssertionError(
@@ -147,7 +153,7 @@ class Devnet:
         return _metrics(9100 + validator + self.offset)
 
     def l2_url(self, replica: int | None = None) -> str:
-        """Where the sequencer's JSON-RPC is, or a replica's, counted from 0."""
+        """Where the sequencer's JSON-RPC is, or that of another who derives the L2, counted from 0: the bridge's first."""
         return f"http://127.0.0.1:{9545 + _place(replica) + self.offset}"
 
     def l2_ws_url(self, replica: int | None = None) -> str:

@@ -20,7 +20,7 @@ from tests.e2e.test_wallets import run
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("rollup"), pytest.mark.timeout(1_500)]
 
 REPLICA = 0
-"""The devnet's only replica."""
+"""The bridge, which derives the L2 as any replica does."""
 
 CHAIN_ID = 901
 JUNK = "test test test test test test test test test test test junk"
@@ -290,7 +290,7 @@ def test_a_split_l1_under_load_heals_into_one_l2(rollup_to_break: Devnet) -> Non
     devnet = rollup_to_break
     groups = [
         ["validator-0", "sequencer"],
-        ["validator-1", "validator-2", "validator-3", "replica"],
+        ["validator-1", "validator-2", "validator-3", "bridge", "watchtower"],
     ]
     reorganised = l1_reorgs(devnet)
     load = Load(devnet=devnet, sender=account(8))
@@ -331,10 +331,10 @@ def test_a_replica_from_nothing_derives_the_chain_from_l1(rollup_to_break: Devne
     devnet = rollup_to_break
     known = devnet.l2_number("safe", REPLICA)
     hashes = [l2_hash(devnet, number) for number in range(known + 1)]
-    devnet.faultline("processes", "stop", "replica")
-    shutil.rmtree(devnet.data / "replica" / "l2")
-    shutil.rmtree(devnet.data / "replica" / "l1")
-    devnet.faultline("processes", "start", "replica")
+    devnet.faultline("processes", "stop", "bridge")
+    shutil.rmtree(devnet.data / "bridge" / "l2")
+    shutil.rmtree(devnet.data / "bridge" / "l1")
+    devnet.faultline("processes", "start", "bridge")
     wait_for("the replica to answer", lambda: answers(devnet, REPLICA))
     wait_for("the replica to have caught up", lambda: devnet.l2_number("safe", REPLICA) >= known)
     assert [l2_hash(devnet, number, REPLICA) for number in range(known + 1)] == hashes
