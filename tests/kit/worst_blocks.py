@@ -17,7 +17,7 @@ from node.eth import rlp
 from node.eth.hashing import keccak256, sha256
 from node.eth.headers import Header, decode_header, header_of_block
 from node.eth.primitives import Address, BlockNumber, Hash32
-from node.execution.adapter import RevmEngine, encode_batch
+from node.execution.adapter import RevmEngine, StepCallable, encode_batch
 from node.execution.engine import DerivedBlock, L2Attributes, PackedBlock
 from node.execution.stepping import step_callable
 from node.rollup.deposits import TRANSACTION_DEPOSITED
@@ -320,8 +320,13 @@ def worst_blocks(world: WitnessWorld, parameters: RollupParameters) -> list[Wors
 
 def host_of(engine: RevmEngine, parameters: RollupParameters) -> ExecutionChain:
     """An L1 whose precompile is the STEP of a rollup."""
+    return host_with(step_callable(engine, parameters))
+
+
+def host_with(step: StepCallable) -> ExecutionChain:
+    """An L1 with that precompile, and contracts that call it."""
     return ExecutionChain.open(
-        step=step_callable(engine, parameters),
+        step=step,
         extra_accounts={
             "0x" + FORWARDER.hex(): {"balance": "0x0", "code": "0x" + _FORWARDER.hex()},
             "0x" + LOOPER.hex(): {"balance": "0x0", "code": "0x" + LOOPER_CODE.hex()},
