@@ -95,7 +95,7 @@ class Games:
 
     async def roots(self, game: Game) -> Sequence[Hash32] | None:
         """The roots that a game names, from L1's logs; None where L1 does not hold them."""
-        return await self.publications.find(game.roots_id)
+        return await self.publications.find(game.roots_id, game.created_block)
 
     def prover(self, game: Game) -> Address | None:
         """Who proved a lost game false; None for one that fell with its parent."""

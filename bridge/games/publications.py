@@ -1,8 +1,10 @@
 """Where on L1 the output roots lie that games name: an index of the RootRegistry's logs.
 
     catch_up: blocks whose bloom filter does not exclude the Registry -> their logs -> id -> (block, log)
-    find(id): that block again -> the roots, chunk by chunk        a name that was forgotten -> the whole chain, once more
+    find(id, made in): that block again -> the roots, chunk by chunk
 
+A game's roots were published in the AGE_MAX blocks before it, or it could not have been made: a name that is not in the index is
+looked for in just these, so nobody can hide roots behind many others.
 A name commits to its roots, so what was found once stays true on every fork; L1 may drop the block, never make it wrong.
 Names are kept, not roots: a busy L2 publishes 20 MB of them in an hour.
 Deliberately absent: whether a root is true.
@@ -28,8 +30,14 @@ from node.runtime.worker import Worker
 from sequencer.l1.places import L1Ref
 from sequencer.l1.view import bloom_bits, may_hold
 
-NAMES_MAX: Final = 1 << 16
-"""Names in memory: four days of a game every six seconds; older ones are forgotten first."""
+AGE_MAX: Final = 256
+"""L1 blocks for which a publication counts (node/contracts/l1/RootRegistry.vy)."""
+
+NAMES_MAX: Final = 1 << 14
+"""Names in memory, the newest."""
+
+BEGINS_BEFORE: Final = 2 * AGE_MAX
+"""Blocks below the head at which a process begins to read."""
 
 SCANNED_BLOCKS: Final = 512
 """Blocks whose bloom filters are read before others on the loop get their turn."""
@@ -103,12 +111,13 @@ class Publications:
             self._scan_blocks(first, last)
             await trio.lowlevel.checkpoint()
 
-    async def find(self, roots_id: Hash32) -> tuple[Hash32, ...] | None:
-        """The roots of a name; None where L1 does not hold them."""
+    async def find(self, roots_id: Hash32, made_in: int) -> tuple[Hash32, ...] | None:
+        """The roots of a game that was made in an L1 block of this number; None where L1 does not hold them."""
         found = await self._assembled(roots_id)
         if found is None:
-            # Whoever wants a name forgotten can have it: many names are cheap. Reading all blocks again is not, but rare.
-            await self._read_again(roots_id)
+            first = max(1, made_in - AGE_MAX)
+            self._scan_blocks(first, made_in, moves_on=False)
+            await trio.lowlevel.checkpoint()
             found = await self._assembled(roots_id)
         return found
 
@@ -142,19 +151,10 @@ class Publications:
         )
         return None if published is None else published.roots
 
-    async def _read_again(self, roots_id: Hash32) -> None:
-        """Read the whole chain from the head down until a name is found."""
-        last = self._chain.head.header.number
-        while last >= 1 and roots_id not in self._places:
-            first = max(1, last - SCANNED_BLOCKS + 1)
-            self._scan_blocks(first, last, moves_on=False)
-            last = first - 1
-            await trio.lowlevel.checkpoint()
-
     def _first_unread(self) -> int:
         read = self._read
         if read is None:
-            return 1
+            return max(1, self._chain.head.header.number - BEGINS_BEFORE)
         if self._chain.canonical_hash(read.number) == read.hash:
             return read.number + 1
         # What is final has been read unless finality has overtaken us: then that is where the new chain begins.

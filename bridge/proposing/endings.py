@@ -7,7 +7,7 @@ Deliberately absent: which games are true (own), and games that are lost: whoeve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,15 +33,22 @@ RESOLVED_AT_ONCE_MAX: Final = 16
 """Games that are resolved at once: after a long pause there are hundreds, each costs 0.2M gas, and their parents come first."""
 
 
+KeyOf = Callable[[str, Game], str]
+"""Names a call of a game: what is done, and the L1 block that holds the game's making.
+
+After a reorganisation the same game may be made again later in a block than the call of it: a call of an address without a
+contract succeeds and does nothing, and must not pass for the call of the game that came after."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endings:
     """What L1 says of how games end."""
 
     resolvable_from: Mapping[Address, int]
     """For open true games whose parents are decided or asked for here: which L1 block has to be final."""
-    closable: Address | None
+    closable: Game | None
     """The game that reaches furthest of those whose claim counts in the next block and is newer than the anchor."""
-    payable: tuple[Address, ...]
+    payable: tuple[Game, ...]
     """Games that pay this account in the next block."""
 
 
@@ -64,9 +71,9 @@ def ask_endings(
         if game.status is GameStatus.DEFENDER_WINS and game.l2_block > games.anchor.l2_block
     ]
     stands.sort(key=lambda game: game.l2_block, reverse=True)
-    closable = next((game.address for game in stands if is_claim_valid(state, game.address)), None)
+    closable = next((game for game in stands if is_claim_valid(state, game.address)), None)
     payable = [
-        game.address
+        game
         for game in own
         if not game.is_open
         and credit_of(state, game.address, account) > 0
@@ -89,7 +96,9 @@ def ask_paid(final: L1State, own: Sequence[Game], account: Address) -> frozenset
     return frozenset(paid)
 
 
-def resolutions(true: Sequence[Game], endings: Endings, proof: FinalityProof) -> Sequence[Want]:
+def resolutions(
+    true: Sequence[Game], endings: Endings, proof: FinalityProof, key_of: KeyOf
+) -> Sequence[Want]:
     """Resolve what is due, parents first."""
     status = {game.address: game.status for game in true}
     wants: dict[Address, Want] = {}
@@ -102,7 +111,7 @@ def resolutions(true: Sequence[Game], endings: Endings, proof: FinalityProof) ->
         if is_parent_open and parent not in wants:
             continue
         wants[game.address] = Want(
-            key=f"resolve:{game.address.hex()}",
+            key=key_of("resolve", game),
             to=game.address,
             call_data=disputes.resolve(proof.header, proof.epoch, proof.branch, proof.timestamp),
             follows=wants[parent].key if parent is not None and parent in wants else None,
@@ -111,17 +120,21 @@ def resolutions(true: Sequence[Game], endings: Endings, proof: FinalityProof) ->
     return tuple(wants.values())
 
 
-def closing(endings: Endings) -> Sequence[Want]:
+def closing(endings: Endings, key_of: KeyOf) -> Sequence[Want]:
     """Make the newest claim that counts the anchor."""
     game = endings.closable
     if game is None:
         return ()
-    return (Want(key=f"close:{game.hex()}", to=game, call_data=disputes.close_game()),)
+    return (Want(key=key_of("close", game), to=game.address, call_data=disputes.close_game()),)
 
 
-def repayments(endings: Endings, account: Address) -> Sequence[Want]:
+def repayments(endings: Endings, account: Address, key_of: KeyOf) -> Sequence[Want]:
     """Get bonds back."""
     return tuple(
-        Want(key=f"credit:{game.hex()}", to=game, call_data=disputes.claim_credit(account))
+        Want(
+            key=key_of("credit", game),
+            to=game.address,
+            call_data=disputes.claim_credit(account),
+        )
         for game in endings.payable
     )

@@ -40,7 +40,7 @@ from bridge.role import RoleParts
 from bridge.sending.wants import Want
 from node.contracts.disputes import GameStatus
 from node.errors import MissingState
-from node.eth.primitives import Address, BlockNumber, Hash32
+from node.eth.primitives import ZERO_HASH, Address, BlockNumber, Hash32
 from node.rollup.claims import Claim, RootTree
 from sequencer.l1.latest import Latest
 
@@ -242,8 +242,14 @@ class Proposer:
             partial(ask_paid, parts.states.finalized(), own, account)
         )
         self._paid &= games.games.keys()
-        wants = [] if proof is None else list(resolutions(true, endings, proof))
-        return [*wants, *closing(endings), *repayments(endings, account)]
+        wants = [] if proof is None else list(resolutions(true, endings, proof, self._key_of))
+        wants += closing(endings, self._key_of)
+        wants += repayments(endings, account, self._key_of)
+        return wants
+
+    def _key_of(self, deed: str, game: Game) -> str:
+        made_in = self._parts.l1.canonical_hash(game.created_block) or ZERO_HASH
+        return f"{deed}:{game.address.hex()}@{made_in[:8].hex()}"
 
 
 def _foundation(games: Games, true: Sequence[Game]) -> Game | None:

@@ -3,7 +3,7 @@
     slots (what was signed), wants (what shall happen), what L1 holds -> look -> Outlook: kept | vacant | due
     due wants, one after the other -> place -> the nonce that each takes: a vacant one first, then the next
 
-Laws, held by tests: no two live slots have one key; a want that L1 holds with success gets no further nonce;
+Laws, held by tests: no two live slots have one key; a want that L1 has just held with success gets no further nonce;
 nonces are given without a gap; a nonce in use is taken over only from what nobody wants.
 Deliberately absent: fees, simulation, and whether a transaction is in the pool.
 """
@@ -19,7 +19,7 @@ from bridge.sending.wants import Want
 from node.eth.primitives import Hash32
 
 BACKOFF_BLOCKS_MAX: Final = 32
-"""What has failed on L1 again and again is tried once in so many blocks."""
+"""What has failed on L1 again and again is tried once in so many blocks; so is what succeeded and is wanted nevertheless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +94,14 @@ def look(
 
 def _rests(
     slots: Sequence[Slot], nonce: int, outcomes: Mapping[Hash32, Outcome]
-) -> Mapping[str, float]:
-    """The block from which on a key may be sent again: never after success, ever later after failures."""
+) -> Mapping[str, int]:
+    """The block from which on a key may be sent again: long after success, ever later after failures.
+
+    After success the role will see what it did. What it still wants many blocks later has not happened: a call of an address where
+    a reorganisation has left no contract succeeds and does nothing.
+    """
     failures: dict[str, int] = {}
-    rests: dict[str, float] = {}
+    rests: dict[str, int] = {}
     for slot in slots:
         if slot.nonce >= nonce:
             continue
@@ -105,11 +109,10 @@ def _rests(
             outcome = outcomes.get(version.hash)
             if outcome is None:
                 continue
-            if outcome.succeeded:
-                rests[version.key] = float("inf")
-                continue
-            count = failures[version.key] = failures.get(version.key, 0) + 1
-            pause = min(1 << (count - 1), BACKOFF_BLOCKS_MAX)
+            pause = BACKOFF_BLOCKS_MAX
+            if not outcome.succeeded:
+                count = failures[version.key] = failures.get(version.key, 0) + 1
+                pause = min(1 << min(count - 1, 5), BACKOFF_BLOCKS_MAX)
             rests[version.key] = max(rests.get(version.key, 0), outcome.number + pause)
     return rests
 
