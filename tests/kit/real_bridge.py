@@ -80,7 +80,7 @@ GAME_GAS: Final = 2_000_000
 
 
 def dispute_contracts(
-    parameters: RollupParameters, anchor_root: Hash32
+    parameters: RollupParameters, anchor_root: Hash32, *, window_blocks: int = WINDOW
 ) -> dict[str, dict[str, object]]:
     """The contracts of disputes, for L1's genesis."""
     system = SystemTerms(
@@ -96,7 +96,7 @@ def dispute_contracts(
     terms = DisputeTerms(
         config_hash=parameters.config_hash(),
         anchor_root=anchor_root,
-        window_blocks=WINDOW,
+        window_blocks=window_blocks,
         quiet_blocks=QUIET,
         air_gap_blocks=AIR_GAP,
         bond_wei=BOND_WEI,

@@ -18,7 +18,7 @@ import trio
 from eth_abi.abi import encode
 from prometheus_client import CollectorRegistry
 
-from deploy.rollup_genesis import l1_rollup, l2_genesis
+from deploy.rollup_genesis import l1_rollup, l2_genesis, l2_supply_wei
 from node.app.following import follow_chain
 from node.chain.chain import Chain, open_chain
 from node.chain.metrics import ChainMetrics
@@ -139,7 +139,7 @@ def make_documents(
         batcher=parameters.batcher,
         sequencing_window_blocks=window_blocks,
         batch_limit_bytes=parameters.batch_limit_bytes,
-        locked_wei=len(balances) * 10**6 * ETHER,
+        locked_wei=l2_supply_wei(l2_document),
     )
     if more is not None:
         contracts |= more(parameters, output_of(header_of_block(l2_block.block)).root())
