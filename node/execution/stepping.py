@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from node.errors import InvalidBlock, InvalidCall, MissingState
 from node.eth.headers import header_bytes_of_block
 from node.execution.adapter import StepCallable, decode_batch
 from node.execution.engine import DerivedBlock, L2Attributes
@@ -73,11 +74,15 @@ def executor_of(engine: StatelessEngine) -> StatelessExecutor:
 def step_callable(engine: StatelessEngine, parameters: RollupParameters) -> StepCallable:
     """What L1's precompile calls: an input's bytes to the output root after its block.
 
-    It raises Rejected with a StepReason where the input proves nothing; whatever else it raised would be a bug.
+    It raises Rejected with a StepReason where the input proves nothing; whatever else it raised would be a bug, and never
+    looks like a verdict on the block of L1 that calls it.
     """
     execute = executor_of(engine)
 
     def answer(data: bytes, _caller: bytes, _is_static: bool) -> bytes:
-        return step(parameters, decode_step(data), decode=read_batch, execute=execute)
+        try:
+            return step(parameters, decode_step(data), decode=read_batch, execute=execute)
+        except (InvalidBlock, InvalidCall, MissingState) as error:
+            raise RuntimeError(f"STEP failed: {error!r}") from error
 
     return answer

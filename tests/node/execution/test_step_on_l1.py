@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
+from typing import Final, NoReturn
 
 import orjson
 import pytest
@@ -178,6 +178,25 @@ def test_a_builder_leaves_out_what_reaches_a_bug_and_goes_on() -> None:
 def transfer() -> bytes:
     """Somebody else's transaction."""
     return sign(SENDER, nonce=0, maxFeePerGas=10 * GWEI)
+
+
+class Judging:
+    """An engine that judges where it has to derive."""
+
+    def derive_stateless(self, *_arguments: object) -> NoReturn:
+        raise InvalidBlock("state_root", "one", "another")
+
+
+def test_a_bug_never_looks_like_a_verdict() -> None:
+    """Given a stateless execution that calls a block invalid, when a block of L1 steps, then that one is not invalid."""
+    step = step_callable(Judging(), PARAMETERS)
+    chain = host_with(step)
+    builder = chain.engine.builder(chain.header, chain.attributes(), chain.ancestors)
+    (outcome,) = builder.push([step_transaction(stepped().given.encode())])
+    assert outcome.reason == "fault"
+    assert "STEP failed: InvalidBlock('state_root" in outcome.message
+    with pytest.raises(RuntimeError, match="STEP failed: InvalidBlock"):
+        chain.execute(host().seal([step_transaction(stepped().given.encode())]).block)
 
 
 def test_a_declared_refusal_is_no_bug() -> None:
