@@ -26,11 +26,11 @@ from node.contracts import disputes
 from node.contracts.disputes import GameStatus
 from node.eth.primitives import Address
 
-RESOLVE_GAS: Final = 500_000
+RESOLVE_GAS: Final = 300_000
 """Of a `resolve` that cannot be simulated because its parent's is on its way; a test holds what it really uses below."""
 
 RESOLVED_AT_ONCE_MAX: Final = 16
-"""Games that are resolved at once: after a long pause there are hundreds, each costs 0.2M gas, and their parents come first."""
+"""Games that are resolved at once: after a long pause there are hundreds, each costs 0.11M gas, and their parents come first."""
 
 
 KeyOf = Callable[[str, Game], str]

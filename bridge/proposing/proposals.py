@@ -27,10 +27,10 @@ CREATE_PREFIX: Final = "create:"
 PUBLISH_PREFIX: Final = "publish:"
 """Keys of publications begin so; the roots' name follows."""
 
-CREATE_GAS: Final = 1_000_000
+CREATE_GAS: Final = 700_000
 """Of a `create` that cannot be simulated because its roots are on their way; a test holds what it really uses below."""
 
-SPAN_GAS: Final = 1_500_000
+SPAN_GAS: Final = 1_000_000
 """The same of a `span` of 64 chunks."""
 
 _SELECTOR_BYTES = 4

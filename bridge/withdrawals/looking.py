@@ -17,9 +17,10 @@ import trio
 
 from bridge.withdrawals.finding import IndexedL2, Sent, WithdrawalIndex
 from bridge.withdrawals.proving import prove_call
-from bridge.withdrawals.reading import GameReader, Listed, ReadL1, listed, terms_of
+from bridge.withdrawals.reading import GameReader, ReadL1, listed, terms_of
 from bridge.withdrawals.stages import Game, L1Facts, L2Facts, Standing, Terms, standing
 from node.contracts.addresses import MESSAGE_PASSER
+from node.contracts.listed_games import ListedGame
 from node.eth.blocks import Block
 from node.eth.headers import Header
 from node.eth.primitives import Address, Hash32
@@ -198,7 +199,7 @@ class Withdrawals:
         proof = await self._parts.worker.run(prove)
         return prove_call(sent.message, game.index, header, proof.slots[0][1])
 
-    async def _candidates(self, sent: Sent, head: ReadL1) -> list[Listed]:
+    async def _candidates(self, sent: Sent, head: ReadL1) -> list[ListedGame]:
         """Games that claim what this node derives, at or after the withdrawal's block, the oldest first."""
         origin = self._parts.l2.origin_of(sent.block_hash)
         header = None if origin is None else self._parts.l1.header(origin.hash)
@@ -206,7 +207,7 @@ class Withdrawals:
         games = await self._parts.worker.run(
             lambda: list(listed(head, created_after=created_after))
         )
-        found: list[Listed] = []
+        found: list[ListedGame] = []
         for count, game in enumerate(reversed(games)):
             if count % COMPARED_AT_ONCE == COMPARED_AT_ONCE - 1:
                 await trio.lowlevel.checkpoint()
@@ -216,7 +217,7 @@ class Withdrawals:
                 break
         return found
 
-    def _agrees(self, game: Listed) -> bool:
+    def _agrees(self, game: ListedGame) -> bool:
         """Whether a game claims what this node derives, and the state to prove it with is kept."""
         header = self._derived(game.l2_block)
         return (

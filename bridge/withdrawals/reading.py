@@ -12,11 +12,9 @@ Deliberately absent: the L2, and what follows from the facts (`stages`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from bridge.withdrawals.stages import Game, L1Facts, Proof, Terms
-from node.contracts.abi import decode, encode_call
 from node.contracts.addresses import ANCHOR_STATE_REGISTRY, DISPUTE_GAME_FACTORY, PORTAL
 from node.contracts.disputes import (
     GAME_TYPE,
@@ -26,6 +24,12 @@ from node.contracts.disputes import (
     game_count,
     is_game,
     read_game_at_index,
+)
+from node.contracts.listed_games import (
+    PAGE_GAMES,
+    ListedGame,
+    find_latest_games,
+    read_listed_games,
 )
 from node.contracts.withdrawals import (
     ProvenWithdrawal,
@@ -39,9 +43,6 @@ from node.contracts.withdrawals import (
 from node.eth.headers import Header
 from node.eth.primitives import Address, Hash32
 
-PAGE_GAMES: Final = 128
-"""Games that the factory lists at once."""
-
 LISTED_MAX: Final = 8_192
 """Games that are looked at for one withdrawal: thirteen hours of one every six seconds."""
 
@@ -51,7 +52,6 @@ SUBMITTERS_MAX: Final = 64
 PLACES_MAX: Final = 4_096
 """Places of games that are remembered."""
 
-_LISTED: Final = "(uint256,bytes32,uint64,bytes32,bytes)[]"
 _ADDRESS_BYTES: Final = 20
 _WORD: Final = 32
 
@@ -67,22 +67,6 @@ class ReadL1(Protocol):
         """What a contract answers. Raises CallReverted, MissingState."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    """A game as the factory lists it."""
-
-    index: int
-    """Its place."""
-    address: Address
-    """Its contract."""
-    created_at: int
-    """Time of the L1 block that created it, seconds."""
-    root_claim: Hash32
-    """The output root it claims."""
-    l2_block: int
-    """The L2 block it claims it of."""
-
-
 def terms_of(l1: ReadL1, slot_seconds: int) -> Terms:
     """What the contracts make a withdrawal wait; immutable, so any state says it."""
     return Terms(
@@ -92,17 +76,12 @@ def terms_of(l1: ReadL1, slot_seconds: int) -> Terms:
     )
 
 
-def listed(l1: ReadL1, *, created_after: int = 0) -> Iterator[Listed]:
+def listed(l1: ReadL1, *, created_after: int = 0) -> Iterator[ListedGame]:
     """Games of our type from the newest down to a time, LISTED_MAX at most; ties with that time are left out."""
     following = _number(l1, DISPUTE_GAME_FACTORY, game_count())
     left = LISTED_MAX
     while following > 0 and left > 0:
-        call = encode_call(
-            "findLatestGames(uint32,uint256,uint256)", GAME_TYPE, following - 1, PAGE_GAMES
-        )
-        (rows,) = decode((_LISTED,), l1.call(DISPUTE_GAME_FACTORY, call))
-        assert not isinstance(rows, int | bytes)
-        page = [_listed(row) for row in rows]
+        page = read_listed_games(l1.call(DISPUTE_GAME_FACTORY, find_latest_games(following - 1)))
         for game in page:
             if game.created_at <= created_after:
                 return
@@ -140,7 +119,7 @@ class GameReader:
                 return _read(l1, game.index, address)
         return None
 
-    def _remember(self, game: Listed) -> None:
+    def _remember(self, game: ListedGame) -> None:
         self._places.pop(game.address, None)
         self._places[game.address] = game.index
         if len(self._places) > PLACES_MAX:
@@ -151,7 +130,7 @@ class GameReader:
         name: Hash32,
         head: ReadL1,
         final: ReadL1,
-        candidates: Iterable[Listed],
+        candidates: Iterable[ListedGame],
         own_submitter: Address | None = None,
     ) -> L1Facts:
         """Everything about one withdrawal.
@@ -190,7 +169,7 @@ class GameReader:
         )
 
 
-def _first_that_can_hold(l1: ReadL1, candidates: Iterable[Listed]) -> Game | None:
+def _first_that_can_hold(l1: ReadL1, candidates: Iterable[ListedGame]) -> Game | None:
     for candidate in candidates:
         game = _read(l1, candidate.index, candidate.address)
         if game.can_hold:
@@ -226,19 +205,6 @@ def _submitters(l1: ReadL1, name: Hash32, own: Address | None) -> Sequence[Addre
 
 def _proven(l1: ReadL1, name: Hash32, submitter: Address) -> ProvenWithdrawal | None:
     return read_proven_withdrawal(l1.call(PORTAL, proven_withdrawal(name, submitter)))
-
-
-def _listed(row: object) -> Listed:
-    assert isinstance(row, tuple | list)
-    index, metadata, created_at, root_claim, extra_data = row
-    return Listed(
-        index=index,
-        # Type (4 bytes), time (8) and address (20), as the OP Stack packs them.
-        address=Address(metadata[_WORD - _ADDRESS_BYTES :]),
-        created_at=created_at,
-        root_claim=Hash32(root_claim),
-        l2_block=int.from_bytes(extra_data[:_WORD]),
-    )
 
 
 def _number(l1: ReadL1, to: Address, call: bytes) -> int:

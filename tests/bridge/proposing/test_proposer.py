@@ -15,6 +15,8 @@ import trio
 
 from bridge.games.book import Games
 from bridge.games.reading import Game
+from bridge.proposing.endings import RESOLVE_GAS
+from bridge.proposing.proposals import CREATE_GAS
 from bridge.proposing.service import Proposer, ProposerOptions
 from bridge.role import RoleParts
 from bridge.sending.journal import Journal
@@ -132,16 +134,23 @@ class Scene:
 
     def calls(self) -> Counter[str]:
         """Which calls of the proposer L1's chain holds."""
-        found: Counter[str] = Counter()
+        return Counter(name for name, _ in self.gas())
+
+    def gas(self) -> list[tuple[str, int]]:
+        """The same, in order, with the gas that each has used."""
+        found: list[tuple[str, int]] = []
         for number in range(1, self.l1.chain.head.header.number + 1):
             block = self.l1.chain.block_by_number(number)
             assert block is not None
-            for raw in self.l1.engine.raw_transactions(block.rlp):
+            receipts = orjson.loads(self.l1.engine.receipts_json(block.rlp, block.receipts))
+            raws = self.l1.engine.raw_transactions(block.rlp)
+            for raw, receipt in zip(raws, receipts, strict=True):
                 (one,) = self.l1.engine.decode([raw])
                 assert not isinstance(one, InvalidTransaction)
                 if one.sender == ACCOUNT.address:
                     call_data = rlp.as_bytes(rlp.as_list(rlp.decode(raw[1:]))[CALL_DATA_FIELD])
-                    found[NAMES.get(call_data[:4], "empty")] += 1
+                    name = NAMES.get(call_data[:4], "empty")
+                    found.append((name, int(receipt["gasUsed"], 16)))
         return found
 
 
@@ -195,6 +204,12 @@ async def test_two_games_at_start_then_one_in_an_interval_and_all_come_to_their_
         spent = 10**6 * 10**18 - state.balance(ACCOUNT.address) - held
         assert 0 < spent < BOND_WEI
         assert parts.registry.get_sample_value("faultline_bridge_outputs_total") == looked.count
+        # What each call uses, and that the gas of those that are not simulated is enough
+        used = {name: max(gas for one, gas in here.gas() if one == name) for name in here.calls()}
+        assert used.keys() == {"publish", "create", "resolve", "closeGame", "claimCredit"}
+        assert used["publish"] + used["create"] < 500_000
+        assert used["create"] * 3 // 2 < CREATE_GAS
+        assert used["resolve"] * 3 // 2 < RESOLVE_GAS
 
 
 async def test_an_l2_that_stands_still_gets_no_games(tmp_path: Path) -> None:
