@@ -57,12 +57,6 @@ SAVE_EVERY_S: Final = 0.25
 SAVE_BLOCKS: Final = 1_024
 """So many blocks are saved at once without waiting; a commit costs milliseconds, so a burst shares few."""
 
-UNSAVED_BLOCKS_MAX: Final = 4_096
-"""Blocks in memory alone; `room` holds producers back beyond that."""
-
-UNSAVED_BYTES_MAX: Final = 64 << 20
-"""Their bytes."""
-
 JOURNAL_BYTES_MAX: Final = 16 << 20
 """A longer segment of the journal is ended once the tables hold what is in it."""
 
@@ -159,6 +153,8 @@ class L2Chain:
         self._next_header: tuple[Hash32, int, Header] | None = None
         self._origin_time: tuple[L1Ref, int] | None = None
         self._ancestors: tuple[Hash32, bytes] = (Hash32(b""), b"")
+        self.claimed: Callable[[], Sequence[int]] = tuple
+        """Tells which blocks' states are kept however old they are: withdrawals are proven on those that L1's games claim."""
 
     # -- where the chain stands
 
@@ -367,7 +363,7 @@ class L2Chain:
 
     async def room(self) -> None:
         """Wait until there is room for more blocks in memory: what the disk cannot take must not pile up."""
-        while not self._has_room():
+        while not self._unsaved.has_room:
             await self._room.wait()
 
     # -- running
@@ -441,7 +437,9 @@ class L2Chain:
             self._pruned_number = number
             if oldest <= 0:
                 continue
-            kept = [self._must(0).block.header.state_root]
+            claimed = {0, *(one for one in self.claimed() if 0 < one < oldest)}
+            roots = [self._must(one).block.header.state_root for one in sorted(claimed)]
+            kept = [root for root in roots if self._engine.has_state(root)]
             freed = await self._worker.run(partial(self._engine.prune, kept, oldest))
             _log.info("l2_states_pruned", from_number=oldest, freed_bytes=freed)
 
@@ -454,10 +452,6 @@ class L2Chain:
     def _changed(self) -> None:
         self._work.set()
         self._written.set()
-
-    def _has_room(self) -> bool:
-        unsaved = self._unsaved
-        return unsaved.blocks_count < UNSAVED_BLOCKS_MAX and unsaved.bytes_total < UNSAVED_BYTES_MAX
 
     def _must(self, number: int) -> Kept:
         """The block of a number that the chain has. Raises Corruption where it is gone."""

@@ -11,10 +11,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Final
 
 from sequencer.journal import Position
 from sequencer.store import Batch, Doomed, Heads, Kept
 from sequencer.window import weight
+
+UNSAVED_BLOCKS_MAX: Final = 4_096
+"""Blocks in memory alone; `L2Chain.room` holds producers back beyond that."""
+
+UNSAVED_BYTES_MAX: Final = 64 << 20
+"""Their bytes."""
 
 
 class Unsaved:
@@ -44,9 +51,9 @@ class Unsaved:
         return len(self._blocks)
 
     @property
-    def bytes_total(self) -> int:
-        """What they weigh."""
-        return self._bytes
+    def has_room(self) -> bool:
+        """Whether memory takes more of them."""
+        return len(self._blocks) < UNSAVED_BLOCKS_MAX and self._bytes < UNSAVED_BYTES_MAX
 
     # -- changes of the chain
 

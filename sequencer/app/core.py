@@ -57,6 +57,7 @@ from sequencer.gossiping.metrics import GossipMetrics
 from sequencer.gossiping.publishing import Publisher
 from sequencer.gossiping.submitting import serve_submissions
 from sequencer.heads import ChainOptions, L2Chain, open_l2_chain
+from sequencer.l1.claims import claimed_blocks
 from sequencer.l1.places import L1Ref
 from sequencer.l1.view import L1View
 
@@ -163,6 +164,7 @@ class RollupNode:
         """What it does wrong on purpose."""
         self.l1: Final = L1View(around.l1.chain, around.l1_engine, around.parameters)
         """L1 as it sees it."""
+        chain.claimed = partial(claimed_blocks, around.l1.chain, around.l1_engine)
         self.deriver: Final = Deriver(
             parameters=around.parameters,
             l1=self.l1,

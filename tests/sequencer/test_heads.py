@@ -15,11 +15,12 @@ import trio.testing
 from node.contracts.addresses import L1_BLOCK
 from node.contracts.artifacts import load
 from node.errors import Corruption
+from node.eth.blocks import Block
 from node.eth.hashing import keccak256
 from node.eth.primitives import BlockNumber, Hash32
 from node.rollup.derivation import Origin
 from node.runtime.worker import Answer
-from sequencer import heads, window
+from sequencer import heads, unsaved, window
 from sequencer.events import FinalizedChanged, HeadChanged, SafeChanged
 from sequencer.heads import ChainOptions
 from sequencer.journal import segments
@@ -318,10 +319,39 @@ async def test_states_older_than_the_history_are_pruned(
         assert kept == [True] + [False] * 6 + [True] * 6
 
 
+async def test_states_that_a_game_claims_are_kept_until_it_is_forgotten(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads, "PRUNE_EVERY_BLOCKS", 4)
+    site = Folder(tmp_path)
+    async with site.open(options=ChainOptions(history_blocks=3)) as chain:
+        hand = Hand(site.engine, chain)
+        blocks = [chain.head] + [hand.append() for _ in range(12)]
+        # Given claims of an old block, of a newer one, and of blocks that are not there
+        chain.claimed = lambda: [2, 5, 11, 99, -1]
+        chain.set_safe(11, 0)
+        chain.set_finalized(10)
+        await trio.sleep(SAVED_S)
+        assert _kept(hand, blocks) == [0, 2, 5, 7, 8, 9, 10, 11, 12]
+        # When one of them is claimed no more, and one that is gone is
+        blocks += [hand.append() for _ in range(8)]
+        chain.claimed = lambda: [3, 5]
+        chain.set_safe(18, 1)
+        chain.set_finalized(18)
+        await trio.sleep(SAVED_S)
+        assert _kept(hand, blocks) == [0, 5, *range(15, 21)]
+
+
+def _kept(hand: Hand, blocks: list[Block]) -> list[int]:
+    """Numbers of the blocks whose states can be read."""
+    states = [block.header.state_root for block in blocks]
+    return [number for number, root in enumerate(states) if hand.engine.has_state(root)]
+
+
 async def test_producers_wait_for_the_disk(
     tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heads, "UNSAVED_BLOCKS_MAX", 3)
+    monkeypatch.setattr(unsaved, "UNSAVED_BLOCKS_MAX", 3)
     site = Folder(tmp_path)
     async with site.open() as chain:
         hand = Hand(site.engine, chain)
