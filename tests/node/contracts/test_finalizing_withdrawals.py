@@ -31,9 +31,6 @@ ESTIMATOR: Final = (1).to_bytes(20)
 NOBODY: Final = "0x000000000000000000000000000000000000dead"
 """`l2Sender` outside of a withdrawal."""
 
-STEP: Final = Address((0x0101).to_bytes(20))
-"""The precompile."""
-
 
 def target(number: int) -> Address:
     """Where a test's target stands."""
@@ -353,7 +350,6 @@ def test_an_answer_of_a_megabyte_costs_the_caller_nothing(world: WithdrawalWorld
         (addresses.MESSAGE_PASSER, False),
         (addresses.SYSTEM_CONFIG, False),
         (addresses.INBOX, False),
-        (STEP, True),
         (ESTIMATOR, True),
         (ALIEN, True),
     ],

@@ -6,49 +6,37 @@ message on L2 -> Inbox -> game -> proof -> window, finality, air gap -> finalize
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import pytest
 
 from node.contracts import addresses
-from node.contracts.bindings import MessagePassed, initiate_withdrawal
-from node.contracts.withdrawals import whole_proof
 from node.eth.hashing import keccak256
-from node.eth.headers import decode_header
 from node.eth.primitives import Address, Hash32
 from node.rollup.outputs import (
     BridgeWithdrawal,
-    Output,
     message_nonce,
-    output_of,
     sent_messages_slot,
-    withdrawal_hash,
 )
-from tests.kit.contract_network import GUARDIAN, LOCKED_WEI, WITHDRAWALS
-from tests.kit.contract_world import Contract, Receipt, Reverted
+from tests.kit.contract_network import LOCKED_WEI
+from tests.kit.contract_world import Reverted
 from tests.kit.dispute_world import (
     AIR_GAP,
     ANCHORS,
     CHALLENGE_WINDOW,
     CHALLENGER_WINS,
-    DEFENDER_WINS,
     FACTORY,
     LIAR,
-    DisputeWorld,
-    Game,
     wrong_root,
 )
-from tests.kit.execution_chain import DEPOSITOR, ETHER, SENDER, address_of, header_bytes
-from tests.kit.rollup_chain import sign_l2
+from tests.kit.execution_chain import DEPOSITOR, ETHER, SENDER, address_of
 from tests.kit.tries import Trie
 from tests.kit.withdrawal_world import transaction, words
+from tests.kit.withdrawing import LAST, TARGET, Withdrawing, named
 
-TARGET: Final = Address(b"\x7a" * 20)
-"""Nothing is there."""
-
-LAST: Final = 3
-"""L2 blocks of the first record; the message is in the second of them."""
+STEP: Final = Address((0x0101).to_bytes(20))
+"""The precompile."""
 
 INVALID: Final = "OptimismPortal_InvalidRootClaim"
 """The game's claim does not stand, or not yet."""
@@ -59,110 +47,6 @@ def refusal(act: Callable[[], object]) -> str:
     with pytest.raises(Reverted) as reverted:
         act()
     return reverted.value.name
-
-
-@dataclass(slots=True)
-class Withdrawing:
-    """A message of L2 and what has become of it."""
-
-    world: DisputeWorld
-    """Both chains."""
-    message: MessagePassed
-    """The message."""
-
-    @classmethod
-    def open(cls, *, value: int = 3 * ETHER) -> Withdrawing:
-        """A record of three L2 blocks; the middle one holds the message."""
-        world = DisputeWorld.open()
-        raw = sign_l2(
-            SENDER,
-            nonce=0,
-            to=addresses.MESSAGE_PASSER,
-            value=value,
-            data=initiate_withdrawal(TARGET, gas_limit=50_000),
-            gas=300_000,
-        )
-        world.append([[], [raw], []])
-        withdrawal = BridgeWithdrawal(
-            nonce=message_nonce(0),
-            sender=address_of(SENDER),
-            target=TARGET,
-            value=value,
-            gas_limit=50_000,
-            data=b"",
-        )
-        return cls(world, named(withdrawal))
-
-    @property
-    def portal(self) -> Contract:
-        """The Portal."""
-        return self.world.network.portal
-
-    def output(self, number: int = LAST) -> Output:
-        """Of an L2 block."""
-        return output_of(decode_header(header_bytes(self.world.l2.blocks[number].block)))
-
-    def nodes(self, number: int = LAST) -> list[bytes]:
-        """The message's storage proof after an L2 block."""
-        slot = sent_messages_slot(self.message.withdrawal_hash)
-        root = self.world.l2.blocks[number].state_root
-        proof = self.world.l2.engine.proof(root, addresses.MESSAGE_PASSER, [slot])
-        return whole_proof(slot, proof.slots[0][1])
-
-    def arguments(
-        self, index: int, number: int = LAST, output: Output | None = None
-    ) -> tuple[object, ...]:
-        """Of proving under a game that claims an L2 block."""
-        return (
-            transaction(self.message),
-            index,
-            words(output or self.output(number)),
-            self.nodes(number),
-        )
-
-    def prove(self, index: int, number: int = LAST) -> Receipt:
-        """Raises Reverted."""
-        return self.world.network.world.transact(
-            DEPOSITOR, self.portal, "proveWithdrawalTransaction", *self.arguments(index, number)
-        )
-
-    def finalize(self) -> Receipt:
-        """Raises Reverted."""
-        return self.world.network.world.transact(
-            DEPOSITOR, self.portal, "finalizeWithdrawalTransaction", transaction(self.message)
-        )
-
-    def win(self, game: Game) -> None:
-        """Waits until a game can be resolved, and resolves it; its air gap lies ahead."""
-        created = self.world.network.world.number(game.contract, "createdBlock")
-        self.world.pass_until_final(created + CHALLENGE_WINDOW)
-        self.world.resolve(game)
-        assert self.world.status(game) == DEFENDER_WINS
-
-    def mature(self) -> None:
-        """Blocks after which any proof is old enough and any air gap over."""
-        self.world.pass_blocks(WITHDRAWALS.proof_maturity_s // 2 + 1)
-
-    def guard(self, contract: Contract, name: str, *arguments: object) -> None:
-        """The guardian acts."""
-        self.world.network.world.transact(GUARDIAN, contract, name, *arguments)
-
-    def locked_wei(self) -> int:
-        """In the Portal."""
-        return self.world.network.world.balance(addresses.PORTAL)
-
-
-def named(withdrawal: BridgeWithdrawal) -> MessagePassed:
-    """A withdrawal as the passer logs it."""
-    return MessagePassed(
-        nonce=withdrawal.nonce,
-        sender=withdrawal.sender,
-        target=withdrawal.target,
-        value=withdrawal.value,
-        gas_limit=withdrawal.gas_limit,
-        data=withdrawal.data,
-        withdrawal_hash=withdrawal_hash(withdrawal),
-    )
 
 
 def test_a_message_of_l2_is_paid_on_l1() -> None:
@@ -408,3 +292,28 @@ def test_the_anchor_s_move_leaves_older_games_as_they_are() -> None:
     it.world.network.world.transact(SENDER, ANCHORS, "setAnchorState", second.address)
     assert it.world.anchor()[1] == LAST + 2
     it.finalize()
+
+
+@pytest.mark.parametrize(
+    ("data", "gas_limit"),
+    [
+        (b"", 0),
+        (b"\xc0" * 30_000, 10_000_000),
+        (bytes(320) + b"\xf8", 10_000_000),
+        (bytes(1_000), 1_000_000),
+    ],
+    ids=["nothing", "nested", "truncated", "too little gas"],
+)
+def test_step_as_a_target_is_a_call_that_fails(data: bytes, gas_limit: int) -> None:
+    """Given messages that call STEP with hostile bytes, then they are settled as failed, and their Ether stays."""
+    it = Withdrawing.open(target=STEP, value=1, data=data, gas_limit=gas_limit)
+    game = it.world.game(LAST)
+    it.prove(0)
+    it.win(game)
+    it.mature()
+    receipt = it.finalize()
+    (event,) = it.portal.events(receipt, "WithdrawalFinalized")
+    assert event["success"] is False
+    assert it.locked_wei() == LOCKED_WEI
+    assert it.world.network.world.balance(STEP) == 0
+    assert refusal(it.finalize) == "OptimismPortal_AlreadyFinalized"
