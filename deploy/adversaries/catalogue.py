@@ -12,10 +12,14 @@ from deploy.adversaries.bad_claims import UNAVAILABLE_ROOTS
 from deploy.adversaries.copied_proof import COPIED_PROOF
 from deploy.adversaries.false_output import FALSE_OUTPUT
 from deploy.adversaries.forged_proof import FORGED_PROOF
+from deploy.adversaries.guardian_pause import GUARDIAN_PAUSE
 from deploy.adversaries.hostile_step import HOSTILE_STEP
+from deploy.adversaries.late_challenger import LATE_CHALLENGER
+from deploy.adversaries.proposer_dead import PROPOSER_DEAD
 from deploy.adversaries.prove_then_lose import PROVE_THEN_LOSE
 from deploy.adversaries.replayed_withdrawal import REPLAYED_WITHDRAWAL
 from deploy.adversaries.squatted_game import SQUATTED_GAME
+from deploy.adversaries.thousand_games import THOUSAND_GAMES
 
 ATTACKS: Final[tuple[Attack, ...]] = (
     FALSE_OUTPUT,
@@ -26,6 +30,10 @@ ATTACKS: Final[tuple[Attack, ...]] = (
     FORGED_PROOF,
     COPIED_PROOF,
     HOSTILE_STEP,
+    THOUSAND_GAMES,
+    LATE_CHALLENGER,
+    GUARDIAN_PAUSE,
+    PROPOSER_DEAD,
 )
 """Everything that can be tried."""
 

@@ -148,15 +148,17 @@ def claim(
 
 def made(stage: Stage, receipt: Receipt, tree: RootTree) -> Claimed:
     """The game that a transaction made. Raises AttackFailed if it made none."""
+    game = game_in(receipt, tree)
+    return Claimed(game=game, index=game_number(stage, game), block=receipt.block, tree=tree)
+
+
+def game_in(receipt: Receipt, tree: RootTree) -> Address:
+    """The address of the game that a transaction made of these roots. Raises AttackFailed if it made none."""
     for log in receipt.logs:
         created = disputes.read_game_created(log.topics, log.data)
-        if created is not None and log.address == DISPUTE_GAME_FACTORY:
-            return Claimed(
-                game=created.game,
-                index=game_number(stage, created.game),
-                block=receipt.block,
-                tree=tree,
-            )
+        is_factorys = created is not None and log.address == DISPUTE_GAME_FACTORY
+        if created is not None and is_factorys and created.root_claim == tree.last:
+            return created.game
     raise AttackFailed(f"{receipt.transaction} made no game in L1 block {receipt.block}")
 
 
@@ -192,7 +194,7 @@ def tell_bond(stage: Stage, claimed: Claimed, liar: Actor, prover: Address) -> b
         read_number(stage, claimed.game, disputes.credit(who)) for who in (prover, liar.address)
     )
     burned = stage.terms.bond_wei - locked - reward
-    who = "the liar itself" if prover == liar.address else f"0x{prover.hex()}, who proved it"
+    who = "the liar itself" if prover == liar.address else f"{short(prover)}, who proved it"
     stage.sees(
         f"the bond: {eth(reward)} to {who}, {eth(burned)} burned, {eth(locked)} left in the vault"
     )

@@ -174,7 +174,7 @@ def _watch_fall(
     true_root = honest.roots[told.first_false]
     stage.sees(
         f"{short(proven.prover)} proved the root after L2 block {proven.block_number} false in L1 block "
-        f"{log.block}, {log.block - claimed.block} after the claim: STEP gives "
+        f"{log.block} ({log.block - claimed.block} after the claim's): STEP gives "
         f"{short(proven.computed)}, claimed was {short(proven.claimed)}"
     )
     stage.sees(f"game {short(claimed.game)} is CHALLENGER_WINS")
@@ -199,7 +199,10 @@ def _tell_withdrawal(
         reason = refusal_of(
             stage, PORTAL, check_withdrawal(stolen.name, thief.address), sender=thief
         )
-        stage.sees(f"the withdrawal was proven in L1 block {proof.block} and is frozen: {reason}")
+        stage.sees(
+            f"the withdrawal was proven in L1 block {proof.block} and is frozen: a lost game never becomes "
+            f"valid ({reason} until the proof is old enough, OptimismPortal_InvalidRootClaim() from then on)"
+        )
     again = refusal_of(stage, PORTAL, prove_call(stolen, claimed.index), sender=thief)
     stage.sees(f"proving it again is refused: {again}")
     paid = refusal_of(stage, PORTAL, finalize_withdrawal(message_of(stolen)), sender=thief)

@@ -19,7 +19,7 @@ from pydantic import JsonValue
 from deploy.json_rpc import RpcRefused
 from node.eth import rlp
 from node.eth.hashing import keccak256
-from tests.kit.execution_chain import ExecutionChain, header_bytes
+from tests.kit.execution_chain import GAS_LIMIT, ExecutionChain, header_bytes
 
 RAW_BYTES_MAX: Final = 512 << 10
 """Of a transaction."""
@@ -51,10 +51,15 @@ class RpcChain:
     """Receipts by transaction hash."""
 
     def mine(self) -> None:
-        """A block with all that waits; a sender's transactions in order of their nonces."""
+        """A block with what waits, as far as its gas goes; a sender's transactions in order of their nonces."""
         waiting = sorted(self.pool, key=lambda raw: (-_tip(raw), _nonce(raw)))
-        self.pool.clear()
-        block = self.chain.grow(_in_order(waiting))
+        taken, room = [], GAS_LIMIT
+        for raw in _in_order(waiting):
+            room -= rlp.as_integer(_fields(raw)[4])
+            if room >= 0:
+                taken.append(raw)
+        self.pool[:] = [raw for raw in self.pool if raw not in taken]
+        block = self.chain.grow(taken)
         for row in orjson.loads(self.chain.engine.receipts_json(block.block, block.receipts)):
             self._rows[row["transactionHash"]] = row
         for actor in self.after_block:

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from deploy.adversaries.acting import Actor, logs, read, read_number
 from deploy.adversaries.claims import CREATE_GAS, accumulator_after, newest_true_game
+from deploy.adversaries.guardian_pause import DEPOSIT_WEI
 from deploy.adversaries.stage import Stage
 from deploy.derivation import mnemonic_accounts
 from deploy.keys import RollupSecrets, new_rollup
@@ -58,6 +59,8 @@ class ScriptedL2:
     """Of its newest block."""
     withdrawn: dict[int, MessagePassed] = field(default_factory=dict)
     """Withdrawals by their block; the storage of the message passer holds the newest one alone."""
+    is_generous: bool = False
+    """Whether whoever asks finds a deposit on an account."""
     _receipts: dict[str, JsonValue] = field(default_factory=dict)
 
     def output(self, block: int) -> Output:
@@ -137,6 +140,8 @@ class ScriptedL2:
         match method:
             case "eth_getTransactionReceipt":
                 return self._receipts[str(parameters[0])]
+            case "eth_getBalance":
+                return hex(DEPOSIT_WEI if self.is_generous else 0)
             case "eth_getProof":
                 leaf = self._leaf(int(str(parameters[2]), 16))
                 return {"storageProof": [{"proof": ["0x" + leaf.hex()]}]}

@@ -52,7 +52,7 @@ def test_the_frozen_withdrawal_is_shown(world: BridgeWorld) -> None:
     assert false_output(world.stage, FALSE_OUTPUT.read({})).held
     seen = world.told.of(Speaker.NETWORK)
     [proven] = [line for line in seen if line.startswith("the withdrawal was proven in L1 block")]
-    assert "is frozen: OptimismPortal_" in proven
+    assert "is frozen: a lost game never becomes valid (OptimismPortal_" in proven
     assert "proving it again is refused: OptimismPortal_InvalidDisputeGame()" in seen
 
 
