@@ -146,6 +146,20 @@ class Game:
         return self.start_block + len(self.tree.roots)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What a reorganisation of L1 goes back to."""
+
+    height: int
+    """L1's head."""
+    nonces: Mapping[str, int]
+    """Of L1's senders."""
+    l2_height: int
+    """The L2's newest block that L1 holds."""
+    record_count: int
+    """The Inbox's."""
+
+
 @dataclass(slots=True, kw_only=True)
 class DisputeWorld:
     """An L1, an L2, and the claims about it."""
@@ -168,6 +182,8 @@ class DisputeWorld:
     """The finalized L1 block, while finality stalls."""
     change_state: Callable[[ConsensusState], ConsensusState] = lambda state: state
     """What else the consensus states of the next blocks are."""
+    finals: dict[int, int] = field(default_factory=dict)
+    """L1's finalized block after each block."""
     states: dict[int, ConsensusState] = field(default_factory=dict)
     """L1's consensus state after each block."""
 
@@ -208,9 +224,11 @@ class DisputeWorld:
         self.network.pass_blocks(count)
 
     def finalized(self, number: int) -> int:
-        """L1's finalized block in the consensus state after a block."""
-        newest = max(0, number - self.lag)
-        return newest if self.stalled_at is None else min(newest, self.stalled_at)
+        """L1's finalized block in the consensus state after a block; it never goes back."""
+        newest = number - self.lag
+        if self.stalled_at is not None:
+            newest = min(newest, self.stalled_at)
+        return max(newest, self.finals.get(number - 1, 0))
 
     def proof(self) -> tuple[bytes, int, Sequence[bytes], int]:
         """Header, epoch, branch and timestamp that show the newest finalized block."""
@@ -233,7 +251,7 @@ class DisputeWorld:
             self.pass_blocks(1)
 
     def _root_after(self, number: int) -> Hash32:
-        finalized = self.finalized(number)
+        finalized = self.finals[number] = self.finalized(number)
         checkpoint = Checkpoint(
             epoch=Epoch(finalized // 2), block_hash=Hash32(self.network.block_hash(finalized))
         )
@@ -258,6 +276,27 @@ class DisputeWorld:
         )
         self.states[number] = self.change_state(state)
         return self.states[number].root()
+
+    def moment(self) -> Moment:
+        """This one."""
+        return Moment(
+            height=self.height,
+            nonces=dict(self.network.world.nonces),
+            l2_height=len(self.roots) - 1,
+            record_count=len(self.records),
+        )
+
+    def reorganise(self, back_to: Moment) -> None:
+        """L1 drops all blocks since then, and the L2 what they held; the next block is another one than before."""
+        del self.network.world.chain.blocks[back_to.height + 1 :]
+        self.network.world.nonces = dict(back_to.nonces)
+        del self.records[back_to.record_count :]
+        del self.roots[back_to.l2_height + 1 :]
+        del self.l2.blocks[back_to.l2_height + 1 :]
+        chain = self.network.world.chain
+        seconds, chain.seconds = chain.seconds, chain.seconds + 1
+        self.pass_blocks(1)
+        chain.seconds = seconds
 
     # -- the L2
 

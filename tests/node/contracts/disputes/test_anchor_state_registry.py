@@ -401,4 +401,4 @@ def test_allocations_refuse_a_free_claim(world: DisputeWorld) -> None:
     terms = terms_of(world.parameters, world.roots[0])
     for changes in ({"bond_wei": 0}, {"bond_wei": -1}, {"anchor_root": bytes(32)}):
         with pytest.raises(ValueError, match="makes every claim free"):
-            dispute_allocations(replace(terms, **changes))  # type: ignore[arg-type]
+            dispute_allocations(replace(terms, **changes))

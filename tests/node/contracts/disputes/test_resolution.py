@@ -381,7 +381,8 @@ def test_a_number_of_any_size_is_read(number: int) -> None:
 
 def test_the_genesis_block_is_final_and_shows_nothing(world: DisputeWorld) -> None:
     """Given nothing but the genesis block final, then its proof is good, and every game is too young."""
-    world.stalled_at = 0
+    genesis = Checkpoint(epoch=Epoch(0), block_hash=Hash32(world.network.block_hash(0)))
+    world.change_state = lambda state: replace(state, finalized=genesis)
     game = world.game(6)
     world.pass_blocks(20)
     assert world.proof()[:2] == (world.network.header(0), 0)
