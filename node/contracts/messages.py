@@ -33,7 +33,7 @@ MAX_SYMBOL_BYTES: Final = 32
 """Longest symbol of such a token, UTF-8."""
 
 TRANSFER_GAS: Final = 200_000
-"""Least gas on the other side that the bridges ask for themselves; minting a token takes 65,000 of it."""
+"""Least gas on the other side that the bridges ask for themselves; tokens that arrive for the first time take 124,000 in all."""
 
 SENT_MESSAGE: Final = keccak256(b"SentMessage(address,address,bytes,uint256,uint256)")
 """First topic of a messenger's log of a message: target; sender, message, nonce and gas are data."""
