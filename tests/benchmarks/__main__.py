@@ -13,7 +13,9 @@ from typing import Final
 
 from tests.benchmarks import (
     batches,
+    bridge,
     devnet,
+    hostile_steps,
     imports,
     p2p_deadlines,
     pool,
@@ -74,10 +76,12 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "imports": lambda: imports.figures(ACCOUNTS, TRANSFERS),
     "sealing": sealing.measure,
     "steps": lambda: steps.measure(ACCOUNTS[-1]),
+    "hostile_steps": hostile_steps.measure,
     "rpc": measure_rpc,
     "sends": measure_sends,
     "p2p": measure_deadlines,
     "devnet": lambda: devnet.measure(60.0, 1_500.0),
+    "bridge": bridge.measure,
     "rollup": lambda: rollup.measure(rollup.Options(anvil=rollup.default_anvil())),
 }
 """All there are, cheapest first."""
