@@ -104,7 +104,7 @@ def transact(
             "chainId": quantity(chain.ask("eth_chainId")),
             "type": 2,
             "nonce": quantity(chain.ask("eth_getTransactionCount", sender.address, "pending")),
-            "to": to,
+            "to": hex_bytes(to),
             "value": value_wei,
             "gas": int(gas * GAS_MARGIN),
             "maxFeePerGas": 2 * quantity(head["baseFeePerGas"]) + PRIORITY_FEE_WEI,
