@@ -209,11 +209,19 @@ def _branch(padded: Bytes[_PADDED_MAX], first: uint256, size: uint256, nibble: u
             child = at
         # Not `_byte`, which would copy the node seventeen times.
         prefix: uint256 = convert(extract32(padded, at), uint256) >> 248
-        if prefix != _EMPTY:
-            if index == 16 or (prefix != _HASH and not self._is_inlined(prefix)):
-                self._refuse()
-            children += 1
-        at += self._item_size(prefix)
+        if prefix == _EMPTY:
+            at += 1
+            continue
+        # The last item would be a value.
+        if index == 16:
+            self._refuse()
+        children += 1
+        if prefix == _HASH:
+            at += 33
+        elif self._is_inlined(prefix):
+            at += prefix - _LIST + 1
+        else:
+            self._refuse()
     if at != size or children < 2:
         self._refuse()
     return child

@@ -6,6 +6,7 @@ Gas is the same on every machine, so a change of a figure is a change of a contr
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -19,6 +20,9 @@ NOISE: Final = b"".join(bytes([17 + at % 239]) for at in range(32_768))
 """Batch bytes without a zero, as compressed data has almost none."""
 
 TRANSACTION_GAS: Final = 21_000
+ZERO_DISCOUNT: Final = 12
+"""What a byte of calldata is cheaper for if it is zero."""
+
 FLOOR_GAS: Final = 40
 """Of a byte of calldata that is not zero (EIP-7623)."""
 
@@ -61,7 +65,10 @@ def anchor(count: int) -> Callable[[], Receipt]:
     def run() -> Receipt:
         network = opened(300)
         headers = [network.header(250 - at) for at in range(count)]
-        return network.world.transact(FORCER, network.inbox, "anchorHeaders", 250, headers)
+        receipt = network.world.transact(FORCER, network.inbox, "anchorHeaders", 250, headers)
+        # Hashes of another genesis have zeros elsewhere: as if no byte of theirs was one.
+        zeros = b"".join(headers).count(0)
+        return replace(receipt, gas_used=receipt.gas_used + ZERO_DISCOUNT * zeros)
 
     return run
 
@@ -130,8 +137,8 @@ FIGURES: Final = {
     "append, 32 KiB, 256 origins": 1_719_661,
     "forceEmpty, 1 origin": 146_626,
     "forceEmpty, 256 origins": 877_966,
-    "anchorHeaders, 1 header": 87_379,
-    "anchorHeaders, 128 headers": 3_922_817,
+    "anchorHeaders, 1 header": 90_571,
+    "anchorHeaders, 128 headers": 4_331_801,
     "depositTransaction, 21,000 gas": 85_589,
     "depositTransaction, 200,000 gas, 100 bytes": 252_965,
     "depositTransaction, 1.4M gas, 32 KiB": 1_996_120,
