@@ -149,6 +149,7 @@ class GameBook:
         if last is None:
             return _Kept(first_index=0, games=())
         games = tuple(last.games.values())
+        first_index = last.count
         if self._chain.canonical_hash(last.block.number) != last.block.hash:
             final = last.finalized
             games = tuple(
@@ -164,7 +165,7 @@ class GameBook:
                 for game in games
                 if game.created_block <= final
             )
-        first_index = max((game.index for game in games), default=-1) + 1
+            first_index = max((game.index for game in games), default=-1) + 1
         return _Kept(first_index=first_index, games=games)
 
     def _with_prover(self, game: Game) -> Game:

@@ -1,6 +1,6 @@
 """The nonces of one account that are not final yet, and which transactions were signed for each. PURE.
 
-    nonce -> Slot: version 0 (first offer) | version 1 (raised, or another want's) | ...
+    nonce -> Slot: version 0 (first offer) | version 1 (raised, or for another want) | ...
       L1 holds one of them -> past, may come back until it is final        L1 holds none -> live: the newest version is the one that counts
 
 Deliberately absent: what to do with them (planning) and where they are kept (journal).

@@ -1,0 +1,1 @@
+"""A bridge process put together."""
