@@ -415,6 +415,18 @@ class DisputeWorld:
         root, number = cast(tuple[bytes, int], self.network.world.read(ANCHORS, "getAnchorRoot"))
         return Hash32(root), number
 
+    def claim(
+        self, tree: RootTree, *, start: tuple[Hash32, int], parent: Address | None = None
+    ) -> Claim:
+        """What is said of roots; beyond the Inbox no accumulator is right."""
+        last = start[1] + len(tree.roots)
+        return Claim(
+            l2_block=BlockNumber(last),
+            parent=parent,
+            roots_id=tree.id,
+            accumulator=self.accumulator(last) if last < len(self.roots) else ZERO_HASH,
+        )
+
     def create(
         self,
         tree: RootTree,
@@ -426,13 +438,7 @@ class DisputeWorld:
         **changes: object,
     ) -> Game:
         """A game of published roots; `changes` are of its claim. Raises Reverted."""
-        last = start[1] + len(tree.roots)
-        claim = Claim(
-            l2_block=BlockNumber(last),
-            parent=parent,
-            roots_id=tree.id,
-            accumulator=self.accumulator(last) if last < len(self.roots) else ZERO_HASH,
-        )
+        claim = self.claim(tree, start=start, parent=parent)
         extra_data = replace(claim, **changes).encode()  # type: ignore[arg-type]
         receipt = self.network.world.transact(
             sender, FACTORY, "create", 900, tree.last, extra_data, value=value
