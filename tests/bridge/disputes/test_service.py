@@ -112,6 +112,22 @@ async def test_an_l1_that_drops_the_game_drops_what_is_wanted() -> None:
         assert watcher.deeds() == []
 
 
+async def test_a_game_that_l1_makes_anew_is_another_deed() -> None:
+    """Given a game that L1 dropped and made again, when it is to be proven, then not under the name of the first proof.
+
+    That one may have been taken before the game was there again: it succeeds at an address without code, and does nothing.
+    """
+    watched = Watched()
+    async with watched.watcher() as watcher:
+        await watched.mine([create(None, lie(2))], finalizes=False)
+        (first,) = watcher.deeds()
+        await watched.reorganise(1)
+        await watched.mine([create(None, lie(2))], finalizes=False)
+        (second,) = watcher.deeds()
+        assert first.split("@")[0] == second.split("@")[0]
+        assert first != second
+
+
 async def test_an_l1_that_drops_the_proof_gets_it_again() -> None:
     watched = Watched()
     async with watched.watcher() as watcher:
