@@ -20,6 +20,7 @@ from node.rollup.parameters import RollupParameters
 from tests.benchmarks.figures import Figure, print_figures, save_figures
 from tests.kit.execution_chain import ExecutionChain, word
 from tests.kit.rollup_chain import deposit
+from tests.kit.step_world import Around, StepWorld
 from tests.kit.witness_world import (
     BOXES,
     LOOPER,
@@ -104,13 +105,25 @@ def measure(accounts: int) -> list[Figure]:
         )
     )
     host = host_of(world.chain.engine, PARAMETERS)
+    typical = _typical(world)
     worst = worst_blocks(world, PARAMETERS)
-    found = [figure for block in worst for figure in _step(host, block)]
+    found = _step(host, typical)
+    found += [figure for block in worst for figure in _step(host, block)]
     found += _full_block_of_l1(host, worst)
     found += _base(world)
     found.append(_shares(world))
     found += _capacity(world)
     return found + _compute(world, host)
+
+
+def _typical(world: WitnessWorld) -> WorstBlock:
+    """Twenty transfers, in a record of two hundred blocks."""
+    raws = [
+        world.sign_at(0, n, signer((n + 7) % 20).address, value=1, gas=21_000) for n in range(20)
+    ]
+    around = Around(place=100, advances_before=1, blocks_after=99)
+    found = StepWorld(world.chain, PARAMETERS).make(raws, advances=False, around=around)
+    return WorstBlock(name="twenty transfers", given=found.given, derived=found.derived)
 
 
 def _step(host: ExecutionChain, block: WorstBlock) -> list[Figure]:

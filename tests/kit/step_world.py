@@ -88,19 +88,19 @@ def step_document(extra_accounts: Mapping[str, object] | None = None) -> dict[st
 class StepWorld:
     """A rollup that grows by blocks of which each has a STEP."""
 
-    def __init__(self, document: Mapping[str, object], parameters: RollupParameters) -> None:
-        engine = RevmEngine(json.dumps(document).encode())
-        self.chain: Final = RollupChain(engine, [engine.genesis()])
+    def __init__(self, chain: RollupChain, parameters: RollupParameters) -> None:
+        self.chain: Final = chain
         """The rollup."""
         self.parameters: Final = parameters
         """Its rules."""
-        self.step: Final = step_callable(engine, parameters)
+        self.step: Final = step_callable(chain.engine, parameters)
         """What its L1's precompile calls."""
 
     @classmethod
     def open(cls, extra_accounts: Mapping[str, object] | None = None) -> StepWorld:
         """A rollup with nothing but its genesis block."""
-        return cls(step_document(extra_accounts), PARAMETERS)
+        engine = RevmEngine(json.dumps(step_document(extra_accounts)).encode())
+        return cls(RollupChain(engine, [engine.genesis()]), PARAMETERS)
 
     @property
     def parent(self) -> Header:

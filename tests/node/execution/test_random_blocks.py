@@ -7,7 +7,6 @@ The seed is printed when a way differs; the same seed makes the same blocks.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from typing import Final
@@ -30,6 +29,7 @@ from tests.kit.witness_world import (
     signer,
     stores,
     witness_document,
+    witness_world,
 )
 from tests.kit.worst_blocks import answer_of, host_of, step_transaction
 
@@ -139,10 +139,8 @@ class Players:
 @pytest.mark.timeout(3_600)
 def test_every_way_gives_the_same_block() -> None:
     """Given random blocks one on the other, when derived, executed, executed stateless and stepped, then all agree."""
-    document = json.loads(
-        witness_document(ACCOUNTS, slots=500, large_codes=4, children=60, full_rings=True)
-    )
-    world = StepWorld(document, PARAMETERS)
+    document = witness_document(ACCOUNTS, slots=500, large_codes=4, children=60, full_rings=True)
+    world = StepWorld(witness_world(document).chain, PARAMETERS)
     engine = world.chain.engine
     host = host_of(engine, PARAMETERS)
     players = Players(world, random.Random(SEED))
