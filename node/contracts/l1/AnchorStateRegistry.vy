@@ -144,7 +144,8 @@ def setRespectedGameType(_gameType: uint32):
 @external
 def blacklistDisputeGame(_disputeGame: address):
     """
-    @notice Lets a game count no more; the guardian's, for good. Games built on it count still: retire them.
+    @notice Lets a game count no more; the guardian's, for good. Games built on it count still: retire them. If it is the
+            anchor, games start from genesis until a valid one is made the anchor.
     @param _disputeGame The game.
     """
     self._require_guardian()
@@ -349,7 +350,7 @@ def _anchor() -> (bytes32, uint256):
     @return uint256 L2 block.
     """
     newest: address = self.anchorGame
-    if newest == empty(address):
+    if newest == empty(address) or self.disputeGameBlacklist[newest]:
         return startingRoot, 0
     game: INativeFaultGame = INativeFaultGame(newest)
     return staticcall game.rootClaim(), staticcall game.l2SequenceNumber()

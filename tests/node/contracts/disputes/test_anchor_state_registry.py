@@ -164,6 +164,22 @@ def test_the_anchor_waits_for_the_air_gap(world: DisputeWorld, early: int) -> No
     assert world.anchor()[1] == (6 if early == AIR_GAP else 0)
 
 
+def test_a_blacklisted_anchor_is_none(world: DisputeWorld) -> None:
+    """Given an anchor that the guardian stops, then games start from genesis, and an older valid claim may be the next."""
+    first, second = world.game(4), world.game(6)
+    for game in (first, second):
+        stand(world, game)
+    world.pass_blocks(AIR_GAP)
+    world.network.world.transact(FORCER, second.contract, "closeGame")
+    guardian(world, "blacklistDisputeGame", second.address)
+    assert world.anchor() == (world.roots[0], 0)
+    assert world.game(8).start_block == 0
+    with pytest.raises(Reverted, match="InvalidAnchorGame"):
+        world.network.world.transact(FORCER, second.contract, "closeGame")
+    world.network.world.transact(FORCER, first.contract, "closeGame")
+    assert world.anchor() == (world.roots[4], 4)
+
+
 def test_a_claim_made_before_the_anchor_moved_is_refused(world: DisputeWorld) -> None:
     """Given a claim that starts from genesis, when the anchor has moved on meanwhile, then it costs nothing."""
     game = world.game(4)
