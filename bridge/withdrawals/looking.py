@@ -17,7 +17,7 @@ import trio
 
 from bridge.withdrawals.finding import IndexedL2, Sent, WithdrawalIndex
 from bridge.withdrawals.proving import prove_call
-from bridge.withdrawals.reading import GameReader, ReadL1, listed, terms_of
+from bridge.withdrawals.reading import GameReader, ReadL1, terms_of
 from bridge.withdrawals.stages import Game, L1Facts, L2Facts, Standing, Terms, standing
 from node.contracts.addresses import MESSAGE_PASSER
 from node.contracts.listed_games import ListedGame
@@ -154,7 +154,7 @@ class Withdrawals:
         if sent is None:
             return None
         head, final = parts.states.head(), parts.states.finalized()
-        candidates = await self._candidates(sent, head)
+        candidates = await self._candidates(sent, head, final)
         read = partial(
             self._reader.facts_of,
             sent.message.withdrawal_hash,
@@ -199,14 +199,13 @@ class Withdrawals:
         proof = await self._parts.worker.run(prove)
         return prove_call(sent.message, game.index, header, proof.slots[0][1])
 
-    async def _candidates(self, sent: Sent, head: ReadL1) -> list[ListedGame]:
+    async def _candidates(self, sent: Sent, head: ReadL1, final: ReadL1) -> list[ListedGame]:
         """Games that claim what this node derives, at or after the withdrawal's block, the oldest first."""
         origin = self._parts.l2.origin_of(sent.block_hash)
         header = None if origin is None else self._parts.l1.header(origin.hash)
         created_after = 0 if header is None else header.timestamp
-        games = await self._parts.worker.run(
-            lambda: list(listed(head, created_after=created_after))
-        )
+        read = partial(self._reader.listed, head, final, created_after=created_after)
+        games = await self._parts.worker.run(read)
         found: list[ListedGame] = []
         for count, game in enumerate(reversed(games)):
             if count % COMPARED_AT_ONCE == COMPARED_AT_ONCE - 1:

@@ -1,6 +1,6 @@
 """What L1's state after one block says of games and of one withdrawal: calls of the Portal, the factory, the registry, the games.
 
-    L1State -> listed (all games of ours, newest first) -> whoever knows the L2 picks those it agrees with
+    L1State -> GameReader.listed (games, newest first) -> whoever knows the L2 picks those it agrees with
             -> game_at(index) -> Game            -> facts_of(withdrawal, candidates) -> L1Facts
 
 Everything is one state's, so it belongs together. Calls cost tens of microseconds each: do it in a Worker.
@@ -11,7 +11,7 @@ Deliberately absent: the L2, and what follows from the facts (`stages`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from bridge.withdrawals.stages import Game, L1Facts, Proof, Terms
@@ -26,7 +26,6 @@ from node.contracts.disputes import (
     read_game_at_index,
 )
 from node.contracts.listed_games import (
-    PAGE_GAMES,
     ListedGame,
     find_latest_games,
     read_listed_games,
@@ -49,7 +48,7 @@ LISTED_MAX: Final = 8_192
 SUBMITTERS_MAX: Final = 64
 """Proofs of one withdrawal that are looked at, the oldest first; each costs its submitter a transaction of its own."""
 
-PLACES_MAX: Final = 4_096
+PLACES_MAX: Final = 2 * LISTED_MAX
 """Places of games that are remembered."""
 
 _ADDRESS_BYTES: Final = 20
@@ -76,26 +75,43 @@ def terms_of(l1: ReadL1, slot_seconds: int) -> Terms:
     )
 
 
-def listed(l1: ReadL1, *, created_after: int = 0) -> Iterator[ListedGame]:
-    """Games of our type from the newest down to a time, LISTED_MAX at most; ties with that time are left out."""
-    following = _number(l1, DISPUTE_GAME_FACTORY, game_count())
-    left = LISTED_MAX
-    while following > 0 and left > 0:
-        page = read_listed_games(l1.call(DISPUTE_GAME_FACTORY, find_latest_games(following - 1)))
-        for game in page:
-            if game.created_at <= created_after:
-                return
-            yield game
-        if len(page) < PAGE_GAMES:
-            return
-        following, left = page[-1].index, left - len(page)
-
-
 class GameReader:
-    """Reads games, and remembers where they were listed."""
+    """Reads games of one L1; what is final is asked for once. Usable from several threads."""
 
     def __init__(self) -> None:
+        self._final: dict[int, ListedGame] = {}
+        """By place: a final block's list only grows."""
         self._places: dict[Address, int] = {}
+        """Where games were listed last; asked again before it is believed."""
+
+    def listed(self, head: ReadL1, final: ReadL1, *, created_after: int = 0) -> list[ListedGame]:
+        """Games of our type from the newest down to a time, LISTED_MAX at most; ties with that time are left out."""
+        following = _number(head, DISPUTE_GAME_FACTORY, game_count())
+        final_count = _number(final, DISPUTE_GAME_FACTORY, game_count())
+        found: list[ListedGame] = []
+        while following > 0 and len(found) < LISTED_MAX:
+            page = self._page(head, following - 1, final_count)
+            found += page
+            if not page or page[-1].created_at <= created_after:
+                break
+            following = page[-1].index
+        return [game for game in found if game.created_at > created_after]
+
+    def _page(self, head: ReadL1, newest: int, final_count: int) -> tuple[ListedGame, ...]:
+        """Games from a place down: one that is known, or a page of the factory's."""
+        known = self._final.get(newest) if newest < final_count else None
+        if known is not None:
+            return (known,)
+        page = read_listed_games(head.call(DISPUTE_GAME_FACTORY, find_latest_games(newest)))
+        for game in page:
+            self._places[game.address] = game.index
+            if game.index < final_count:
+                self._final[game.index] = game
+        while len(self._final) > LISTED_MAX:
+            self._final.pop(min(self._final), None)
+        while len(self._places) > PLACES_MAX:
+            self._places.pop(next(iter(self._places)), None)
+        return page
 
     def game_at(self, l1: ReadL1, index: int) -> Game | None:
         """The game of a place; None where there is none, or one of another type."""
@@ -106,24 +122,17 @@ class GameReader:
         )
         return _read(l1, index, address) if game_type == GAME_TYPE else None
 
-    def game_of(self, l1: ReadL1, address: Address) -> Game | None:
+    def game_of(self, head: ReadL1, final: ReadL1, address: Address) -> Game | None:
         """The game of a contract; None for one that the factory does not list, or too far back."""
         known = self._places.get(address)
         if known is not None:
-            found = self.game_at(l1, known)
+            found = self.game_at(head, known)
             if found is not None and found.address == address:
                 return found
-        for game in listed(l1):
-            self._remember(game)
+        for game in self.listed(head, final):
             if game.address == address:
-                return _read(l1, game.index, address)
+                return _read(head, game.index, address)
         return None
-
-    def _remember(self, game: ListedGame) -> None:
-        self._places.pop(game.address, None)
-        self._places[game.address] = game.index
-        if len(self._places) > PLACES_MAX:
-            del self._places[next(iter(self._places))]
 
     def facts_of(
         self,
@@ -158,7 +167,7 @@ class GameReader:
 
     def _proof(self, head: ReadL1, final: ReadL1, name: Hash32, submitter: Address) -> Proof | None:
         proven = _proven(head, name, submitter)
-        game = None if proven is None else self.game_of(head, proven.game)
+        game = None if proven is None else self.game_of(head, final, proven.game)
         if proven is None or game is None:
             return None
         return Proof(
