@@ -24,7 +24,7 @@ const balance = (client, address, of) => client.readContract({ address, abi: erc
 const token = (await done(l1, await l1Wallet.deployContract({ abi: weth.abi, bytecode: weth.init }))).contractAddress
 await onL1({ address: token, abi: erc20, functionName: 'deposit', value: 1_000n })
 const created = await onL2({
-  address: contractsL2.optimismMintableERC20Factory, abi: factoryAbi, functionName: 'createOptimismMintableERC20', args: [token, 'Bridged', 'BRG'] })
+  address: contractsL2.optimismMintableErc20Factory, abi: factoryAbi, functionName: 'createOptimismMintableERC20', args: [token, 'Bridged', 'BRG'] })
 const twin = logged(created, factoryAbi, 'OptimismMintableERC20Created').localToken
 assert.equal(await l2.readContract({ address: twin, abi: erc20, functionName: 'symbol' }), 'BRG')
 
