@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bridge.disputes import judging
 from tests.simulation import bridge_schedules
 from tests.simulation.bridge import BridgeNetwork, simulate_bridge
 from tests.simulation.network import Plan
 from tests.simulation.seeds import VARIABLE
+from tests.simulation.witness import InvariantBroken
 
 SETTLED_SLOTS_MAX = 120
 """Until every lie is lost and every withdrawal is settled after all has healed."""
@@ -42,6 +44,23 @@ def test_in_a_quiet_network_lies_fall_and_withdrawals_settle(tmp_path: Path) -> 
         assert network.watchtower.metric("faultline_bridge_faults_proven_total") > 0
 
     simulate_bridge(script, Plan(seed=1), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_watchtower_that_finds_no_fault_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a challenger that overlooks every fault, when somebody ends a false game as soon as possible, then the witness says so."""
+    monkeypatch.setattr(judging, "first_wrong_link", lambda _claimed, _own: None)
+
+    async def script(network: BridgeNetwork) -> None:
+        await network.simulation.run(8)
+        await network.lie()
+        await network.simulation.run(60)
+
+    with pytest.raises(InvariantBroken, match="B1"):
+        simulate_bridge(script, Plan(seed=1), tmp_path)
 
 
 # -- random histories
