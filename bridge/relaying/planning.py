@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from bridge.withdrawals.stages import Game, Need, Proof, Standing
 from node.eth.primitives import Hash32
+from sequencer.batching.signing import gas_limit
 
 RELAYED_GAS_MAX: Final = 5_000_000
 """Gas that a withdrawal's call may ask for; who wants more pays for it himself."""
@@ -33,6 +34,9 @@ class Finalize:
     proof: Proof
     """On this proof."""
 
+
+SETTLING_GAS: Final = 300_000
+"""What finalizing uses besides its call, at most: marks, checks of the game, the event, and the 40,000 that the Portal keeps."""
 
 Step: TypeAlias = Prove | Finalize
 
@@ -58,11 +62,19 @@ def key_of(name: Hash32, step: Step) -> str:
             return f"finalize:{name.hex()}"
 
 
-def refusal_of(gas_limit: int) -> str | None:
+def settling_gas(call_data: bytes, message_gas: int) -> int:
+    """Bound the gas of a transaction that finalizes a withdrawal whose call asks for so much.
+
+    A simulation would not do: the Portal wants to see the whole of it, of which a call may use a hundredth, and keeps a 64th.
+    """
+    return gas_limit(call_data, SETTLING_GAS + message_gas * 64 // 63)
+
+
+def refusal_of(message_gas: int) -> str | None:
     """Say why a withdrawal is not relayed; None if it is."""
-    if gas_limit > RELAYED_GAS_MAX:
+    if message_gas > RELAYED_GAS_MAX:
         return (
-            f"its call wants {gas_limit} gas, the relayer pays for at most {RELAYED_GAS_MAX}: "
+            f"its call wants {message_gas} gas, the relayer pays for at most {RELAYED_GAS_MAX}: "
             "finalize it yourself"
         )
     return None

@@ -124,7 +124,10 @@ class Relayer:
             call = await self._call_of(looked, step)
         except MissingState:
             return None  # Pruned since the game was chosen; the next look chooses another one.
-        return Want(key=key_of(name, step), to=PORTAL, call_data=call)
+        gas: int | None = None
+        if isinstance(step, Finalize):
+            gas = settling_gas(call, looked.sent.message.gas_limit)
+        return Want(key=key_of(name, step), to=PORTAL, call_data=call, gas_limit=gas)
 
     async def _call_of(self, looked: Looked, step: Step) -> bytes:
         match step:

@@ -189,6 +189,19 @@ async def test_what_a_user_has_proven_is_not_proven_again(tmp_path: Path) -> Non
             assert site.balance(TARGET) == 5
 
 
+async def test_a_call_that_asks_for_much_gas_gets_it(tmp_path: Path) -> None:
+    async with scene(tmp_path) as site:
+        # Given a call that asks for as much as the relayer pays for, and uses a hundredth
+        first = await site.grow(site.withdrawal(5, gas_limit=RELAYED_GAS_MAX))
+        async with site.relaying() as relay:
+            name = await asked(relay, first)
+            await site.game(relay.parts)
+            # Then it settles at the first attempt
+            assert (await settled(relay, name))[-1] == "settled"
+            assert site.balance(TARGET) == 5
+            assert site.paid_for() == (2, 1, 1)
+
+
 async def test_what_is_unknown_or_too_dear_is_refused(tmp_path: Path) -> None:
     async with scene(tmp_path) as site:
         dear = await site.grow(site.withdrawal(5, gas_limit=RELAYED_GAS_MAX + 1))
