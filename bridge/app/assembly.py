@@ -21,6 +21,7 @@ from bridge.sending.options import SendingOptions
 from node.app.failures import SetupError
 from node.app.stepping import read_file
 from node.consensus.genesis import Genesis
+from node.contracts.addresses import DISPUTE_GAME_FACTORY
 from node.rollup.parameters import RollupParameters
 from node.runtime.fault_catalogue import faults_of
 from node.runtime.faults import FaultBoard
@@ -70,6 +71,12 @@ async def run_bridge(
 def open_bridge(config: BridgeConfig, opened: OpenedL2, closing: ExitStack) -> BridgeNode:
     """The bridge beside an opened replica. Raises SetupError, Corruption."""
     chain_id = opened.genesis.chain_id
+    head = opened.l1.chain.head.header
+    if not opened.l1_engine.code(head.state_root, DISPUTE_GAME_FACTORY):
+        raise SetupError(
+            f"{config.genesis_file}: no contract at 0x{DISPUTE_GAME_FACTORY.hex()}: "
+            "this network has no games to follow"
+        )
     folder = config.data_dir / "bridge"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     accounts = Accounts(

@@ -77,7 +77,7 @@ class Proposer:
         count, wanted = self._count, self._options.games_at_start
         if count is None:
             return "L1's games are not read yet"
-        return None if count >= wanted else f"{count} of the first {wanted} games exist"
+        return None if count >= wanted else f"{count} of the first {wanted} true games exist"
 
     async def run(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -112,8 +112,8 @@ class Proposer:
         games = await parts.games.look()
         if games.block != derived.block:
             return
-        self._count = games.count
         true = [game for game in games.games.values() if await self._own.is_true(game)]
+        self._count = len(true)
         self._show(games, true)
         state = parts.states.upcoming()
         wants: list[Want] = await self._proposals(games, true, state)
@@ -192,7 +192,7 @@ class Proposer:
         newest = max((game.created_at for game in true), default=None)
         next_ms = state.header.timestamp * 1_000 + self._parts.clock.slot_duration_ms
         is_time = newest is None or next_ms >= newest * 1_000 + options.interval_ms
-        is_early = games.count < options.games_at_start
+        is_early = len(true) < options.games_at_start
         if not (is_time or is_early):
             return None
         if sum(game.is_open for game in true) >= options.open_games_max:
