@@ -48,6 +48,10 @@ class SafeChain(Protocol):
 class Records(Protocol):
     """What of `sequencer.deriving.book.RecordBook` is read."""
 
+    @property
+    def count(self) -> int:
+        """How many there are; after a reorganisation for a moment fewer than the chain speaks of."""
+
     def placed(self, index: int) -> Placed:
         """A record that was derived. Raises KeyError."""
 
@@ -103,7 +107,9 @@ class OwnRoots:
     def _accumulator(self, number: int) -> Hash32 | None:
         """The Inbox's after the record that holds a block; None for one that is not safe."""
         index = self._chain.batch_of(number)
-        return None if index is None else self._records.placed(index).tip.accumulator
+        if index is None or index >= self._records.count:
+            return None
+        return self._records.placed(index).tip.accumulator
 
     def _forget(self, dropped: Sequence[Block]) -> None:
         self._resets += 1

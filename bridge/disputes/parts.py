@@ -60,6 +60,10 @@ class OwnTruth(Protocol):
     def resets(self) -> int:
         """How often the chain dropped blocks."""
 
+    @property
+    def safe_block(self) -> int:
+        """Number of the safe head."""
+
     async def upto(self, claim: ClaimedRoots) -> OwnChain:
         """What this process derived, as far as a claim reaches."""
 

@@ -47,6 +47,10 @@ class HashedBlocks(Protocol):
 class Records(Protocol):
     """What of `sequencer.deriving.book.RecordBook` is read."""
 
+    @property
+    def count(self) -> int:
+        """How many there are; after a reorganisation for a moment fewer than the chain speaks of."""
+
     def placed(self, index: int) -> Placed:
         """A record that was derived. Raises KeyError."""
 
@@ -102,7 +106,7 @@ class ProofMaker:
     def _named(self, number: int) -> bytes:
         """What an input follows from: the block, and the record that yields it on this L1. Raises Temporary."""
         block_hash, index = self._chain.canonical_hash(number), self._chain.batch_of(number)
-        if block_hash is None or index is None:
+        if block_hash is None or index is None or index >= self._records.count:
             raise Temporary(f"L2 block {number} is not derived from L1 yet")
         return block_hash + self._records.placed(index).tip.accumulator
 

@@ -56,6 +56,9 @@ COUNTED_MAX: Final = 4_096
 LAG_BLOCKS_MAX: Final = 3
 """A challenger that has not judged the games of the last L1 blocks is not ready."""
 
+EARLY: Final = Judgement(verdict=Verdict.EARLY)
+"""Of a claim that goes beyond the safe head: its roots are not even read."""
+
 _log = structlog.get_logger()
 
 
@@ -85,6 +88,8 @@ class Challenger:
         """Lost games that owe this account nothing, of those that are remembered."""
         self._payable: tuple[Game, ...] = ()
         """Lost games that pay this account now."""
+        self._left: AbstractSet[Address] = frozenset()
+        """Games that were left to rivals when it acted last."""
         self._seen: SeenGames | None = None
         self._actions: tuple[Action, ...] = ()
 
@@ -105,6 +110,8 @@ class Challenger:
                     version = await self._woken.past(version)
                 if not tick.cancelled_caught:
                     await self._look()
+                elif self._seen is None or self._given_way(self._seen) == self._left:
+                    continue
                 await self._act()
         raise AssertionError("watching ends with its scope only")
 
@@ -148,6 +155,9 @@ class Challenger:
         if known is not None and known.judgement.is_settled and known.resets == own.resets:
             return
         resets = own.resets
+        if game.l2_block > own.safe_block:
+            self._known[game.address] = Known(judgement=EARLY, resets=resets)
+            return
         claim = ClaimedRoots(
             start_block=game.start_block,
             start_root=game.start_root,
@@ -217,7 +227,7 @@ class Challenger:
             for game in seen.open
             if number - self._asked.get(game.address, number) >= STUCK_BLOCKS
         }
-        left = self._rivals.leads(parts.attempts(), number)
+        left = self._left = self._given_way(seen)
         try:
             cases = await parts.worker.run(partial(self._cases, seen))
         except MissingState as error:
@@ -235,6 +245,10 @@ class Challenger:
         self._actions = actions
         if parts.is_canonical(seen.block):
             parts.want(seen.block, wants)
+
+    def _given_way(self, seen: SeenGames) -> AbstractSet[Address]:
+        """Games that somebody else is about to prove, by what L1's pool holds now."""
+        return self._rivals.leads(self._parts.attempts(), seen.block.number)
 
     def _cases(self, seen: SeenGames) -> Mapping[int, Case]:
         """The open games and their parents, as the plan asks for them. Raises MissingState."""

@@ -29,6 +29,8 @@ class FakeChain:
         self.blocks = [self.make(number, 0) for number in range(length)]
         self.safe_number = safe
         self.loads = 0
+        self.count = length
+        """Records in the book."""
         self.on_load: Callable[[int], None] = lambda _: None
         self._callbacks: list[Callable[[Sequence[Block]], None]] = []
 
@@ -97,6 +99,13 @@ async def test_roots_come_from_safe_headers_and_the_accumulator_from_the_record(
     assert await own.upto(claim(20, 130)) == OwnChain(
         safe_block=150, accumulator=Hash32((12).to_bytes(32)), roots=chain.roots(20, 130)
     )
+
+
+async def test_a_record_that_the_book_has_lost_already_gives_no_accumulator() -> None:
+    """Given an L1 that has just dropped records, when the chain still speaks of them, then nothing is known of them."""
+    chain = FakeChain(200, safe=150)
+    chain.count = 12
+    assert (await OwnRoots(chain, chain).upto(claim(20, 130))).accumulator is None
 
 
 @pytest.mark.parametrize(("first", "last"), [(20, 151), (5, 5), (9, 3), (-1, 3)])

@@ -73,6 +73,7 @@ async def test_what_is_not_derived_yet_is_judged_once_it_is() -> None:
         await watched.mine([create(None, lie(2))])
         assert watcher.deeds() == []
         assert watcher.metric("faultline_bridge_open_games", verdict="early") == 1
+        assert watcher.truth.asked == 0
         watcher.truth.safe_block = 5
         watcher.derive_on()
         await watched.settle()
