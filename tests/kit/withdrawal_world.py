@@ -8,7 +8,7 @@ The message passer stands on the same chain, so its proofs are the engine's own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from eth_account.signers.local import LocalAccount
@@ -19,7 +19,7 @@ from node.contracts.withdrawals import whole_proof
 from node.eth.hashing import keccak256
 from node.eth.primitives import ZERO_HASH, Address, Hash32
 from node.rollup.outputs import Output, sent_messages_slot
-from tests.kit.contract_network import LOCKED_WEI, WITHDRAWALS, Network
+from tests.kit.contract_network import WITHDRAWALS, Network
 from tests.kit.contract_world import GAS, Receipt, World
 from tests.kit.execution_chain import DEPOSITOR, SENDER, address_of
 
@@ -75,8 +75,6 @@ class WithdrawalWorld:
     """Its contracts and chain."""
     games: int = 0
     """How many there are."""
-    messages: list[MessagePassed] = field(default_factory=list)
-    """What was initiated."""
 
     @classmethod
     def open(
@@ -177,7 +175,6 @@ class WithdrawalWorld:
         (log,) = receipt.logs
         message = read_message_passed(log.topics, log.data)
         assert message is not None
-        self.messages.append(message)
         return message
 
     def output(self) -> Output:
@@ -287,8 +284,3 @@ def transaction(message: MessagePassed) -> tuple[object, ...]:
 def words(output: Output) -> tuple[bytes, ...]:
     """An output as the Portal takes it."""
     return (ZERO_HASH, output.state_root, output.message_passer_root, output.block_hash)
-
-
-def covered_wei(world: WithdrawalWorld) -> int:
-    """What the portal holds beyond its start."""
-    return world.locked_wei - LOCKED_WEI
