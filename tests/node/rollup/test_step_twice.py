@@ -43,9 +43,9 @@ good_logs = st.builds(
     st.one_of(st.binary(max_size=70), st.just(bytes(20_000))),
 )
 bad_logs = st.one_of(
-    st.binary(max_size=40),
+    st.binary(min_size=1, max_size=40),
     st.builds(raw_portal_log, st.integers(0, 9), st.just(FAUCET), st.just(KEEPER), st.binary()),
-    st.builds(lambda log, cut: log[:cut], good_logs, st.integers(0, 200)),
+    st.builds(lambda log, cut: log[:cut], good_logs, st.integers(1, 200)),
 )
 requests = st.lists(st.one_of(good_logs, good_logs, bad_logs), max_size=18)
 
