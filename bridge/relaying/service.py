@@ -19,7 +19,7 @@ import trio
 
 from bridge.relaying.asking import AskedList
 from bridge.relaying.metrics import RelayingMetrics
-from bridge.relaying.planning import Finalize, Prove, Step, key_of, next_step
+from bridge.relaying.planning import Finalize, Prove, Step, key_of, next_step, settling_gas
 from bridge.sending.wants import Want
 from bridge.withdrawals.looking import Looked, Withdrawals
 from bridge.withdrawals.proving import finalize_call
