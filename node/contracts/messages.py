@@ -1,6 +1,6 @@
 """What goes over the bridge above deposits and withdrawals: messages, Ether and tokens, as calls, logs and names.
 
-    typed arguments -> calldata        logs of a transaction -> CrossMessage -> message_hash -> relayed, failed, or waiting
+    typed arguments -> calldata        logs of a transaction -> CrossMessage -> hash -> delivered, failed, or not there
 
 A message is a deposit or a withdrawal between the two messengers whose input is `relayMessage(...)`: keccak of that input
 names it on both sides. A transfer of the standard bridges is a message between the two bridges.
@@ -126,6 +126,20 @@ class CreatedToken:
 def send_message(target: Address, *, gas_limit: int, data: bytes) -> bytes:
     """Send a message, and the Ether that is paid along, to the other side."""
     return encode_call("sendMessage(address,bytes,uint32)", target, data, gas_limit)
+
+
+def resend_message(message: CrossMessage, gas: int) -> bytes:
+    """Bring a message of L1 again whose deposit failed on L2 as a whole, with this gas (`base_gas` at least)."""
+    return encode_call(
+        "resendMessage(uint256,address,address,uint256,uint256,bytes,uint64)",
+        message.nonce,
+        message.sender,
+        message.target,
+        message.value,
+        message.gas_limit,
+        message.data,
+        gas,
+    )
 
 
 def base_gas(data_bytes: int, gas_limit: int) -> int:

@@ -7,7 +7,8 @@
 @author Faultline
 @notice Messages between contracts of L1 and L2: sent by a deposit, received from a withdrawal that the Portal finalizes.
         Whoever is called can ask who sent it, and what failed can be tried again with more gas. ABI, events and reasons
-        are those of the OP Stack's contract.
+        are those of the OP Stack's contract, and one function more: a deposit that fails on L2 as a whole, because what
+        it touches is more than its gas pays witness for, leaves its message unnoted; `resendMessage` brings it again.
 """
 
 
@@ -48,6 +49,14 @@ portal: public(immutable(address))
 systemConfig: public(immutable(address))
 
 
+# @dev Whether a message was sent from here, by its hash.
+sentMessages: public(HashMap[bytes32, bool])
+
+
+# @dev A message with `relayMessage` around it: four bytes, six words, a length.
+_CALL_MAX: constant(uint256) = messaging.MESSAGE_MAX + 228
+
+
 @deploy
 def __init__(other_messenger: address, portal_: address, system_config: address):
     """
@@ -70,20 +79,22 @@ def sendMessage(_target: address, _message: Bytes[messaging.MESSAGE_MAX], _minGa
     @param _message The call's input.
     @param _minGasLimit The least gas of that call.
     """
+    data: Bytes[_CALL_MAX] = abi_encode(
+        messaging._message_nonce(),
+        msg.sender,
+        _target,
+        msg.value,
+        convert(_minGasLimit, uint256),
+        _message,
+        method_id=method_id("relayMessage(uint256,address,address,uint256,uint256,bytes)"),
+    )
+    self.sentMessages[keccak256(data)] = True
     extcall IPortal(portal).depositTransaction(
         messaging.otherMessenger,
         msg.value,
         messaging._base_gas(len(_message), _minGasLimit),
         False,
-        abi_encode(
-            messaging._message_nonce(),
-            msg.sender,
-            _target,
-            msg.value,
-            convert(_minGasLimit, uint256),
-            _message,
-            method_id=method_id("relayMessage(uint256,address,address,uint256,uint256,bytes)"),
-        ),
+        data,
         value=msg.value,
     )
     log ICrossDomainMessenger.SentMessage(
@@ -94,6 +105,42 @@ def sendMessage(_target: address, _message: Bytes[messaging.MESSAGE_MAX], _minGa
         gasLimit=convert(_minGasLimit, uint256),
     )
     messaging._count()
+
+
+@external
+def resendMessage(
+    _nonce: uint256,
+    _sender: address,
+    _target: address,
+    _value: uint256,
+    _minGasLimit: uint256,
+    _message: Bytes[messaging.MESSAGE_MAX],
+    _gasLimit: uint64,
+):
+    """
+    @notice Brings a message to L2 again, whose deposit failed there as a whole; its Ether waits with this contract's alias.
+            Anyone may; L2 refuses what it has delivered, or noted as failed, already.
+    @param _nonce Its nonce.
+    @param _sender Who sent it.
+    @param _target Whom it calls.
+    @param _value Wei that it takes along.
+    @param _minGasLimit The least gas of the call.
+    @param _message The call's input.
+    @param _gasLimit L2 gas of the new deposit; the caller pays for it.
+    """
+    data: Bytes[_CALL_MAX] = abi_encode(
+        _nonce,
+        _sender,
+        _target,
+        _value,
+        _minGasLimit,
+        _message,
+        method_id=method_id("relayMessage(uint256,address,address,uint256,uint256,bytes)"),
+    )
+    assert self.sentMessages[keccak256(data)], "CrossDomainMessenger: message was not sent"
+    least: uint64 = messaging._base_gas(len(_message), convert(_minGasLimit, uint32))
+    assert _gasLimit >= least, "CrossDomainMessenger: less gas than at first"
+    extcall IPortal(portal).depositTransaction(messaging.otherMessenger, _value, _gasLimit, False, data)
 
 
 @external

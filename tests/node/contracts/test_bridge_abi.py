@@ -147,7 +147,8 @@ def test_events_are_those_that_tools_look_for(contract: str, event: str, expecte
 @pytest.mark.parametrize("name", MESSENGERS)
 def test_both_messengers_have_one_common_part(name: str) -> None:
     """Given the functions of the other messenger, then this one has them all but those that name its own side's contracts."""
-    own = {"L1CrossDomainMessenger": {"portal", "PORTAL", "systemConfig", "superchainConfig"}}
+    configuration = {"portal", "PORTAL", "systemConfig", "superchainConfig"}
+    own = {"L1CrossDomainMessenger": {*configuration, "resendMessage", "sentMessages"}}
     names = {
         contract: {str(it["name"]) for it in load(contract).abi if it["type"] == "function"}
         for contract in MESSENGERS

@@ -136,12 +136,12 @@ CALLS: Final[dict[str, Callable[[], Steps]]] = {
 """What is measured."""
 
 FIGURES: Final = {
-    "message to L2": (609_854, 59_532),
-    "message to L1": (115_127, 111_721),
-    "Ether to L2": (638_877, 85_055),
-    "Ether to L1": (147_375, 146_218),
-    "tokens to L2": (664_734, 89_267),
-    "tokens to L1": (157_747, 149_026),
+    "message to L2": (632_199, 59_532),
+    "message to L1": (115_127, 111_698),
+    "Ether to L2": (661_240, 85_055),
+    "Ether to L1": (147_375, 146_195),
+    "tokens to L2": (687_115, 89_267),
+    "tokens to L1": (157_747, 149_003),
     "failed message, replay": (62_025, 155_601),
     "new token": (1_187_119, 1_187_119),
 }
@@ -164,4 +164,4 @@ def test_what_l1_charges_is_mostly_the_gas_of_l2() -> None:
     """Given the lowest price of L2 gas, then a message burns on L1 what it may use on L2, and the way there costs less."""
     sent, _ = CALLS["message to L2"]()
     bought = messages.base_gas(len(NOISE), GAS)
-    assert bought < sent.gas_used < bought + 120_000
+    assert bought < sent.gas_used < bought + 140_000

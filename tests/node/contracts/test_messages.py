@@ -53,6 +53,12 @@ MESSAGE = CrossMessage(
             L2_MESSENGER.input("relayMessage", message_nonce(7), LOCAL, TO, 5, 21_000, b"hello"),
         ),
         (
+            messages.resend_message(MESSAGE, 700_000),
+            L1_MESSENGER.input(
+                "resendMessage", message_nonce(7), LOCAL, TO, 5, 21_000, b"hello", 700_000
+            ),
+        ),
+        (
             messages.is_delivered(Hash32(b"\x01" * 32)),
             L1_MESSENGER.input("successfulMessages", b"\x01" * 32),
         ),
