@@ -197,10 +197,16 @@ def _read(l1: ReadL1, index: int, address: Address) -> Game:
         created_at=_number(l1, address, ask("createdAt")),
         resolvable_from=_number(l1, address, ask("resolvableFrom")),
         resolved_block=_number(l1, address, ask("resolvedBlock")),
-        is_proper=all(
-            _flag(l1, ANCHOR_STATE_REGISTRY, is_game(question, address))
-            for question in ("isGameProper", "isGameRespected")
-        ),
+        is_proper=_is_proper(l1, address),
+    )
+
+
+def _is_proper(l1: ReadL1, game: Address) -> bool:
+    """Whether a game counts but for its outcome. `isGameProper` is not asked: it says no to every game during a pause, which ends."""
+    wanted = ("isGameRegistered", "isGameRespected")
+    unwanted = ("isGameBlacklisted", "isGameRetired")
+    return all(_flag(l1, ANCHOR_STATE_REGISTRY, is_game(one, game)) for one in wanted) and not any(
+        _flag(l1, ANCHOR_STATE_REGISTRY, is_game(one, game)) for one in unwanted
     )
 
 

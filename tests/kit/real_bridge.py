@@ -72,8 +72,8 @@ BOND_WEI: Final = ETHER
 CHALLENGERS: Final = tuple(L1Account(bytes((0xCA, number)) * 16, 900) for number in range(2))
 """Accounts of challengers."""
 
-GUARDIAN: Final = Address(b"\x6a" * 20)
-"""May pause."""
+GUARDIAN: Final = sender("guardian")
+"""May pause, blacklist and retire."""
 
 GAME_GAS: Final = 2_000_000
 """More than making a game uses."""
@@ -84,7 +84,7 @@ def dispute_contracts(
 ) -> dict[str, dict[str, object]]:
     """The contracts of disputes, for L1's genesis."""
     system = SystemTerms(
-        guardian=GUARDIAN,
+        guardian=Address(GUARDIAN.address),
         batcher=parameters.batcher,
         l2_chain_id=parameters.chain_id,
         gas_limit=parameters.gas_limit,
@@ -109,7 +109,8 @@ def make_disputed_rollup(*, users: int = 4, window_blocks: int = 30) -> RealRoll
     keys = make_keys(4)
     genesis = make_genesis(keys)
     funded = [sender(f"rollup user {number}") for number in range(users)]
-    addresses = [one.address for one in funded] + [one.address for one in CHALLENGERS]
+    others = [GUARDIAN.address, *(one.address for one in CHALLENGERS)]
+    addresses = [*(one.address for one in funded), *others]
     documents = make_documents(
         genesis, addresses, window_blocks=window_blocks, more=dispute_contracts
     )

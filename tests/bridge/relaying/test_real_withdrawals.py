@@ -8,11 +8,20 @@ import trio
 
 from bridge.disputes.opening import open_challenger
 from bridge.relaying.planning import RELAYED_GAS_MAX
-from node.contracts.addresses import PORTAL
+from node.contracts.addresses import ANCHOR_STATE_REGISTRY, PORTAL, SYSTEM_CONFIG
+from node.contracts.disputes import blacklist
+from node.contracts.withdrawals import pause, unpause
 from node.eth.primitives import Hash32
 from tests.bridge.relaying.scene import PATIENCE_S, TARGET, Relay, Scene, scene
 from tests.kit.chain_builder import BuiltBlock
-from tests.kit.real_bridge import CHALLENGERS, lied, running_parts, true_roots
+from tests.kit.real_bridge import (
+    CHALLENGERS,
+    GUARDIAN,
+    Claimant,
+    lied,
+    running_parts,
+    true_roots,
+)
 
 ORDER = ("initiated", "provable", "proven", "in_challenge", "finalizable", "settled")
 
@@ -167,6 +176,62 @@ async def test_a_withdrawal_whose_game_is_lost_is_proven_against_another(tmp_pat
             assert report.proof is not None
             assert report.proof.game_address == held.address
             assert site.balance(TARGET) == 5
+            assert site.paid_for() == (3, 2, 1)
+
+
+async def test_a_pause_holds_back_calls_and_takes_no_stage_away(tmp_path: Path) -> None:
+    async with scene(tmp_path) as site:
+        guardian = Claimant(l1=site.l1, l2=site.l2, account=GUARDIAN)
+        first = await site.grow(site.withdrawal(5))
+        async with site.relaying() as relay:
+            name = await asked(relay, first)
+            await site.game(relay.parts)
+            # Given a pause before it is proven
+            await guardian.send(SYSTEM_CONFIG, pause())
+            await site.mine()
+            report = await relay.report(name)
+            assert (report.state, report.is_paused) == ("provable", True)
+            assert [wait.need for wait in report.waits] == ["unpause"]
+            await relay.step()
+            assert site.paid_for() == (0, 0, 0)
+            # And one after that
+            await guardian.send(SYSTEM_CONFIG, unpause())
+            await site.mine()
+            await relay.look()
+            await relay.step()
+            assert (await relay.report(name)).proof is not None
+            await guardian.send(SYSTEM_CONFIG, pause())
+            with trio.fail_after(PATIENCE_S):
+                while (await relay.report(name)).state != "finalizable":
+                    await relay.step()
+            report = await relay.report(name)
+            assert ([wait.need for wait in report.waits], report.fallen) == (["unpause"], [])
+            # Then it settles once the pause is lifted
+            await guardian.send(SYSTEM_CONFIG, unpause())
+            assert (await settled(relay, name))[-1] == "settled"
+            assert site.paid_for() == (2, 1, 1)
+
+
+async def test_a_withdrawal_whose_game_is_blacklisted_is_proven_against_another(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path) as site:
+        guardian = Claimant(l1=site.l1, l2=site.l2, account=GUARDIAN)
+        first = await site.grow(site.withdrawal(5))
+        async with site.relaying() as relay:
+            name = await asked(relay, first)
+            banned = await site.game(relay.parts)
+            await relay.look()
+            await relay.step()
+            await guardian.send(ANCHOR_STATE_REGISTRY, blacklist(banned.address))
+            await site.mine()
+            report = await relay.report(name)
+            assert report.state == "initiated"
+            assert [one.game_address for one in report.fallen] == [banned.address]
+            await site.grow(*site.l2.transfers(3, 1))
+            await site.game(relay.parts)
+            await relay.look()
+            assert (await settled(relay, name))[-1] == "settled"
             assert site.paid_for() == (3, 2, 1)
 
 
