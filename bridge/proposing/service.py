@@ -38,7 +38,6 @@ from bridge.proposing.proposals import (
 )
 from bridge.role import RoleParts
 from bridge.sending.wants import Want
-from node.contracts.disputes import GameStatus
 from node.errors import MissingState
 from node.eth.primitives import ZERO_HASH, Address, BlockNumber, Hash32
 from node.rollup.claims import Claim, RootTree
@@ -175,7 +174,9 @@ class Proposer:
         start = games.anchor.l2_block
         if claim.parent is not None:
             parent = next((game for game in true if game.address == claim.parent), None)
-            if parent is None or parent.status is GameStatus.CHALLENGER_WINS:
+            if parent is None or not await self._parts.worker.run(
+                partial(is_foundation, games.state, parent.address)
+            ):
                 return None
             start = parent.l2_block
         if self._own.accumulator(claim.l2_block) != claim.accumulator:

@@ -16,16 +16,19 @@ import trio
 from bridge.games.book import Games
 from bridge.games.reading import Game
 from bridge.proposing.endings import RESOLVE_GAS
-from bridge.proposing.proposals import CREATE_GAS
+from bridge.proposing.proposals import CREATE_GAS, CREATE_PREFIX, Claimed, recall
 from bridge.proposing.service import Proposer, ProposerOptions
 from bridge.role import RoleParts
 from bridge.sending.journal import Journal
 from bridge.sending.slots import Slot
+from node.contracts import disputes
 from node.contracts.abi import selector
+from node.contracts.addresses import ANCHOR_STATE_REGISTRY
 from node.contracts.disputes import GameStatus
 from node.eth import rlp
 from node.eth.primitives import Address
 from node.execution.engine import InvalidTransaction
+from node.rollup.claims import CHUNK_ROOTS
 from node.txpool.service import PoolService, Submission
 from sequencer.batching.options import BatchingOptions
 from sequencer.batching.signing import CALL_DATA_FIELD
@@ -34,6 +37,7 @@ from tests.kit.real_bridge import (
     AIR_GAP,
     BOND_WEI,
     CHALLENGERS,
+    GUARDIAN,
     Claimant,
     lied,
     make_disputed_rollup,
@@ -49,6 +53,7 @@ STANDS, OPEN = GameStatus.DEFENDER_WINS, GameStatus.IN_PROGRESS
 
 SIGNATURES = (
     "publish(bytes32[])",
+    "span(bytes32[],bytes32[],uint256)",
     "create(uint32,bytes32,bytes)",
     "resolve(bytes,uint64,bytes32[],uint64)",
     "closeGame()",
@@ -154,6 +159,17 @@ class Scene:
         return found
 
 
+def unmade(parts: RoleParts, games: Games) -> list[Claimed]:
+    """Claims that are signed and that L1 does not hold."""
+    made = {game.claim for game in games.games.values()}
+    signed = [
+        recall(slot.offer().call_data)
+        for slot in parts.sender.slots
+        if slot.key.startswith(CREATE_PREFIX)
+    ]
+    return [claimed for claimed in signed if claimed is not None and claimed.claim not in made]
+
+
 @asynccontextmanager
 async def scene(folder: Path) -> AsyncIterator[Scene]:
     rollup = make_disputed_rollup()
@@ -236,6 +252,30 @@ async def test_a_proposer_that_comes_back_goes_on_from_its_games(tmp_path: Path)
             assert here.transactions()[1] == 0
 
 
+async def test_what_a_dead_proposer_left_is_claimed_in_chunks_and_spanned(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here:
+        # Given more blocks than one publication holds
+        for _ in range(4):
+            for _ in range(300):
+                here.l2.build()
+            await here.slot()
+        with trio.fail_after(60):
+            while here.l2.chain.safe.header.number <= CHUNK_ROOTS:
+                await here.slot(grows=False)
+        async with here.proposing() as parts:
+            first, *_ = await here.until(1, OPEN)
+            assert first.l2_block - first.start_block > CHUNK_ROOTS
+            games = await parts.games.look()
+            found = await games.roots(first)
+            assert found == tuple(true_roots(here.l2, 1, first.l2_block))
+            # Everything went into one L1 block, in order
+            assert list(dict(here.gas())) == ["publish", "span", "create"]
+            assert here.calls()["publish"] == 2
+            assert parts.l1.head.number == first.created_block
+            assert await here.until(1, STANDS)
+            assert here.transactions()[1] == 0
+
+
 async def test_false_games_are_neither_built_on_nor_resolved(tmp_path: Path) -> None:
     async with scene(tmp_path) as here:
         liar = Claimant(l1=here.l1, l2=here.l2, account=here.l1.rollup.users[3])
@@ -268,6 +308,30 @@ async def test_somebody_elses_true_game_is_built_on_and_resolved(tmp_path: Path)
             stood = await here.until(2, STANDS)
             assert stood[0].creator == other.account.address
             assert stood[1].parent == stood[0].address
+
+
+async def test_a_claim_whose_parent_the_guardian_stops_is_given_up_for_one_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scene(tmp_path) as here, here.proposing() as parts:
+        first, second = await here.until(2, OPEN)
+        # Given a claim on the second game that L1 does not take
+        while not (given := unmade(parts, await here.games())):
+            await here.slot(takes=0)
+        assert [claimed.claim.parent for claimed in given] == [second.address]
+        # When the guardian stops that game
+        guardian = Claimant(l1=here.l1, l2=here.l2, account=GUARDIAN)
+        await guardian.send(ANCHOR_STATE_REGISTRY, disputes.blacklist(second.address))
+        ((waiting,), _) = here.l1.pool.of_sender(GUARDIAN.address)
+        with monkeypatch.context() as only:
+            only.setattr(here.l1.pool, "upcoming", lambda **_: (waiting,))
+            await here.slot()
+        while (await here.games()).count == 2:
+            await here.slot()
+        # Then the next game starts from the one before, and its nonces are the ones that were given
+        third = list((await here.games()).games.values())[2]
+        assert third.parent == first.address
+        assert here.transactions()[1] == 0
 
 
 async def test_a_game_that_l1_leaves_is_made_again_as_it_was(tmp_path: Path) -> None:
