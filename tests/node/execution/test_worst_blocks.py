@@ -13,8 +13,9 @@ import pytest
 
 from node.eth.primitives import Address
 from node.rollup.parameters import RollupParameters
-from tests.kit.execution_chain import ExecutionChain
-from tests.kit.witness_world import WitnessWorld, witness_document, witness_world
+from tests.kit.execution_chain import ExecutionChain, word
+from tests.kit.step_world import Stepped, StepWorld
+from tests.kit.witness_world import SPRAYS, WitnessWorld, witness_document, witness_world
 from tests.kit.worst_blocks import (
     TRANSACTION_GAS_MAX,
     WorstBlock,
@@ -110,6 +111,39 @@ def test_whoever_leaves_out_what_is_needed_proves_nothing(
     # Something more than is needed changes nothing.
     more = replace(given, nodes=(*given.nodes, b"\xc0" * 40))
     assert answer(host, more.encode()) == worst["most of both, dropped"].output_root
+
+
+def test_the_last_read_that_fits_and_one_more_are_both_proven(
+    world: WitnessWorld, host: ExecutionChain
+) -> None:
+    """Given a transaction that touches as much as fits, and one that touches one account more, when stepped, then both have a root.
+
+    The second block holds no transactions, and what shows that it may not is within the limit as well.
+    """
+    steps = StepWorld(world.chain, PARAMETERS)
+
+    def block(count: int) -> Stepped:
+        data = word(1) + word(count)
+        raw = world.sign_at(0, 21, SPRAYS["balance"], data, gas=100_000 + 2_800 * count)
+        return steps.make([raw], advances=False)
+
+    fits, too_much = 1, 1_000
+    while too_much - fits > 1:
+        middle = (fits + too_much) // 2
+        if block(middle).derived.is_full:
+            fits = middle
+        else:
+            too_much = middle
+    limit = PARAMETERS.witness_limit_bytes
+    last, first = block(fits), block(too_much)
+    assert (last.derived.is_full, first.derived.is_full) == (True, False)
+    assert limit - 4 * 532 < sum(last.derived.result.witness_size) <= limit
+    assert sum(map(len, first.given.nodes)) + sum(map(len, first.given.codes)) <= limit
+    assert answer(host, last.given.encode()) == last.output_root
+    assert answer(host, first.given.encode()) == first.output_root
+    # Whoever hides what the transaction may not read cannot make it fit.
+    shorter = replace(first.given, nodes=last.given.nodes[:-1])
+    assert answer(host, shorter.encode()) is None
 
 
 def test_too_little_gas_gives_no_answer(host: ExecutionChain, worst: dict[str, WorstBlock]) -> None:
