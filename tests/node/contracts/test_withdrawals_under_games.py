@@ -317,3 +317,19 @@ def test_step_as_a_target_is_a_call_that_fails(data: bytes, gas_limit: int) -> N
     assert it.locked_wei() == LOCKED_WEI
     assert it.world.network.world.balance(STEP) == 0
     assert refusal(it.finalize) == "OptimismPortal_AlreadyFinalized"
+
+
+def test_eight_hours_without_a_block_are_no_window() -> None:
+    """Given all asleep for eight hours after a proof, then it has matured, and the window has not passed: it counts blocks."""
+    it = Withdrawing.open()
+    game = it.world.game(LAST, wrong={1: wrong_root()}, sender=LIAR)
+    it.prove(0)
+    chain = it.world.network.world.chain
+    seconds, chain.seconds = chain.seconds, 8 * 3_600
+    it.world.pass_blocks(1)
+    chain.seconds = seconds
+    with pytest.raises(Reverted):
+        it.world.resolve(game)
+    assert refusal(it.finalize) == INVALID
+    it.world.prove(game, 1)
+    assert it.world.status(game) == CHALLENGER_WINS
