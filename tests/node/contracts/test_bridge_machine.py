@@ -1,7 +1,7 @@
 """Everything that can go over the bridge, in any order: nothing arrives twice, nothing is lost, nothing is paid out of another's.
 
 A state machine sends Ether and tokens both ways, through bridges, messengers and the plain ways below them, to receivers
-that refuse now and then; it delivers, settles and tries again in any order, forges what it can, and after each step compares
+that refuse now and then; it delivers, settles, tries and brings again in any order, forges what it can, and after each step compares
 what both chains hold with what is under way.
 """
 
@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from node.contracts import addresses, messages
 from node.contracts.messages import CrossMessage
 from node.eth.primitives import Address
+from node.rollup.deposits import alias
 from node.rollup.outputs import BridgeWithdrawal
 from tests.kit.contract_world import Contract, Receipt, Reverted, World
 from tests.kit.crossing import ACCEPT, GAS, ME, PLAIN, REFUSE, REFUSING, Pair, instruct
@@ -39,6 +40,12 @@ AMOUNTS = st.integers(0, 60)
 WAYS = st.sampled_from(["bridge", "messenger", "plain"])
 """Who takes Ether over."""
 
+LARGE = Address(b"\xb9" * 20)
+"""A receiver on L2 whose code is more than a deposit's gas pays witness for: it fails as a whole."""
+
+ALIAS = alias(addresses.L1_CROSS_DOMAIN_MESSENGER)
+"""L1's messenger on L2, which has the Ether of such deposits."""
+
 PER_BLOCK = 4
 """Most deposits that wait: what they burn on L1 rises with demand."""
 
@@ -58,7 +65,8 @@ class Bridge(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.worlds = TwoWorlds.open()
+        code = {"balance": "0x0", "code": "0x" + "00" * 24_576}
+        self.worlds = TwoWorlds.open(l2_accounts={"0x" + LARGE.hex(): code})
         l1, l2 = self.worlds.l1, self.worlds.l2
         self.pair = Pair(self.worlds)
         self.liar = deploy_l2(l2, "Liar")
@@ -67,6 +75,7 @@ class Bridge(RuleBasedStateMachine):
         self.puppets = {1: deploy_l1(l1, "Puppet"), 2: deploy_l2(l2, "Puppet")}
         self.minted = 0
         self.waiting = 0
+        self.arrived = 0
         self.refused = 0
         self.pending: list[BridgeWithdrawal] = []
         self.settled: list[BridgeWithdrawal] = []
@@ -77,13 +86,15 @@ class Bridge(RuleBasedStateMachine):
     # -- sending
 
     @precondition(lambda self: self.waiting < PER_BLOCK)
-    @rule(amount=AMOUNTS, way=WAYS)
+    @rule(amount=AMOUNTS, way=st.one_of(WAYS, st.just("too little")))
     def send_ether_to_l2(self, amount: int, way: str) -> None:
         to = self.puppets[2].address
         if way == "bridge":
             receipt = self.on_l1(L1_BRIDGE, "bridgeETHTo", to, GAS, b"", value=amount)
         elif way == "messenger":
             receipt = self.on_l1(L1_MESSENGER, "sendMessage", to, b"hi", GAS, value=amount)
+        elif way == "too little":
+            receipt = self.on_l1(L1_MESSENGER, "sendMessage", LARGE, b"", GAS, value=amount)
         else:
             # By another key: a deposit takes a nonce of its sender's on L2.
             receipt = self.worlds.l1.transact(
@@ -190,6 +201,7 @@ class Bridge(RuleBasedStateMachine):
     def deliver(self) -> None:
         assert len(self.worlds.deliver()) == self.waiting
         self.waiting = 0
+        self.arrived = len(self.sent[1])
 
     @precondition(lambda self: self.pending)
     @rule(data=st.data())
@@ -212,11 +224,20 @@ class Bridge(RuleBasedStateMachine):
             world, messenger = self.far(side)
             assert world.send(SENDER, messenger.address, message.relay()).succeeded
 
+    @precondition(lambda self: self.sent[1] and self.waiting < PER_BLOCK)
+    @rule(data=st.data())
+    def bring_again(self, data: st.DataObject) -> None:
+        """Any message of L1, whether it needs it or not."""
+        message = data.draw(st.sampled_from(self.sent[1]))
+        call = messages.resend_message(message, 900_000)
+        assert self.worlds.l1.send(DEPOSITOR, L1_MESSENGER.address, call).succeeded
+        self.waiting += 1
+
     # -- what always holds
 
     @invariant()
     def ether_is_where_it_was_sent(self) -> None:
-        """The Portal covers what L2 has and what is on its way; the messengers hold what failed; the bridges hold none."""
+        """The Portal covers what L2 has and what is on its way; the messengers hold what failed, the alias what was lost; the bridges hold none."""
         l1, l2 = self.worlds.l1, self.worlds.l2
         left = l2.balance(addresses.MESSAGE_PASSER)
         under_way = sum(withdrawal.value for withdrawal in self.pending)
@@ -225,6 +246,8 @@ class Bridge(RuleBasedStateMachine):
             held = sum(it.value for it in self.sent[side] if self.state(side, it) == (False, True))
             assert world.balance(self.far(side)[1].address) == held
         assert l1.balance(L1_BRIDGE.address) == l2.balance(L2_BRIDGE.address) == 0
+        lost = [it for it in self.sent[1][: self.arrived] if self.state(1, it) == (False, False)]
+        assert l2.balance(ALIAS) == sum(it.value for it in lost)
 
     @invariant()
     def tokens_are_where_they_were_sent(self) -> None:
