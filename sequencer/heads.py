@@ -155,6 +155,8 @@ class L2Chain:
         self._ancestors: tuple[Hash32, bytes] = (Hash32(b""), b"")
         self.claimed: Callable[[], Sequence[int]] = tuple
         """Tells which blocks' states are kept however old they are: withdrawals are proven on those that L1's games claim."""
+        self.disputable_from: Callable[[], int | None] = lambda: None
+        """Tells from which block on every state is kept, however old: whoever disproves a claim executes a block after that."""
 
     # -- where the chain stands
 
@@ -429,6 +431,9 @@ class L2Chain:
             self._finality_moved = trio.Event()
             number = self._finalized.header.number
             oldest = number - self._options.history_blocks
+            disputable = self.disputable_from()
+            if disputable is not None:
+                oldest = min(oldest, disputable)
             if (
                 number < self._pruned_number + PRUNE_EVERY_BLOCKS
                 or not self._options.history_blocks

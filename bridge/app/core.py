@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from bridge.app.supply import Supply
 from bridge.app.watching import Watcher
 from bridge.disputes.opening import open_challenger
 from bridge.games.book import GameBook
+from bridge.games.disputable import disputable_from
 from bridge.games.finality import prove_finality
 from bridge.l1_state import L1States
 from bridge.proposing.service import Proposer, ProposerOptions
@@ -113,6 +115,7 @@ class BridgeNode:
         closing.callback(index.close)
         self._states = L1States(l1.chain, around.l1_engine)
         self._games = GameBook(l1.chain, self._states, around.l1_engine, around.worker)
+        rollup.chain.disputable_from = partial(disputable_from, self._games, self._states)
         self._senders: list[Sender] = []
         self._sending = SendingMetrics(around.registry)
         self.roles: Final[dict[str, Role]] = {}

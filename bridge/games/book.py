@@ -120,6 +120,11 @@ class GameBook:
         self._looking = trio.Lock()
         self._last: Games | None = None
 
+    @property
+    def last(self) -> Games | None:
+        """What was seen last."""
+        return self._last
+
     async def look(self) -> Games:
         """The games after L1's head. Raises MissingState where L1 moved on and pruned meanwhile, Corruption."""
         async with self._looking:

@@ -342,6 +342,35 @@ async def test_states_that_a_game_claims_are_kept_until_it_is_forgotten(
         assert _kept(hand, blocks) == [0, 5, *range(15, 21)]
 
 
+async def test_states_on_which_a_claim_can_be_disproved_are_kept_however_old(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads, "PRUNE_EVERY_BLOCKS", 4)
+    site = Folder(tmp_path)
+    async with site.open(options=ChainOptions(history_blocks=3)) as chain:
+        hand = Hand(site.engine, chain)
+        blocks = [chain.head] + [hand.append() for _ in range(12)]
+        # Given a claim that starts after block 4
+        chain.disputable_from = lambda: 4
+        chain.set_safe(11, 0)
+        chain.set_finalized(10)
+        await trio.sleep(SAVED_S)
+        assert _kept(hand, blocks) == [0, *range(4, 13)]
+        # When the oldest one starts later, and then it is not known which does
+        blocks += [hand.append() for _ in range(8)]
+        chain.disputable_from = lambda: 9
+        chain.set_safe(18, 1)
+        chain.set_finalized(18)
+        await trio.sleep(SAVED_S)
+        assert _kept(hand, blocks) == [0, *range(9, 21)]
+        blocks += [hand.append() for _ in range(8)]
+        chain.disputable_from = lambda: 0
+        chain.set_safe(26, 2)
+        chain.set_finalized(26)
+        await trio.sleep(SAVED_S)
+        assert _kept(hand, blocks) == [0, *range(9, 29)]
+
+
 def _kept(hand: Hand, blocks: list[Block]) -> list[int]:
     """Numbers of the blocks whose states can be read."""
     states = [block.header.state_root for block in blocks]
