@@ -123,7 +123,7 @@ class Relayer:
         try:
             call = await self._call_of(looked, step)
         except MissingState:
-            return None  # Pruned since the game was chosen; the next look chooses another one.
+            return None  # Pruned or reset since the game was chosen; the next look chooses another one.
         gas: int | None = None
         if isinstance(step, Finalize):
             gas = settling_gas(call, looked.sent.message.gas_limit)

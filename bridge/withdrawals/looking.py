@@ -21,6 +21,7 @@ from bridge.withdrawals.reading import GameReader, ReadL1, terms_of
 from bridge.withdrawals.stages import Game, L1Facts, L2Facts, Standing, Terms, standing
 from node.contracts.addresses import MESSAGE_PASSER
 from node.contracts.listed_games import ListedGame
+from node.errors import MissingState
 from node.eth.blocks import Block
 from node.eth.headers import Header
 from node.eth.primitives import Address, Hash32
@@ -191,9 +192,10 @@ class Withdrawals:
         return None if header is None else output_of(header).root()
 
     async def prove_call(self, sent: Sent, game: Game) -> bytes:
-        """What proves a withdrawal under a game that claims what this node derives. Raises MissingState."""
+        """What proves a withdrawal under a game that claims what this node derives. Raises MissingState, also after a reset."""
         header = self._derived(game.l2_block)
-        assert header is not None, "a candidate"
+        if header is None:
+            raise MissingState(f"L2 block {game.l2_block} is not derived any more")
         slot = sent_messages_slot(sent.message.withdrawal_hash)
         prove = partial(self._parts.l2_engine.proof, header.state_root, MESSAGE_PASSER, [slot])
         proof = await self._parts.worker.run(prove)

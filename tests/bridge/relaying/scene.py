@@ -64,6 +64,7 @@ class Relay:
     parts: RoleParts
     relayer: Relayer
     view: BridgeAtNode
+    withdrawals: Withdrawals
 
     async def step(self, *, is_resolving: bool = True) -> None:
         """An L1 block with what waits, and the relayer's answer to it in the pool; somebody ends games meanwhile."""
@@ -186,6 +187,7 @@ class Scene:
             yield Relay(
                 site=self,
                 parts=parts,
+                withdrawals=withdrawals,
                 relayer=Relayer(
                     l1=parts.l1,
                     sender=parts.sender,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import trio
 
 from bridge.disputes.opening import open_challenger
@@ -11,6 +12,7 @@ from bridge.relaying.planning import RELAYED_GAS_MAX
 from node.contracts.addresses import ANCHOR_STATE_REGISTRY, PORTAL, SYSTEM_CONFIG
 from node.contracts.disputes import blacklist
 from node.contracts.withdrawals import pause, unpause
+from node.errors import MissingState
 from node.eth.primitives import Hash32
 from tests.bridge.relaying.scene import PATIENCE_S, TARGET, Relay, Scene, scene
 from tests.kit.chain_builder import BuiltBlock
@@ -242,10 +244,10 @@ async def test_what_a_user_has_proven_is_not_proven_again(tmp_path: Path) -> Non
             name = await asked(relay, first)
             await site.game(relay.parts)
             # Given a user who is quicker
-            looked = await relay.relayer._withdrawals.look(name)
+            looked = await relay.withdrawals.look(name)
             assert looked is not None
             assert looked.standing.game is not None
-            call = await relay.relayer._withdrawals.prove_call(looked.sent, looked.standing.game)
+            call = await relay.withdrawals.prove_call(looked.sent, looked.standing.game)
             await site.claimant.send(PORTAL, call)
             await site.mine()
             # Then the relayer finalizes on that proof
@@ -279,3 +281,25 @@ async def test_what_is_unknown_or_too_dear_is_refused(tmp_path: Path) -> None:
             assert await relay.view.withdrawal(unknown) is None
             await relay.look()
             assert not (await relay.report(dear)).is_relayed
+
+
+async def test_a_reset_between_choosing_and_proving_stops_nobody(tmp_path: Path) -> None:
+    async with scene(tmp_path) as site:
+        first = await site.grow(site.withdrawal(5))
+        async with site.relaying() as relay:
+            name = await asked(relay, first)
+            await site.game(relay.parts)
+            looked = await relay.withdrawals.look(name)
+            assert looked is not None
+            game = looked.standing.game
+            assert game is not None
+            # When L1's data reaches less far than when the game was chosen
+            site.l2.chain.set_safe(looked.sent.number - 1, None)
+            # Then there is no proof, and no such game either
+            with pytest.raises(MissingState, match="is not derived any more"):
+                await relay.withdrawals.prove_call(looked.sent, game)
+            report = await relay.report(name)
+            assert (report.state, report.l2_status) == ("initiated", "unsafe")
+            assert [wait.need for wait in report.waits] == ["data", "game"]
+            await relay.look()
+            assert site.paid_for() == (0, 0, 0)
