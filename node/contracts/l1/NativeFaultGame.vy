@@ -14,7 +14,7 @@
                AlreadyInitialized(): A game is made once.
                BadExtraData(): It has 116 bytes.
                ZeroClaim(): Zero is no output root.
-               InvalidParentGame(): The parent is no game that counts, or it is lost.
+               InvalidParentGame(): The parent is no game that counts, or it is lost, or it ends before the anchor.
                WrongCount(uint256 startingBlock): From that block on, a claim covers 1 to 65,536 blocks.
                UnknownRoots(bytes32 id): No such roots were published within the last 256 L1 blocks.
                WrongRoots(uint256 count): So many roots would have to be published, the last of them the claim.
@@ -51,8 +51,29 @@ from ..interfaces import IInbox
 from ..interfaces import IRootRegistry
 
 
-# @dev How the records of the Inbox are read.
-from ..lib import records
+# @dev What a game claims and what it has come to.
+from ..lib import game_state
+initializes: game_state
+exports: (
+    game_state.status,
+    game_state.createdAt,
+    game_state.createdBlock,
+    game_state.resolvedAt,
+    game_state.resolvedBlock,
+    game_state.gameType,
+    game_state.gameCreator,
+    game_state.rootClaim,
+    game_state.extraData,
+    game_state.gameData,
+    game_state.l2BlockNumber,
+    game_state.l2SequenceNumber,
+    game_state.parentGame,
+    game_state.startingBlockNumber,
+    game_state.startingRootHash,
+    game_state.rootsId,
+    game_state.accumulator,
+    game_state.wasRespectedGameTypeWhenCreated,
+)
 
 
 # @dev How a claim names its roots.
@@ -75,32 +96,12 @@ _INPUT_MAX: constant(uint256) = 360_448
 _INPUT_WORDS: constant(uint256) = 10
 
 
-# @dev Bytes of the extra data.
-_EXTRA_DATA_BYTES: constant(uint256) = 116
-
-
 # @dev The longest extra data that is answered with a reason instead of an empty revert.
 _EXTRA_DATA_ARGUMENT_MAX: constant(uint256) = 256
 
 
 # @dev Most roots of a claim.
 _ROOTS_MAX: constant(uint256) = 65_536
-
-
-# @dev Type of this game.
-GAME_TYPE: public(constant(uint32)) = 900
-
-
-# @dev Nothing is decided.
-_IN_PROGRESS: constant(uint8) = 0
-
-
-# @dev The claim is false, or starts from a false one.
-_CHALLENGER_WINS: constant(uint8) = 1
-
-
-# @dev The claim stands.
-_DEFENDER_WINS: constant(uint8) = 2
 
 
 # @dev Makes the games.
@@ -127,45 +128,12 @@ inbox: public(immutable(address))
 configHash: public(immutable(bytes32))
 
 
-# @dev L1 blocks after a game's own, itself included, that have to be final before it stands.
+# @dev L1 blocks after a game's own that have to be final before it stands.
 windowBlocks: public(immutable(uint64))
 
 
 # @dev L1 blocks after that of the last fault of any game that have to be final before a game stands.
 quietBlocks: public(immutable(uint64))
-
-
-# @dev The output root that is claimed.
-rootClaim: public(bytes32)
-
-
-# @dev The claim that this one starts from.
-startingRootHash: public(bytes32)
-
-
-# @dev The name of the roots after every block.
-rootsId: public(bytes32)
-
-
-# @dev The Inbox's accumulator after the record of the claimed block.
-accumulator: public(bytes32)
-
-
-# @dev The game that this one starts from; zero for the anchor.
-parentGame: public(address)
-
-
-# @dev Claimed L2 block (64 bits from the lowest), starting L2 block (64), L1 block of the making (64), whether the type was
-# respected then (8).
-_numbers: uint256
-
-
-# @dev Who made the game (160 bits from the lowest), when (64). Zero before it is made.
-_origin: uint256
-
-
-# @dev Status (8 bits from the lowest), when it was decided (64), in which L1 block (64). Zero before.
-_outcome: uint256
 
 
 @deploy
@@ -190,6 +158,7 @@ def __init__(
     @param window_blocks L1 blocks that have to be final after a game's own.
     @param quiet_blocks L1 blocks that have to be final after that of the last fault.
     """
+    game_state.__init__()
     disputeGameFactory = factory
     anchorStateRegistry = anchor_state_registry
     bondVault = bond_vault
@@ -210,9 +179,9 @@ def initialize(rootClaim: bytes32, extraData: Bytes[_EXTRA_DATA_ARGUMENT_MAX], c
     """
     if msg.sender != disputeGameFactory:
         raw_revert(method_id("NotFactory()"))
-    if self._origin != 0:
+    if game_state._is_made():
         raw_revert(method_id("AlreadyInitialized()"))
-    if len(extraData) != _EXTRA_DATA_BYTES:
+    if len(extraData) != game_state.EXTRA_DATA_BYTES:
         raw_revert(method_id("BadExtraData()"))
     if rootClaim == empty(bytes32):
         raw_revert(method_id("ZeroClaim()"))
@@ -234,20 +203,18 @@ def initialize(rootClaim: bytes32, extraData: Bytes[_EXTRA_DATA_ARGUMENT_MAX], c
     self._require_accumulator(expected_accumulator, convert(last_block, uint64))
 
     registry: IAnchorStateRegistry = IAnchorStateRegistry(anchorStateRegistry)
-    respected: bool = staticcall registry.respectedGameType() == GAME_TYPE
-    self.rootClaim = rootClaim
-    self.startingRootHash = starting_root
-    self.rootsId = roots_id
-    self.accumulator = expected_accumulator
-    if parent != empty(address):
-        self.parentGame = parent
-    self._numbers = (
-        last_block
-        | (starting_block << 64)
-        | (block.number << 128)
-        | (convert(respected, uint256) << 192)
+    respected: bool = staticcall registry.respectedGameType() == game_state.GAME_TYPE
+    game_state._make(
+        rootClaim,
+        last_block,
+        parent,
+        roots_id,
+        expected_accumulator,
+        starting_root,
+        starting_block,
+        respected,
+        creator,
     )
-    self._origin = convert(creator, uint256) | (block.timestamp << 160)
 
 
 @external
@@ -292,7 +259,7 @@ def proveFault(
         claimed=claimed,
         computed=computed,
     )
-    self._decide(_CHALLENGER_WINS)
+    game_state._decide(game_state.CHALLENGER_WINS)
     extcall IBondVault(bondVault).forfeit(msg.sender)
     extcall IAnchorStateRegistry(anchorStateRegistry).noteFault()
 
@@ -314,21 +281,21 @@ def resolve(
     @return uint8 What the game has come to.
     """
     self._require_in_progress()
-    parent: address = self.parentGame
+    parent: address = game_state.parentGame
     if parent != empty(address):
         parent_status: uint8 = staticcall INativeFaultGame(parent).status()
-        if parent_status == _IN_PROGRESS:
+        if parent_status == game_state.IN_PROGRESS:
             raw_revert(method_id("ParentInProgress()"))
-        if parent_status == _CHALLENGER_WINS:
-            self._decide(_CHALLENGER_WINS)
+        if parent_status == game_state.CHALLENGER_WINS:
+            game_state._decide(game_state.CHALLENGER_WINS)
             extcall IBondVault(bondVault).forfeit(msg.sender)
-            return _CHALLENGER_WINS
+            return game_state.CHALLENGER_WINS
     needed: uint256 = self._resolvable_from()
     if finality._finalized_number(header, epoch, branch, timestamp) < needed:
         raw_revert(abi_encode(needed, method_id=method_id("TooEarly(uint256)")))
-    self._decide(_DEFENDER_WINS)
-    extcall IBondVault(bondVault).refund(self._creator())
-    return _DEFENDER_WINS
+    game_state._decide(game_state.DEFENDER_WINS)
+    extcall IBondVault(bondVault).refund(game_state._creator())
+    return game_state.DEFENDER_WINS
 
 
 @external
@@ -361,144 +328,12 @@ def credit(recipient: address) -> uint256:
 
 @external
 @view
-def status() -> uint8:
-    """
-    @notice What the game has come to.
-    @return uint8 0 in progress, 1 lost (CHALLENGER_WINS), 2 stands (DEFENDER_WINS).
-    """
-    return self._status()
-
-
-@external
-@view
-def createdAt() -> uint64:
-    """
-    @notice When the game was made.
-    @return uint64 Seconds since the epoch of Unix; zero if it was not.
-    """
-    return records._field(self._origin, 160)
-
-
-@external
-@view
-def createdBlock() -> uint64:
-    """
-    @notice In which L1 block the game was made.
-    @return uint64 Its number.
-    """
-    return records._field(self._numbers, 128)
-
-
-@external
-@view
-def resolvedAt() -> uint64:
-    """
-    @notice When the game was decided.
-    @return uint64 Seconds since the epoch of Unix; zero if it is not.
-    """
-    return records._field(self._outcome, 8)
-
-
-@external
-@view
-def resolvedBlock() -> uint64:
-    """
-    @notice In which L1 block the game was decided.
-    @return uint64 Its number; zero if it is not.
-    """
-    return records._field(self._outcome, 72)
-
-
-@external
-@view
 def resolvableFrom() -> uint256:
     """
     @notice Which L1 block has to be final before the game stands, as things are: each new fault moves it on.
     @return uint256 Its number.
     """
     return self._resolvable_from()
-
-
-@external
-@pure
-def gameType() -> uint32:
-    """
-    @notice Type of this game.
-    @return uint32 900.
-    """
-    return GAME_TYPE
-
-
-@external
-@view
-def gameCreator() -> address:
-    """
-    @notice Who made the game.
-    @return address Who.
-    """
-    return self._creator()
-
-
-@external
-@view
-def extraData() -> Bytes[_EXTRA_DATA_BYTES]:
-    """
-    @notice What the game claims beside the root.
-    @return bytes L2 block (32 bytes), parent game (20), name of the roots (32), accumulator (32).
-    """
-    return self._extra_data()
-
-
-@external
-@view
-def gameData() -> (uint32, bytes32, Bytes[_EXTRA_DATA_BYTES]):
-    """
-    @notice What the game claims: as it is encoded, the preimage of its UUID.
-    @return uint32 Type.
-    @return bytes32 Claimed root.
-    @return bytes Extra data.
-    """
-    return GAME_TYPE, self.rootClaim, self._extra_data()
-
-
-@external
-@view
-def l2BlockNumber() -> uint256:
-    """
-    @notice After which L2 block the claimed root is said to be the output root.
-    @return uint256 Its number.
-    """
-    return convert(records._field(self._numbers, 0), uint256)
-
-
-@external
-@view
-def l2SequenceNumber() -> uint256:
-    """
-    @notice The same number, as the OP Stack came to name it.
-    @return uint256 The L2 block's number.
-    """
-    return convert(records._field(self._numbers, 0), uint256)
-
-
-@external
-@view
-def startingBlockNumber() -> uint256:
-    """
-    @notice After which L2 block the claim starts.
-    @return uint256 Its number.
-    """
-    return convert(records._field(self._numbers, 64), uint256)
-
-
-@external
-@view
-def wasRespectedGameTypeWhenCreated() -> bool:
-    """
-    @notice Whether games of this type counted when the game was made.
-    @return bool Whether.
-    """
-    return (self._numbers >> 192) & 1 == 1
 
 
 @external
@@ -521,12 +356,19 @@ def _start(parent: address) -> (bytes32, uint256):
     @return uint256 L2 block.
     """
     registry: IAnchorStateRegistry = IAnchorStateRegistry(anchorStateRegistry)
+    anchor_root: bytes32 = empty(bytes32)
+    anchor_block: uint256 = 0
+    anchor_root, anchor_block = staticcall registry.getAnchorRoot()
     if parent == empty(address):
-        return staticcall registry.getAnchorRoot()
+        return anchor_root, anchor_block
     if not staticcall registry.isGameFoundation(parent):
         raw_revert(method_id("InvalidParentGame()"))
     game: INativeFaultGame = INativeFaultGame(parent)
-    return staticcall game.rootClaim(), staticcall game.l2SequenceNumber()
+    starting_block: uint256 = staticcall game.l2SequenceNumber()
+    # Whoever disproves a claim executes a block on the state where the claim starts: nodes keep states from the anchor on.
+    if starting_block < anchor_block:
+        raw_revert(method_id("InvalidParentGame()"))
+    return staticcall game.rootClaim(), starting_block
 
 
 @internal
@@ -571,9 +413,7 @@ def _require_words(words: bytes32[_INPUT_WORDS]):
     number: uint256 = convert(words[2], uint256)
     if words[0] != configHash:
         raw_revert(abi_encode(empty(uint256), method_id=method_id("WrongInput(uint256)")))
-    starting_block: uint64 = records._field(self._numbers, 64)
-    last_block: uint64 = records._field(self._numbers, 0)
-    if number <= convert(starting_block, uint256) or number > convert(last_block, uint256):
+    if number <= game_state._starting_block() or number > game_state._last_block():
         raw_revert(abi_encode(convert(2, uint256), method_id=method_id("WrongInput(uint256)")))
     index: uint64 = staticcall IInbox(inbox).recordOf(convert(number, uint64))
     record: IInbox.Record = staticcall IInbox(inbox).record(index)
@@ -606,10 +446,10 @@ def _require_claimed(
     @param before Branch of the root before it.
     @param branch Branch of the root after it.
     """
-    index: uint256 = convert(words[2], uint256) - convert(records._field(self._numbers, 64), uint256) - 1
+    index: uint256 = convert(words[2], uint256) - game_state._starting_block() - 1
     if index > 0:
         self._require_root(words[1], index - 1, before)
-    elif words[1] != self.startingRootHash or len(before) != 0:
+    elif words[1] != game_state.startingRootHash or len(before) != 0:
         raw_revert(abi_encode(convert(1, uint256), method_id=method_id("WrongInput(uint256)")))
     self._require_root(claimed, index, branch)
 
@@ -623,13 +463,11 @@ def _require_root(root: bytes32, index: uint256, branch: DynArray[bytes32, root_
     @param index The place, from zero; below the count.
     @param branch Its branch.
     """
-    count: uint256 = convert(
-        records._field(self._numbers, 0) - records._field(self._numbers, 64), uint256
-    )
+    count: uint256 = game_state._last_block() - game_state._starting_block()
     tree: bytes32 = root_trees._top(root, index, branch)
     if (
         len(branch) != root_trees._depth(count)
-        or root_trees._name(tree, self.rootClaim, count) != self.rootsId
+        or root_trees._name(tree, game_state.rootClaim, count) != game_state.rootsId
     ):
         raw_revert(abi_encode(index, method_id=method_id("WrongBranch(uint256)")))
 
@@ -640,38 +478,9 @@ def _require_in_progress():
     """
     @dev Reverts unless the game was made and is not decided.
     """
-    if self._origin == 0 or self._status() != _IN_PROGRESS:
-        raw_revert(abi_encode(self._status(), method_id=method_id("NotInProgress(uint8)")))
-
-
-@internal
-def _decide(outcome: uint8):
-    """
-    @dev Writes down what the game has come to.
-    @param outcome Its status from now on.
-    """
-    self._outcome = convert(outcome, uint256) | (block.timestamp << 8) | (block.number << 72)
-    log INativeFaultGame.Resolved(status=outcome)
-
-
-@internal
-@view
-def _status() -> uint8:
-    """
-    @dev What the game has come to.
-    @return uint8 Its status.
-    """
-    return convert(self._outcome & 255, uint8)
-
-
-@internal
-@view
-def _creator() -> address:
-    """
-    @dev Who made the game.
-    @return address Who.
-    """
-    return convert(convert(self._origin & convert(max_value(uint160), uint256), uint160), address)
+    status: uint8 = game_state._status()
+    if not game_state._is_made() or status != game_state.IN_PROGRESS:
+        raw_revert(abi_encode(status, method_id=method_id("NotInProgress(uint8)")))
 
 
 @internal
@@ -683,21 +492,6 @@ def _resolvable_from() -> uint256:
     """
     last_fault: uint64 = staticcall IAnchorStateRegistry(anchorStateRegistry).lastFaultBlock()
     return max(
-        convert(records._field(self._numbers, 128), uint256) + convert(windowBlocks, uint256),
+        game_state._created_block() + convert(windowBlocks, uint256),
         convert(last_fault, uint256) + convert(quietBlocks, uint256),
-    )
-
-
-@internal
-@view
-def _extra_data() -> Bytes[_EXTRA_DATA_BYTES]:
-    """
-    @dev What the game claims beside the root.
-    @return bytes As it was given.
-    """
-    return concat(
-        convert(convert(records._field(self._numbers, 0), uint256), bytes32),
-        convert(self.parentGame, bytes20),
-        self.rootsId,
-        self.accumulator,
     )

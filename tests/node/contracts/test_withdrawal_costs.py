@@ -117,15 +117,15 @@ CALLS: Final[dict[str, Callable[[], Receipt]]] = {
 """What is measured."""
 
 FIGURES: Final = {
-    "prove, the only message": 170_802,
-    "prove, about 4,000 messages": 226_159,
-    "prove, about 1M messages": 263_077,
-    "prove, about 1M messages, 1 KiB": 279_944,
-    "prove again": 191_959,
-    "finalize, to a new account": 137_096,
-    "finalize, to an account": 109_596,
-    "finalize, to an account, 1 KiB": 126_606,
-    "finalize, another's proof": 112_509,
+    "prove, the only message": 170_846,
+    "prove, about 4,000 messages": 226_203,
+    "prove, about 1M messages": 263_121,
+    "prove, about 1M messages, 1 KiB": 279_988,
+    "prove again": 192_003,
+    "finalize, to a new account": 137_094,
+    "finalize, to an account": 109_594,
+    "finalize, to an account, 1 KiB": 126_604,
+    "finalize, another's proof": 112_507,
     "pause": 44_692,
     "unpause": 22_709,
 }
