@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from node.errors import Rejected
 from node.eth.headers import decode_header
 from node.eth.primitives import BlockNumber, Hash32
 from node.rollup.batches import content_of
@@ -15,8 +16,10 @@ from node.rollup.derivation import Origin, attributes_of, block_of, timestamp_of
 from node.rollup.parameters import parse
 from node.rollup.records import InboxTip, decode_record_log, origins_hash, tip_after
 from tests.kit.rollup import l2_header, model_decode_batch
+from tests.kit.second_step import second_step
+from tests.kit.step_world import StepWorld
 from tests.vectors.rollup import cases
-from tests.vectors.rollup.__main__ import written
+from tests.vectors.rollup.__main__ import everything
 
 FOLDER = Path(cases.__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -27,9 +30,7 @@ def bytes_of(text: str) -> bytes:
 
 
 def test_the_script_writes_what_is_checked_in() -> None:
-    assert {name: written(document) for name, document in cases.documents()} == {
-        name: (FOLDER / f"{name}.json").read_text() for name in NAMES
-    }
+    assert everything() == {name: (FOLDER / f"{name}.json").read_text() for name in NAMES}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("record_")])
@@ -103,3 +104,18 @@ def test_logs_become_deposits_or_are_skipped() -> None:
     request = vector["then"]["request"]
     deposits = user_deposits(origin_hash, [bytes_of(request["data"])])
     assert [cases.hexed(encode_deposit(deposit)) for deposit in deposits] == request["deposits"]
+
+
+def test_steps_are_answered_or_refused_by_name() -> None:
+    """Given every input of the file, when stepped, then its root or its refusal is the file's; a second STEP agrees."""
+    vector = json.loads((FOLDER / "steps.json").read_text())
+    world = StepWorld.open()
+    for one in vector["then"]:
+        data = bytes_of(one["input"])
+        second = second_step(world.parameters, world.chain.engine, data)
+        if "root" in one:
+            assert world.ask(data) == second == bytes_of(one["root"])
+            continue
+        with pytest.raises(Rejected) as refused:
+            world.ask(data)
+        assert (str(refused.value), second) == (one["refusal"], None)

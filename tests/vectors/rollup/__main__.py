@@ -1,4 +1,4 @@
-"""Writes the vectors of the L2's rules beside itself; see `cases`."""
+"""Writes the vectors of the L2's rules beside itself; see `cases` and `steps`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from tests.vectors.rollup.cases import Json, documents
+from tests.vectors.rollup.steps import steps_document
 
 
 def written(document: dict[str, Json]) -> str:
@@ -13,10 +14,16 @@ def written(document: dict[str, Json]) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
+def everything() -> dict[str, str]:
+    """Name and text of every vector file."""
+    found = dict(documents()) | {"steps": steps_document()}
+    return {name: written(document) for name, document in found.items()}
+
+
 def main() -> None:
     """Write every file anew; remove what no case writes any more."""
     folder = Path(__file__).parent
-    texts = {f"{name}.json": written(document) for name, document in documents()}
+    texts = {f"{name}.json": text for name, text in everything().items()}
     for stale in {path.name for path in folder.glob("*.json")} - set(texts):
         (folder / stale).unlink()
     for name, text in texts.items():
