@@ -31,7 +31,6 @@ from node.eth.primitives import (
     BlockNumber,
     Epoch,
     Hash32,
-    Slot,
 )
 from node.execution.adapter import RevmEngine, StepCallable, encode_batch
 from node.execution.engine import L2Attributes, PackedBlock
@@ -43,6 +42,7 @@ from node.rollup.outputs import output_of
 from node.rollup.parameters import RollupParameters
 from node.rollup.records import LoggedRecord, decode_record_log
 from node.rollup.step import StepInput
+from tests.kit.consensus_states import calm_state
 from tests.kit.contract_network import BATCHER, FORCER, Network
 from tests.kit.contract_world import Contract, Receipt
 from tests.kit.execution_chain import ETHER, SENDER, address_of
@@ -255,25 +255,7 @@ class DisputeWorld:
         checkpoint = Checkpoint(
             epoch=Epoch(finalized // 2), block_hash=Hash32(self.network.block_hash(finalized))
         )
-        state = ConsensusState(
-            slot=Slot(number),
-            justified=checkpoint,
-            finalized=checkpoint,
-            justified_blocks={},
-            tallies={},
-            links=frozenset(),
-            quorum_spans=(),
-            sets=(),
-            deposits=(),
-            exits=(),
-            validators=(),
-            stall=0,
-            calm=0,
-            active=0,
-            mix=ZERO_HASH,
-            recent_mixes=(),
-            next_withdrawal_index=0,
-        )
+        state = calm_state(number, checkpoint)
         self.states[number] = self.change_state(state)
         return self.states[number].root()
 

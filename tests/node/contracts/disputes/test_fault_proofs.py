@@ -11,7 +11,7 @@ import pytest
 from node.contracts import addresses
 from node.contracts.disputes import read_fault_proven, read_resolved
 from node.errors import Rejected
-from node.eth.primitives import ZERO_HASH, Address, BlockNumber, Hash32
+from node.eth.primitives import ZERO_HASH, Address, BlockNumber
 from node.rollup.reasons import StepReason
 from node.rollup.step import StepInput
 from tests.kit.contract_network import FORCER, WINDOW, Network, forwarder
@@ -485,17 +485,14 @@ def test_a_false_root_never_stands_for_another_block(world: DisputeWorld) -> Non
         world.network.world.transact(CHALLENGER, true.contract, "proveFault", *arguments)
 
 
-UNKNOWN: Final = Hash32(b"\x5a" * 32)
-"""An output root whose preimage nobody has."""
-
-
 def test_a_claim_that_starts_from_an_unknown_root_falls_with_its_parent(
     world: DisputeWorld,
 ) -> None:
     """Given a false parent with a root of no state, and a child on it, then the child falls through its parent alone."""
-    parent = world.game(4, wrong={4: UNKNOWN}, sender=LIAR)
+    unknown = wrong_root(77)
+    parent = world.game(4, wrong={4: unknown}, sender=LIAR)
     child = world.game(8, parent=parent, sender=LIAR)
-    given = replace(world.inputs[5], pre_root=UNKNOWN)
+    given = replace(world.inputs[5], pre_root=unknown)
     refused(world, child, 5, given.encode(), f"StepFailed{(b'step_parent',)}")
     world.prove(parent, 4)
     world.network.world.transact(FORCER, child.contract, "resolve", b"", 0, [], 0)
