@@ -233,27 +233,6 @@ def newest_true_game(stage: Stage) -> Address | None:
     return None
 
 
-def _start_of(stage: Stage, game: Address | None) -> int:
-    if game is not None:
-        return read_number(stage, game, disputes.ask("l2SequenceNumber"))
-    answer = read(stage.l1, ANCHOR_STATE_REGISTRY, disputes.ask("getAnchorRoot"))
-    _, block = disputes.read_anchor(answer)
-    return block
-
-
-def _grow_l2(stage: Stage, block: int) -> None:
-    """Wait until the Inbox reaches an L2 block; sends transfers so that the L2 has it soon."""
-    missing = block - number(stage.l2)
-    if missing > 0:
-        sender = Actor(stage, stage.account(), stage.l2, L2_CHAIN_ID)
-        for _ in range(missing):
-            sender.send(sender.address, gas=TRANSFER_GAS, tip_wei=1)
-    stage.until(
-        f"L2 block {block} on L1",
-        lambda: read_number(stage, INBOX, disputes.ask("nextBlock")) > block or None,
-    )
-
-
 def game_number(stage: Stage, game: Address) -> int:
     """A game's number in the factory. Raises AttackFailed if it is none of its games."""
     count = read_number(stage, DISPUTE_GAME_FACTORY, disputes.game_count())
@@ -273,3 +252,24 @@ def refusal_of(stage: Stage, to: Address, data: bytes, *, sender: Actor, value_w
     except Reverted as error:
         return str(error)
     return ""
+
+
+def _start_of(stage: Stage, game: Address | None) -> int:
+    if game is not None:
+        return read_number(stage, game, disputes.ask("l2SequenceNumber"))
+    answer = read(stage.l1, ANCHOR_STATE_REGISTRY, disputes.ask("getAnchorRoot"))
+    _, block = disputes.read_anchor(answer)
+    return block
+
+
+def _grow_l2(stage: Stage, block: int) -> None:
+    """Wait until the Inbox reaches an L2 block; sends transfers so that the L2 has it soon."""
+    missing = block - number(stage.l2)
+    if missing > 0:
+        sender = Actor(stage, stage.account(), stage.l2, L2_CHAIN_ID)
+        for _ in range(missing):
+            sender.send(sender.address, gas=TRANSFER_GAS, tip_wei=1)
+    stage.until(
+        f"L2 block {block} on L1",
+        lambda: read_number(stage, INBOX, disputes.ask("nextBlock")) > block or None,
+    )
