@@ -40,7 +40,7 @@ from bridge.role import RoleParts
 from bridge.sending.wants import Want
 from node.errors import MissingState
 from node.eth.primitives import ZERO_HASH, Address, BlockNumber, Hash32
-from node.rollup.claims import Claim, RootTree
+from node.rollup.claims import CHUNK_ROOTS, CHUNKS_MAX, Claim, RootTree
 from sequencer.l1.latest import Latest
 
 _log = structlog.get_logger()
@@ -214,19 +214,29 @@ class Proposer:
         return Claimed(root_claim=tree.last, claim=claim), tree
 
     def _published_to(self, start: int) -> int | None:
-        """Where a claim from a start ends whose roots were paid for and not claimed: the process ended between both."""
-        for slot in self._parts.sender.slots:
-            if not slot.key.startswith(PUBLISH_PREFIX):
-                continue
-            roots = recall_roots(slot.offer().call_data)
-            last = start + len(roots)
-            if (
-                roots
-                and self._own.root(start + 1) == roots[0]
-                and self._own.root(last) == roots[-1]
-            ):
+        """Where a claim from a start ends whose roots were all paid for and not claimed: the process ended between both.
+
+        Full chunks alone decide nothing: every claim that reaches further has them.
+        """
+        published = [
+            recall_roots(slot.offer().call_data)
+            for slot in self._parts.sender.slots
+            if slot.key.startswith(PUBLISH_PREFIX)
+        ]
+        last = start
+        for _ in range(CHUNKS_MAX):
+            chunk = next((roots for roots in published if self._are_own(roots, last)), None)
+            if chunk is None:
+                return None
+            last += len(chunk)
+            if len(chunk) < CHUNK_ROOTS:
                 return last
         return None
+
+    def _are_own(self, roots: Sequence[Hash32], start: int) -> bool:
+        """Whether published roots are the own ones from a start on, as far as both ends tell; the claim's tree tells the rest."""
+        ends = self._own.root(start + 1), self._own.root(start + len(roots))
+        return bool(roots) and ends == (roots[0], roots[-1])
 
     # -- endings
 

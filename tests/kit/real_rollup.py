@@ -322,6 +322,16 @@ class RealL2:
         assert derived.is_full, "a sequencer seals what can be executed"
         return self.chain.append(derived.result, L1Ref(number=origin.number, hash=origin.hash))
 
+    async def build_posted(self, raws: Sequence[bytes] = ()) -> Block:
+        """Seal a block on the next origin, and wait until the batcher has handed in another batch."""
+        name = "faultline_sequencer_batches_total"
+        before = self.metric(name)
+        block = self.build(raws, advances=True)
+        with trio.fail_after(60):
+            while self.metric(name) <= before:  # noqa: ASYNC110  # seen from outside
+                await trio.sleep(0.005)
+        return block
+
     def transfers(self, user: int, count: int, *, to: bytes = b"\x77" * 20) -> list[bytes]:
         """A user's next transfers."""
         first = self.nonce(user)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import trio
 
 from bridge.app import supply
 from bridge.app.supply import Supply, genesis_supply
@@ -30,9 +29,8 @@ def counted(l2: RealL2, file: Path | None) -> Supply:
 async def grow(l1: RealL1, l2: RealL2, slots: int, raws: list[bytes]) -> None:
     """Slots with an L2 block each, the first with these transactions."""
     for _ in range(slots):
-        l2.build(raws, advances=True)
+        await l2.build_posted(raws)
         raws = []
-        await trio.sleep(0.12)  # what the batcher gathers
         await l1.mine()
         await l2.caught_up()
 

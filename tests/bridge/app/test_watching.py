@@ -69,8 +69,7 @@ async def test_locked_ether_and_games_are_seen(tmp_path: Path) -> None:
         await l2.caught_up()
         await until(registry, locked + 2 * ETHER, "faultline_bridge_locked_wei")
         for _ in range(3):
-            l2.build(advances=True)
-            await trio.sleep(0.12)  # what the batcher gathers
+            await l2.build_posted()
             await l1.mine()
             await l2.caught_up()
         claimant = Claimant(l1=l1, l2=l2, account=l1.rollup.users[3])

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import trio
 
 from bridge.games import book
 from bridge.games.finality import prove_finality
@@ -40,8 +39,7 @@ class Scene:
 
     async def slots(self, count: int) -> None:
         for _ in range(count):
-            self.l2.build(advances=True)
-            await trio.sleep(0.12)  # what the batcher gathers
+            await self.l2.build_posted()
             await self.l1.mine()
             await self.l2.caught_up()
 

@@ -95,8 +95,7 @@ class Scene:
     async def slot(self, *, grows: bool = True, takes: int = 1_000) -> BuiltBlock:
         """The L2 grows, L1 takes what waits, the replica reads it, and the proposer has said what it wants of that block."""
         if grows:
-            await self.grow()
-            await trio.sleep(0.12)  # what the batcher gathers
+            await self.l2.build_posted(self.l2.transfers(1, 1))
         block = await self.l1.mine(takes=takes)
         self.seen.append(block)
         await self.l2.caught_up()
