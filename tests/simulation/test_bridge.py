@@ -42,6 +42,11 @@ def test_in_a_quiet_network_lies_fall_and_withdrawals_settle(tmp_path: Path) -> 
         assert network.sees.compared > 10
         assert len(network.sees.withdrawn) == 3
         assert network.watchtower.metric("faultline_bridge_faults_proven_total") > 0
+        # And every state on which something could be disproved is kept
+        for host in network.replicas:
+            oldest = host.running.chain.disputable_from()
+            assert oldest is not None, host.name
+            assert 0 < oldest < host.running.chain.safe.header.number
 
     simulate_bridge(script, Plan(seed=1), tmp_path)
 
