@@ -18,20 +18,18 @@ from pydantic import JsonValue
 from deploy.accounts import FundedAccount
 from deploy.chains import Chain, hex_bytes, receipt_of, topics_of, transact
 from deploy.json_rpc import RpcRefused
-from node.contracts.abi import decode, encode, encode_call, selector
+from node.contracts import messages
+from node.contracts.abi import decode, encode_call
 from node.contracts.addresses import (
     L1_STANDARD_BRIDGE,
     L2_STANDARD_BRIDGE,
     MINTABLE_ERC20_FACTORY,
 )
 from node.errors import Rejected
-from node.eth.hashing import keccak256
+from node.eth.primitives import Address
 
-MESSAGE_GAS: Final = 200_000
+MESSAGE_GAS: Final = messages.TRANSFER_GAS
 """Gas for minting or releasing tokens on the other layer."""
-
-TOKEN_CREATED: Final = keccak256(b"OptimismMintableERC20Created(address,address,address)")
-"""First topic of the factory's log: the twin, the L1 token, who asked."""
 
 DECIMALS_MAX: Final = 77
 """A unit has to fit into a word."""
@@ -84,20 +82,18 @@ def token_of(l1: Chain, l2: Chain, address: str) -> Token:
 
 
 def create_twin(l2: Chain, sender: FundedAccount, token: Token) -> Token:
-    """Have the factory make a token's twin. Raises TransactionFailed, RpcRefused, RpcUnavailable."""
+    """Have the factory make a token's twin. Raises NoToken, TransactionFailed, RpcRefused, RpcUnavailable."""
     factory = "0x" + MINTABLE_ERC20_FACTORY.hex()
-    # The encoder knows no strings; they lie as bytes do.
-    arguments = encode(
-        ("address", "bytes", "bytes", "uint8"),
-        (
+    try:
+        call = messages.create_token(
             _address(token.on_l1),
-            f"{token.symbol} of L1".encode(),
-            token.symbol.encode(),
-            token.decimals,
-        ),
-    )
-    name = "createOptimismMintableERC20WithDecimals(address,string,string,uint8)"
-    receipt_of(l2, transact(l2, sender, factory, selector(name) + arguments))
+            name=f"{token.symbol} of L1",
+            symbol=token.symbol,
+            decimals=token.decimals,
+        )
+    except ValueError as error:
+        raise NoToken(f"{token.on_l1} can have no twin: {error}") from error
+    receipt_of(l2, transact(l2, sender, factory, call))
     twin = _twin_of(l2, factory, token.on_l1)
     assert twin is not None, "the factory has just made it"
     return Token(on_l1=token.on_l1, on_l2=twin, symbol=token.symbol, decimals=token.decimals)
@@ -105,39 +101,26 @@ def create_twin(l2: Chain, sender: FundedAccount, token: Token) -> Token:
 
 def approve_call(units: int) -> bytes:
     """Let the L1StandardBridge take so much of the caller's."""
-    return encode_call("approve(address,uint256)", L1_STANDARD_BRIDGE, units)
+    return messages.approve(L1_STANDARD_BRIDGE, units)
 
 
 def deposit_call(token: Token, to: str, units: int, gas: int) -> bytes:
     """Ask the L1StandardBridge to take tokens and have their twin minted on L2."""
     assert token.on_l2 is not None, "a token without a twin has nowhere to go"
-    return encode_call(
-        "depositERC20To(address,address,address,uint256,uint32,bytes)",
-        _address(token.on_l1),
-        _address(token.on_l2),
-        _address(to),
-        units,
-        gas,
-        b"",
+    return messages.bridge_tokens(
+        _address(token.on_l1), _address(token.on_l2), _address(to), units, gas_limit=gas
     )
 
 
 def withdraw_call(token: Token, to: str, units: int, gas: int) -> bytes:
     """Ask the L2StandardBridge to burn tokens and have them released on L1."""
     assert token.on_l2 is not None, "a token without a twin is not on L2"
-    return encode_call(
-        "withdrawTo(address,address,uint256,uint32,bytes)",
-        _address(token.on_l2),
-        _address(to),
-        units,
-        gas,
-        b"",
-    )
+    return messages.withdraw_to(_address(token.on_l2), _address(to), units, gas_limit=gas)
 
 
 def _twin_of(l2: Chain, factory: str, on_l1: str) -> str | None:
     topics: list[JsonValue] = [
-        "0x" + TOKEN_CREATED.hex(),
+        "0x" + messages.TOKEN_CREATED.hex(),
         None,
         "0x" + _address(on_l1).rjust(32, b"\0").hex(),
     ]
@@ -147,10 +130,10 @@ def _twin_of(l2: Chain, factory: str, on_l1: str) -> str | None:
 
 
 def _text(answer: bytes) -> str:
-    (found,) = decode(("bytes",), answer)
+    (found,) = decode(("string",), answer)
     assert isinstance(found, bytes)
     return found.decode(errors="replace")
 
 
-def _address(text: str) -> bytes:
-    return hex_bytes(text.lower())
+def _address(text: str) -> Address:
+    return Address(hex_bytes(text.lower()))

@@ -14,7 +14,6 @@ from deploy.chains import Chain
 from deploy.derivation import mnemonic_accounts
 from deploy.json_rpc import RpcRefused
 from deploy.tokens import (
-    TOKEN_CREATED,
     NoToken,
     Token,
     approve_call,
@@ -25,6 +24,7 @@ from deploy.tokens import (
 )
 from node.contracts.abi import selector
 from node.contracts.addresses import L1_STANDARD_BRIDGE
+from node.contracts.messages import TOKEN_CREATED
 
 (SENDER,) = mnemonic_accounts(1)
 ON_L1, ON_L2 = "0x" + "a1" * 20, "0x" + "a2" * 20
@@ -110,6 +110,13 @@ def test_what_is_no_token_is_named(layers: Layers, symbol: bytes, decimals: int)
         token_of(L1, L2, ON_L1)
 
 
+def test_a_symbol_that_no_twin_can_have_is_named(layers: Layers) -> None:
+    layers.symbol = abi_encode(["string"], ["B" * 33])
+    token = token_of(L1, L2, ON_L1)
+    with pytest.raises(NoToken, match=r"can have no twin: 'B+': 33 bytes, at most 32"):
+        create_twin(L2, SENDER, token)
+
+
 def test_a_twin_is_made_as_the_factory_wants_it(layers: Layers) -> None:
     token = token_of(L1, L2, ON_L1)
     assert create_twin(L2, SENDER, token).on_l2 == ON_L2
@@ -125,7 +132,7 @@ def test_the_calls_are_the_bridges() -> None:
         ["address", "address", "address", "uint256", "uint32", "bytes"],
         [ON_L1, ON_L2, receiver, 5, 200_000, b""],
     )
-    name = "depositERC20To(address,address,address,uint256,uint32,bytes)"
+    name = "bridgeERC20To(address,address,address,uint256,uint32,bytes)"
     assert deposit_call(token, receiver, 5, 200_000) == selector(name) + deposit
     withdraw = abi_encode(
         ["address", "address", "uint256", "uint32", "bytes"], [ON_L2, receiver, 5, 200_000, b""]
