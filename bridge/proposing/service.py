@@ -174,8 +174,12 @@ class Proposer:
         start = games.anchor.l2_block
         if claim.parent is not None:
             parent = next((game for game in true if game.address == claim.parent), None)
-            if parent is None or not await self._parts.worker.run(
-                partial(is_foundation, games.state, parent.address)
+            if (
+                parent is None
+                or parent.l2_block < start
+                or not await self._parts.worker.run(
+                    partial(is_foundation, games.state, parent.address)
+                )
             ):
                 return None
             start = parent.l2_block
