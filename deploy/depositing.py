@@ -40,6 +40,10 @@ from node.rollup.deposits import TRANSACTION_DEPOSITED, encode_deposit, read_log
 L2_GAS: Final = 100_000
 """Gas that a deposit of ETH may use on L2: enough for a plain transfer and a wallet contract's receive function."""
 
+L2_GAS_WITH_CODE: Final = 600_000
+"""The same for a receiver with code: a deposit may touch 4,096 bytes of L2's state and 49 more for each 1,000 gas, so this buys
+room for the 24 kB that a wallet contract's code may have."""
+
 ARRIVAL_DEADLINE_S: Final = 300.0
 """A deposit that is not on L2 by then is given up on; the sequencing window of the default devnet is a minute."""
 
@@ -67,9 +71,16 @@ class Arrived:
     """Whether it did what it should; the amount is the sender's either way."""
 
 
-def send(l1: Chain, portal: str, sender: FundedAccount, to: str, value_wei: int) -> str:
+def gas_for(l2: Chain, to: str) -> int:
+    """Gas that a deposit of ETH for somebody needs on L2. Raises RpcRefused, RpcUnavailable."""
+    return L2_GAS if l2.ask("eth_getCode", to, "latest") == "0x" else L2_GAS_WITH_CODE
+
+
+def send(
+    l1: Chain, portal: str, sender: FundedAccount, to: str, value_wei: int, gas: int = L2_GAS
+) -> str:
     """Sign and send a deposit of ETH; gives the hash of the L1 transaction. Raises RpcRefused, RpcUnavailable."""
-    call = deposit_transaction(Address(bytes.fromhex(to[2:])), value=value_wei, gas=L2_GAS)
+    call = deposit_transaction(Address(bytes.fromhex(to[2:])), value=value_wei, gas=gas)
     return transact(l1, sender, portal, call, value_wei=value_wei)
 
 

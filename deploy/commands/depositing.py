@@ -20,7 +20,7 @@ from deploy.commands.bridging import (
     token_option,
 )
 from deploy.commands.options import CommandFailed, data_option, json_option, print_json
-from deploy.depositing import Arrived, DepositFailed, follow, send, send_token
+from deploy.depositing import Arrived, DepositFailed, follow, gas_for, send, send_token
 from deploy.network import Network
 from deploy.progress import Progress
 from deploy.published import contracts
@@ -98,7 +98,7 @@ def _deposit(
     account = network.accounts[sender]
     receiver = to or account.address
     if token is None:
-        transaction = send(l1, portal, account, receiver, units)
+        transaction = send(l1, portal, account, receiver, units, gas_for(l2, receiver))
     else:
         transaction = send_token(l1, account, receiver, token, units)
     progress.passed("sent", f"to L1 as {transaction}")

@@ -156,6 +156,19 @@ def test_the_call_is_the_portals(chains: Chains) -> None:
     ]
 
 
+def test_a_receiver_with_code_gets_gas_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = {SENDER.address: "0x", RECEIVER.address: "0xef0100" + "77" * 20}
+
+    def call(url: str, method: str, *parameters: JsonValue) -> JsonValue:
+        assert (url, method, parameters[1]) == (L2_URL, "eth_getCode", "latest")
+        return codes[str(parameters[0])]
+
+    monkeypatch.setattr(deploy_chains, "call", call)
+    l2 = Chain([L2_URL])
+    assert depositing.gas_for(l2, SENDER.address) == depositing.L2_GAS
+    assert depositing.gas_for(l2, RECEIVER.address) == depositing.L2_GAS_WITH_CODE
+
+
 def test_a_signed_deposit_goes_to_l1(chains: Chains) -> None:
     sent = send(Chain([L1_URL]), PORTAL_TEXT, SENDER, RECEIVER.address, VALUE_WEI)
     [raw] = chains.sent
@@ -240,7 +253,10 @@ def given(monkeypatch: pytest.MonkeyPatch, data: Layout) -> list[Given]:
     assert data.network.exists()
     sent: list[Given] = []
 
-    def fake_send(_: Chain, portal: str, sender: FundedAccount, to: str, value_wei: int) -> str:
+    def fake_send(
+        _: Chain, portal: str, sender: FundedAccount, to: str, value_wei: int, gas: int
+    ) -> str:
+        assert gas == depositing.L2_GAS
         sent.append((portal, sender, to, value_wei))
         return "0xaa"
 
@@ -256,6 +272,7 @@ def given(monkeypatch: pytest.MonkeyPatch, data: Layout) -> list[Given]:
         )
 
     monkeypatch.setattr("deploy.commands.depositing.send", fake_send)
+    monkeypatch.setattr("deploy.commands.depositing.gas_for", lambda *_: depositing.L2_GAS)
     monkeypatch.setattr("deploy.commands.depositing.follow", fake_follow)
     return sent
 
