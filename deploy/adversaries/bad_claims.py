@@ -8,12 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
-from deploy.adversaries.acting import Actor, read_number
+from deploy.adversaries.acting import Actor, read, read_number
 from deploy.adversaries.attack import Attack, Values
-from deploy.adversaries.claims import CREATE_GAS, Truth, extra_data, refusal_of, truth
+from deploy.adversaries.claims import CREATE_GAS, Truth, extra_data, refusal_of, status, truth
 from deploy.adversaries.stage import Stage, Verdict
 from node.contracts import disputes
-from node.contracts.addresses import DISPUTE_GAME_FACTORY, PORTAL, ROOT_REGISTRY
+from node.contracts.addresses import (
+    ANCHOR_STATE_REGISTRY,
+    DISPUTE_GAME_FACTORY,
+    PORTAL,
+    ROOT_REGISTRY,
+)
+from node.contracts.disputes import GameStatus
 from node.eth.hashing import keccak256
 from node.eth.primitives import ZERO_HASH, Address, Hash32
 from node.rollup.claims import RootTree
@@ -39,8 +45,14 @@ class BadClaim:
     """The bond that goes along."""
 
 
-def bad_claims(honest: Truth, bond_wei: int) -> list[BadClaim]:
-    """All attempts; the honest roots are published, others are not."""
+def bad_claims(honest: Truth, bond_wei: int, old_game: Address | None = None) -> list[BadClaim]:
+    """All attempts; the honest roots are published, others are not.
+
+    Args:
+        honest: what could be claimed.
+        bond_wei: what a game costs.
+        old_game: a game that stands and ends before the anchor; None where there is none yet.
+    """
     tree = RootTree(honest.roots)
     unread = RootTree((*honest.roots[:-1], keccak256(honest.roots[-1])))
     shorter = RootTree(honest.roots[:-1])
@@ -54,6 +66,7 @@ def bad_claims(honest: Truth, bond_wei: int) -> list[BadClaim]:
     ahead = ahead_of(honest)
     no_game = replace(honest, parent=Address(PORTAL))
     elsewhere = replace(honest, accumulator=keccak256(honest.accumulator))
+    old = replace(honest, parent=old_game)
     beyond = (honest.last_block + FAR_AHEAD).to_bytes(32) + good[32:]
     return [
         create(
@@ -83,6 +96,18 @@ def bad_claims(honest: Truth, bond_wei: int) -> list[BadClaim]:
         create(
             tree.last, extra_data(no_game, tree), "a parent that is no game", "InvalidParentGame()"
         ),
+        *(
+            [
+                create(
+                    tree.last,
+                    extra_data(old, tree),
+                    "a parent so old that nobody keeps its state",
+                    "InvalidParentGame()",
+                )
+            ]
+            if old_game is not None
+            else []
+        ),
         create(tree.last, good + b"\0", "a byte too many", "BadExtraData()"),
         create(tree.last, good, "a wei less than the bond", "IncorrectBondAmount()", bond_wei - 1),
     ]
@@ -103,7 +128,7 @@ def unavailable_roots(stage: Stage, _values: Values) -> Verdict:
     liar.do(ROOT_REGISTRY, disputes.publish(honest.roots))
     liar.do(ROOT_REGISTRY, disputes.publish(ahead_of(honest).roots))
     wrong = []
-    attempts = bad_claims(honest, stage.terms.bond_wei)
+    attempts = bad_claims(honest, stage.terms.bond_wei, game_before_anchor(stage))
     for attempt in attempts:
         stage.tries(f"claims with {attempt.title}")
         reason = refusal_of(
@@ -133,6 +158,19 @@ def unavailable_roots(stage: Stage, _values: Values) -> Verdict:
         held=True,
         summary="A game is made of roots that everybody can read, over blocks that L1 holds, or not at all.",
     )
+
+
+def game_before_anchor(stage: Stage) -> Address | None:
+    """The first game that stands, if it ends before the anchor."""
+    anchor = read(stage.l1, ANCHOR_STATE_REGISTRY, disputes.ask("getAnchorRoot"))
+    _, anchored = disputes.read_anchor(anchor)
+    for index in range(read_number(stage, DISPUTE_GAME_FACTORY, disputes.game_count())):
+        answer = read(stage.l1, DISPUTE_GAME_FACTORY, disputes.game_at_index(index))
+        _, _, game = disputes.read_game_at_index(answer)
+        if status(stage, game) is GameStatus.DEFENDER_WINS:
+            is_old = read_number(stage, game, disputes.ask("l2SequenceNumber")) < anchored
+            return game if is_old else None
+    return None
 
 
 UNAVAILABLE_ROOTS: Final = Attack(
