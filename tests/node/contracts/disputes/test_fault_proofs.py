@@ -10,9 +10,8 @@ import pytest
 
 from node.contracts import addresses
 from node.contracts.disputes import read_fault_proven, read_resolved
-from node.errors import Rejected
 from node.eth.primitives import ZERO_HASH, Address, BlockNumber
-from node.rollup.reasons import StepReason
+from node.rollup.claims import top_of_branch
 from node.rollup.step import StepInput
 from tests.kit.contract_network import FORCER, WINDOW, Network, forwarder
 from tests.kit.contract_world import Reverted
@@ -322,6 +321,29 @@ def test_a_root_that_the_game_does_not_claim_is_no_fault(world: DisputeWorld) ->
         assert str(reverted.value) == wanted
 
 
+@pytest.mark.parametrize("height", range(1, 11))
+def test_a_node_of_the_tree_is_no_root(world: DisputeWorld, height: int) -> None:
+    """Given a true game and a node above its first root, whose shorter branch leads to the top, then it is no claimed root.
+
+    STEP gives another root than that node, so without the branch's length every true game would fall.
+    """
+    game = world.game(BLOCKS)
+    branch = game.tree.branch(0)
+    node = top_of_branch(game.tree.roots[0], 0, branch[:height])
+    assert top_of_branch(node, 0, branch[height:]) == game.tree.tree
+    with pytest.raises(Reverted, match=r"^WrongBranch\(0,\)$"):
+        world.network.world.transact(
+            CHALLENGER,
+            game.contract,
+            "proveFault",
+            node,
+            (),
+            branch[height:],
+            world.inputs[1].encode(),
+        )
+    assert world.status(game) == IN_PROGRESS
+
+
 Change = Callable[[StepInput], bytes]
 
 HOSTILE: Final[dict[str, tuple[Change, str]]] = {
@@ -387,72 +409,6 @@ def test_order_and_surplus_of_a_witness_do_not_matter(world: DisputeWorld) -> No
     refused(world, true, 2, data, "NoFault()")
     world.prove(false, 2, data=data)
     assert world.status(false) == CHALLENGER_WINS
-
-
-def test_the_longest_input_fits_into_a_transaction(world: DisputeWorld) -> None:
-    """Given 352 KiB without a zero byte, then a proof takes less gas than an L1 transaction may have."""
-    game = world.game(BLOCKS, wrong={2: wrong_root()}, sender=LIAR)
-    given = world.inputs[2]
-    room = 360_448 - len(given.encode()) - 8
-    filler = bytes(17 + at % 239 for at in range(room))
-    data = replace(given, codes=(*given.codes, filler)).encode()
-    assert 360_448 - 8 <= len(data) <= 360_448
-    arguments = world.prove_arguments(game, 2, data)
-    receipt = world.network.world.transact(
-        CHALLENGER, game.contract, "proveFault", *arguments, gas=TRANSACTION_GAS_MAX
-    )
-    assert receipt.gas_used < TRANSACTION_GAS_MAX
-    assert world.status(game) == CHALLENGER_WINS
-
-
-def test_a_longer_input_does_not_decode(world: DisputeWorld) -> None:
-    game = world.game(BLOCKS)
-    data = world.inputs[2].encode().ljust(360_449, b"\x01")
-    with pytest.raises(Reverted, match=r"^\(\)$"):
-        world.network.world.read(
-            game.contract, "proveFault", *world.prove_arguments(game, 2, data), gas=60_000_000
-        )
-
-
-def test_too_little_gas_is_never_another_answer(world: DisputeWorld) -> None:
-    """Given every amount of gas around what STEP asks for, then the game is lost or goes on as it was."""
-    game = world.game(BLOCKS, wrong={2: wrong_root()}, sender=LIAR)
-    data = game.contract.input("proveFault", *world.prove_arguments(game, 2))
-    kit = world.network.world
-    outcomes = []
-    for gas in range(8_000_000, 9_000_001, 50_000):
-        try:
-            kit.ask(game.contract, data, gas=gas)
-            outcomes.append("proven")
-        except Reverted as reverted:
-            outcomes.append(reverted.name)
-    assert set(outcomes) == {"StepFailed", "proven"}
-    assert outcomes == sorted(outcomes)
-    assert world.status(game) == IN_PROGRESS
-
-
-def test_where_there_is_no_step_nothing_is_proven() -> None:
-    """Given an L1 whose precompile is missing, fails, or answers another length, then no root is a fault."""
-    answers: list[Callable[[bytes, bytes, bool], bytes]] = [
-        lambda _data, _caller, _static: b"",
-        lambda _data, _caller, _static: bytes(31),
-        _refuse,
-    ]
-    for answer in answers:
-        world = DisputeWorld.open(step=answer)
-        world.append([[]] * 3)
-        for game in (world.game(3), world.game(3, wrong={2: wrong_root()})):
-            with pytest.raises(Reverted, match="StepFailed"):
-                world.prove(game, 2)
-            assert world.status(game) == IN_PROGRESS
-    without = DisputeWorld.open(step=None)
-    without.append([[]] * 3)
-    with pytest.raises(Reverted, match=r"StepFailed\(b'',\)"):
-        without.prove(without.game(3, wrong={2: wrong_root()}), 2)
-
-
-def _refuse(_data: bytes, _caller: bytes, _is_static: bool) -> bytes:
-    raise Rejected(StepReason.MALFORMED, "x" * 10_000)
 
 
 def test_an_inbox_silent_for_8192_blocks_stops_no_proof() -> None:
