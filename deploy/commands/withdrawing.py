@@ -63,6 +63,14 @@ WORDS: Final = {
 """What is waited for, in words."""
 
 
+OUTCOMES: Final = {
+    "in_progress": "its game is open",
+    "defender_wins": "its game stands",
+    "challenger_wins": "its game is lost",
+}
+"""What has become of a game, in words."""
+
+
 @dataclass(slots=True)
 class _Shown:
     """Turns reports into steps that pass, each told once; a stage that was passed unseen is told with the next."""
@@ -272,7 +280,7 @@ def _told(stage: str, report: Report) -> str:
             proof = json_object(report["proof"])
             return f"by {proof['submitter']} against game {quantity(proof['gameIndex'])}"
         case "in_challenge" if report["game"] is not None:
-            return f"the game is {str(json_object(report['game'])['status']).replace('_', ' ')}"
+            return OUTCOMES[str(json_object(report["game"])["status"])]
         case "settled" if report["settlement"] is not None:
             settlement = json_object(report["settlement"])
             refused = "" if settlement["succeeded"] else ", but its target refused the call"

@@ -363,7 +363,7 @@ def test_one_withdrawal_is_shown_with_its_stages(
         "  ✓ initiated       in L2 block 9",
         "  ✓ provable        game 4 claims L2 block 10",
         f"  ✓ proven          by 0x{'5b' * 20} against game 4",
-        "  ✓ in challenge    the game is in progress",
+        "  ✓ in challenge    its game is open",
         "    finalizable",
         "    settled",
         "  waits for L1 block 121 to be final: until then anybody may disprove the output",
