@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks import (
+    attacks,
     batches,
     bridge,
     devnet,
@@ -83,6 +84,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "sends": measure_sends,
     "p2p": measure_deadlines,
     "devnet": lambda: devnet.measure(60.0, 1_500.0),
+    "attacks": attacks.measure,
     "bridge": bridge.measure,
     "rollup": lambda: rollup.measure(rollup.Options(anvil=rollup.default_anvil())),
 }
