@@ -423,6 +423,9 @@ async def test_a_process_that_ends_at_every_step_pays_for_everything_once(
         async with here.proposing():
             for _ in range(3):
                 await here.slot()
+            # And an L2 that stands still lets it finish what is on its way
+            for _ in range(5):
+                await here.slot(grows=False)
             games = (await here.games()).games.values()
             sent, reverted = here.transactions()
             assert reverted == 0
