@@ -9,6 +9,7 @@ import pytest
 
 from node.contracts import addresses
 from node.contracts.alloc import dispute_allocations
+from node.contracts.disputes import game_at_index, read_game_at_index
 from node.eth.primitives import Address
 from tests.kit.contract_network import FORCER, GUARDIAN
 from tests.kit.contract_world import Contract, Reverted
@@ -254,6 +255,40 @@ def test_the_guardian_stops_games_of_a_type_and_past_ones_stay(world: DisputeWor
     assert world.network.world.read(ANCHORS, "respectedGameType") == 900
     assert answers(world, past) == FRESH
     assert answers(world, unrespected) == {"isGameRegistered", "isGameProper"}
+
+
+def test_a_game_of_the_very_block_is_retired(world: DisputeWorld) -> None:
+    """Given a game made behind the guardian's act in the same block, then it is retired with those before it."""
+    tree = world.tree(0, 5)
+    world.publish(tree)
+    kit = world.network.world
+    claim = world.claim(tree, start=world.anchor())
+    create = FACTORY.input("create", 900, tree.last, claim.encode())
+    raws = [
+        kit.signed(GUARDIAN, ANCHORS.address, ANCHORS.input("updateRetirementTimestamp")),
+        kit.signed(PROPOSER, FACTORY.address, create, value=BOND, gas=2_000_000),
+    ]
+    assert [receipt.succeeded for receipt in kit.mine(raws)] == [True, True]
+    address = read_game_at_index(kit.ask(FACTORY, game_at_index(0)))[2]
+    assert kit.read(ANCHORS, "isGameRegistered", address) is True
+    assert kit.read(ANCHORS, "isGameRetired", address) is True
+
+
+def test_a_game_that_was_not_respected_never_counts(world: DisputeWorld) -> None:
+    """Given a game made while games did not count, then it may stand, and its claim is still worth nothing."""
+    guardian(world, "setRespectedGameType", 0)
+    game = world.game(5)
+    guardian(world, "setRespectedGameType", 900)
+    stand(world, game)
+    world.pass_blocks(AIR_GAP + 1)
+    assert answers(world, game) == {
+        "isGameRegistered",
+        "isGameProper",
+        "isGameResolved",
+        "isGameFinalized",
+    }
+    with pytest.raises(Reverted, match="InvalidAnchorGame"):
+        world.network.world.transact(FORCER, game.contract, "closeGame")
 
 
 def test_a_pause_stops_what_leaves_and_not_what_protects(world: DisputeWorld) -> None:
