@@ -481,20 +481,35 @@ def test_an_extension_leads_to_a_branch() -> None:
 
 
 def test_nothing_lies_below_the_last_nibble() -> None:
-    """Given a branch where the key has ended, then it is refused whatever lies below."""
-    parts = taken_apart(DEEPEST.proof(KEY))
-    leaf = parts.pop()
-    parts.append(Part(b"", b"\xc2\x20\x01" + EMPTY * 15))
-    root, nodes = sealed([*parts, leaf])
+    """Given a branch where the key has ended, with a leaf below every nibble, then neither it nor a leaf of it counts."""
+    *above, leaf = taken_apart(DEEPEST.proof(KEY))
+    below = Part(b"", b"\xc2\x20\x01" * 15 + EMPTY)
+    root, nodes = sealed([*above, below, leaf])
     assert not proves(root, KEY, nodes)
     # The decoder has no room for so many nodes; without the leaf it has.
     assert len(nodes) == MAX_PROOF_NODES + 1
     assert JUDGE.refusal(root, nodes) == ""
     assert JUDGE.refusal(root, nodes[:-1]) == REFUSED
     # An extension spares nodes, so that the leaf has room.
-    parts = [Part(rlp.encode(path_of(nibbles_of(KEY)[:60], is_leaf=False))), *parts[60:], leaf]
-    root, nodes = sealed(parts)
+    spared = Part(rlp.encode(path_of(nibbles_of(KEY)[:60], is_leaf=False)))
+    root, nodes = sealed([spared, *above[60:], below, leaf])
     assert JUDGE.refusal(root, nodes) == REFUSED
+    assert JUDGE.refusal(root, nodes[:-1]) == REFUSED
+    # One that leads to the key's end, before such a branch.
+    to_the_end = Part(rlp.encode(path_of(nibbles_of(KEY), is_leaf=False)))
+    root, nodes = sealed([to_the_end, below, leaf])
+    assert JUDGE.refusal(root, nodes) == REFUSED
+    assert JUDGE.refusal(root, nodes[:-1]) == REFUSED
+    root, nodes = sealed([to_the_end, leaf])
+    assert JUDGE.refusal(root, nodes) == REFUSED
+
+
+@pytest.mark.parametrize("first", [0xB7, 0xA0, 0x90, 0x80, 0xF7, 0xC0, 0x00])
+def test_an_item_that_ends_behind_its_node_is_refused_by_name(first: int) -> None:
+    """Given a node of one item that claims more bytes than there are, all of them, or fewer, then it is no node."""
+    for length in (31, 32, 40, 54):
+        root, nodes = sealed([Part(bytes([first]) + bytes(length), has_child=False)])
+        assert JUDGE.refusal(root, nodes) == REFUSED
 
 
 def test_what_no_trie_has_is_refused_before_it_is_read() -> None:
