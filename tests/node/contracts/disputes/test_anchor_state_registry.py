@@ -394,6 +394,7 @@ def test_a_credit_is_paid_after_its_delay_and_once(world: DisputeWorld) -> None:
     game = world.game(6)
     stand(world, game)
     granted, kit = world.height, world.network.world
+    assert kit.read(VAULT, "locked", game.address) == 0
     assert (
         kit.read(VAULT, "payableFrom", game.address, address_of(PROPOSER)) == granted + AIR_GAP + 1
     )

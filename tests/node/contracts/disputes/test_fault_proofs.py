@@ -180,6 +180,7 @@ def test_a_tenth_of_the_bond_goes_to_who_proved_and_the_rest_to_nobody(world: Di
     assert read(game.contract, "credit", address_of(LIAR)) == 0
     assert balance(BURNT) == BOND - BOND // 10
     assert balance(addresses.BOND_VAULT) == BOND // 10
+    assert read(VAULT, "locked", game.address) == 0
 
 
 def test_two_challengers_at_once_win_once(world: DisputeWorld) -> None:
