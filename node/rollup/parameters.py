@@ -33,18 +33,18 @@ _RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "l1_chain_id": (1, (1 << 53) - 1),
     "sequencing_window_blocks": (1, 8_000),
     "max_drift_seconds": (1, 1 << 31),
-    "gas_limit": (ATTRIBUTES_GAS + MAX_DEPOSITS_GAS, 30_000_000),
-    "witness_limit_bytes": (65_536, 1 << 24),
+    "gas_limit": (ATTRIBUTES_GAS + MAX_DEPOSITS_GAS, 7_000_000),
+    "witness_limit_bytes": (65_536, 270_336),
     "batch_limit_bytes": (1, 32_768),
-    "decompressed_limit_bytes": (1, 1 << 24),
-    "transactions_limit_bytes": (1, 131_072),
+    "decompressed_limit_bytes": (1, 262_144),
+    "transactions_limit_bytes": (1, 31_744),
     "base_fee_wei": (1, MAX_UINT64),
     "l1_base_fee_scalar": (0, _MAX_UINT32),
     "l1_blob_base_fee_scalar": (0, _MAX_UINT32),
     "operator_fee_scalar": (0, _MAX_UINT32),
     "operator_fee_constant": (0, MAX_UINT64),
 }
-"""What each number may be, both ends included."""
+"""What each number may be, both ends included. Larger limits of a block would make some that no L1 transaction can prove."""
 
 _LENGTHS: Final[Mapping[str, int]] = {"inbox": 20, "portal": 20, "batcher": 20, "sequencer_key": 32}
 """Bytes of each of the others."""

@@ -93,6 +93,18 @@ def test_a_block_has_room_for_every_deposit() -> None:
         parse(replace(PARAMETERS, gas_limit=3_999_999).document())
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["gas_limit", "witness_limit_bytes", "decompressed_limit_bytes", "transactions_limit_bytes"],
+)
+def test_a_block_that_no_l1_transaction_could_prove_is_not_made_legal(name: str) -> None:
+    document = PARAMETERS.document()
+    value = document[name]
+    assert isinstance(value, int)
+    with pytest.raises(Rejected, match=rf"rollup\.{name}: found {value + 1}"):
+        parse(document | {name: value + 1})
+
+
 @given(JSON)
 def test_any_document_is_read_or_refused(document: object) -> None:
     with suppress(Rejected):
