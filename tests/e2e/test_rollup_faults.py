@@ -94,7 +94,7 @@ def test_a_deposit_arrives(rollup: Devnet) -> None:
     wait_for("the replica", lambda: balance(rollup, receiver, replica=0) == 15 * 10**17)
     status = rollup.status()["processes"]
     assert isinstance(status, list)
-    assert [process["layer"] for process in status] == ["l1"] * 4 + ["l2"] * 2
+    assert [process["layer"] for process in status] == ["l1"] * 4 + ["l2"] * 3
     assert all(process["batches"] > 0 for process in status[4:])
 
 
