@@ -165,6 +165,24 @@ def test_the_anchor_waits_for_the_air_gap(world: DisputeWorld, early: int) -> No
     assert world.anchor()[1] == (6 if early == AIR_GAP else 0)
 
 
+def test_no_game_starts_behind_the_anchor(world: DisputeWorld) -> None:
+    """Given an anchor at block 6, then a game that ends at 4 is no parent any more, and one that ends at 6 or 7 is.
+
+    Who watches keeps the L2's states from the anchor on: what starts before it could not be proven false.
+    """
+    behind, anchor = world.game(4), world.game(6)
+    ahead = world.game(7, parent=anchor)
+    stand(world, behind)
+    stand(world, anchor)
+    world.pass_blocks(AIR_GAP)
+    world.game(5, parent=behind)
+    world.network.world.transact(FORCER, anchor.contract, "closeGame")
+    with pytest.raises(Reverted, match=r"InvalidParentGame\(\)"):
+        world.game(8, parent=behind)
+    for parent in (anchor, ahead):
+        assert world.game(8, parent=parent).start_block == parent.last_block
+
+
 def test_a_blacklisted_anchor_is_none(world: DisputeWorld) -> None:
     """Given an anchor that the guardian stops, then games start from genesis, and an older valid claim may be the next."""
     first, second = world.game(4), world.game(6)

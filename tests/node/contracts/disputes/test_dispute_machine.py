@@ -230,10 +230,12 @@ class Disputes(RuleBasedStateMachine):
         refusal = refused(
             lambda: made.append(self.world.game(last, parent=parent, wrong=roots, sender=sender))
         )
+        is_behind = parent is not None and parent.last_block < self.world.anchor()[1]
         if refusal is not None:
-            assert refusal == "GameAlreadyExists"
+            assert refusal == "GameAlreadyExists" or (refusal == "InvalidParentGame" and is_behind)
             self.remember()
             return
+        assert not is_behind
         (game,) = made
         played = Played(game=game, parent=place, created=self.world.height, is_honest=is_honest)
         self.model = replace(self.model, games=(*self.model.games, played))
