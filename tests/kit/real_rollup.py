@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import orjson
 import trio
 from eth_abi.abi import encode
 from prometheus_client import CollectorRegistry
@@ -190,6 +191,8 @@ class RealL1:
     pool: PoolService
     slot: int = 3
     """The last slot with a block."""
+    must_succeed: set[bytes] = field(default_factory=set)
+    """Hashes of transactions that must not revert where the chain takes them."""
 
     async def mine(
         self,
@@ -215,7 +218,16 @@ class RealL1:
         with trio.fail_after(30):
             while self.pool._root != self.chain.head.header.state_root:  # noqa: ASYNC110
                 await trio.sleep(0.005)
+        self._check_successes()
         return block
+
+    def _check_successes(self) -> None:
+        block = self.chain.head
+        raws = self.engine.raw_transactions(block.rlp)
+        receipts = orjson.loads(self.engine.receipts_json(block.rlp, block.receipts))
+        for raw, receipt in zip(raws, receipts, strict=True):
+            if keccak256(raw) in self.must_succeed:
+                assert receipt["status"] == "0x1", receipt
 
     def user_nonce(self, user: int) -> int:
         """Of the head's state."""
