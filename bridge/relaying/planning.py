@@ -2,7 +2,8 @@
 
     Standing -> next_step -> Prove (against a game) | Finalize (on somebody's proof) | nothing yet
 
-L1's state is all there is to know: a proof that anybody has made is not made again, one that a reorganisation took is.
+L1's state is all there is to know: an own proof is not made again, one that a reorganisation took is. A stranger's is finalized on
+when it is ready, and never waited for (`bridge.withdrawals.stages`).
 Deliberately absent: whether something was sent already. A want keeps its name while it is wanted, and the sender knows.
 """
 
@@ -54,12 +55,15 @@ def next_step(standing: Standing) -> Step | None:
 
 
 def key_of(name: Hash32, step: Step) -> str:
-    """Name what is wanted: a proof against one game, or the one settlement there can be."""
+    """Name what is wanted: a proof against one game, or the settlement on one submitter's proof.
+
+    A stranger's proof can restart under a call. The settlement on the own one is not held back by that failure.
+    """
     match step:
         case Prove(game=game):
             return f"prove:{name.hex()}:{game.address.hex()}"
-        case Finalize():
-            return f"finalize:{name.hex()}"
+        case Finalize(proof=proof):
+            return f"finalize:{name.hex()}:{proof.submitter.hex()}"
 
 
 def settling_gas(call_data: bytes, message_gas: int) -> int:

@@ -147,7 +147,7 @@ class Withdrawals:
         Args:
             name: the hash.
             slots_ahead: judge it as if L1 were so many slots further: whoever is to act in the next block asks with 1.
-            own_submitter: whose proof is looked at in any case.
+            own_submitter: who asks in order to act: whose proof is looked at in any case, and who waits for no stranger's.
         """
         parts, terms = self._parts, await self.terms()
         await parts.index.catch_up()
@@ -177,7 +177,9 @@ class Withdrawals:
             l2_status="finalized" if is_final else "safe" if is_safe else "unsafe",
             at=head.ref,
             facts=ahead,
-            standing=standing(L2Facts(number=sent.number, is_safe=is_safe), ahead, terms),
+            standing=standing(
+                L2Facts(number=sent.number, is_safe=is_safe), ahead, terms, own=own_submitter
+            ),
         )
 
     async def game(self, index: int) -> tuple[StateOfL1, int, Game] | None:

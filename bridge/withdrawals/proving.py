@@ -3,7 +3,7 @@
     withdrawal, L2 header of the game's block, storage proof -> prove_call -> Portal.proveWithdrawalTransaction
     withdrawal, who proved it                                -> finalize_call -> finalizeWithdrawalTransactionExternalProof
 
-A proof counts for its submitter, and anybody may finalize on it: so what a user has proven is not proven again.
+A proof counts for its submitter, and anybody may finalize on it once it is old enough.
 Deliberately absent: reading the L2's state (the engine), encoding (node.contracts.withdrawals), and sending.
 """
 

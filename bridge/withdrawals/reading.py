@@ -46,7 +46,10 @@ LISTED_MAX: Final = 8_192
 """Games that are looked at for one withdrawal: thirteen hours of one every six seconds."""
 
 SUBMITTERS_MAX: Final = 64
-"""Proofs of one withdrawal that are looked at, the oldest first; each costs its submitter a transaction of its own."""
+"""Submitters of one withdrawal whose proofs are looked at, besides the own one: the newest; to hide others takes as many accounts."""
+
+LISTINGS_MAX: Final = 256
+"""Places of the Portal's list of them that are read, the newest first: it names a submitter once more for each further proof."""
 
 PLACES_MAX: Final = 2 * LISTED_MAX
 """Places of games that are remembered."""
@@ -151,7 +154,7 @@ class GameReader:
             candidates: games that claim what this node derives, at or after its block; the preferred first.
             own_submitter: whose proof is looked at however many others there are.
         """
-        submitters = _submitters(head, name, own_submitter)
+        submitters = submitters_of(head, name, own_submitter)
         settled = is_finalized(name)
         proofs = (self._proof(head, final, name, one) for one in submitters)
         return L1Facts(
@@ -210,12 +213,19 @@ def _is_proper(l1: ReadL1, game: Address) -> bool:
     )
 
 
-def _submitters(l1: ReadL1, name: Hash32, own: Address | None) -> Sequence[Address]:
-    count = min(_number(l1, PORTAL, proof_count(name)), SUBMITTERS_MAX)
-    answers = (l1.call(PORTAL, proof_submitter(name, place)) for place in range(count))
-    found = [Address(answer[_WORD - _ADDRESS_BYTES :]) for answer in answers]
-    others = [] if own is None else [own]
-    return list(dict.fromkeys([*found, *others]))
+def submitters_of(l1: ReadL1, name: Hash32, own: Address | None) -> Sequence[Address]:
+    """Who has proven a withdrawal, each once: `own` in any case, then SUBMITTERS_MAX at most, the newest last."""
+    count = _number(l1, PORTAL, proof_count(name))
+    found: list[Address] = []
+    for place in range(count - 1, max(-1, count - 1 - LISTINGS_MAX), -1):
+        answer = l1.call(PORTAL, proof_submitter(name, place))
+        submitter = Address(answer[_WORD - _ADDRESS_BYTES :])
+        if submitter not in (own, *found):
+            found.append(submitter)
+        if len(found) == SUBMITTERS_MAX:
+            break
+    first = [] if own is None else [own]
+    return [*first, *reversed(found)]
 
 
 def _proven(l1: ReadL1, name: Hash32, submitter: Address) -> ProvenWithdrawal | None:

@@ -7,6 +7,8 @@
 
     L2Facts, L1Facts (from one L1 block), Terms -> standing -> Standing
 
+Whoever acts with an account of its own waits for its own proof, or for nobody's: the Portal starts a submitter's clock anew with each
+of its proofs, so a stranger who proves again before each maturity would otherwise keep everybody waiting.
 Nothing is remembered between two looks: L1's state says everything, so a reorganisation or a restart changes nothing but the
 answer. A pause of the guardian is no stage: time goes on under it, so it is one more thing to wait for.
 Deliberately absent: reading the facts (`reading`), and acting on the answer (bridge.relaying, a user's wallet).
@@ -167,7 +169,7 @@ class L1Facts(L1Clock):
     is_settlement_final: bool
     """Whether L1's final state says so too."""
     proofs: tuple[Proof, ...]
-    """Proofs, in the order in which they were submitted; those of games that fell too."""
+    """One for each submitter that was looked at; those of games that fell too."""
     candidate: Game | None
     """The game to prove it against: the first that covers its block, can hold it, and claims what this node derives."""
 
@@ -196,17 +198,26 @@ class Standing:
         return max(moment for moment in moments if moment is not None)
 
 
-def standing(l2: L2Facts, l1: L1Facts, terms: Terms) -> Standing:
-    """Say where a withdrawal stands."""
+def standing(l2: L2Facts, l1: L1Facts, terms: Terms, *, own: Address | None = None) -> Standing:
+    """Say where a withdrawal stands.
+
+    Args:
+        l2: where L2 holds it.
+        l1: what L1 says.
+        terms: what the contracts make it wait.
+        own: who can prove it. Somebody else's proof counts for him only once it can be finalized, or where he cannot prove
+            it himself. None for somebody who only looks: the proof that is ready first counts, whoever made it.
+    """
     fallen = tuple(proof for proof in l1.proofs if not proof.game.can_hold)
-    held = [proof for proof in l1.proofs if proof.game.can_hold]
+    held = [(proof_waits(proof, l1, terms), proof) for proof in l1.proofs if proof.game.can_hold]
     if l1.is_settled:
-        proof = held[0] if held else None
-        return _standing(Stage.SETTLED, (), proof=proof, fallen=fallen)
+        settling = held[0][1] if held else None
+        return _standing(Stage.SETTLED, (), proof=settling, fallen=fallen)
+    if own is not None and l1.candidate is not None:
+        held = [(waits, proof) for waits, proof in held if not waits or proof.submitter == own]
     if held:
         waits, proof = min(
-            ((proof_waits(proof, l1, terms), proof) for proof in held),
-            key=lambda found: _last_moment(found[0]),
+            held, key=lambda found: (_last_moment(found[0]), found[1].submitter != own)
         )
         return _standing(_stage_of(proof, waits), _or_call(waits, l1), proof=proof, fallen=fallen)
     if l1.candidate is not None:

@@ -139,9 +139,11 @@ class BridgeAtNode:
         )
         return await self._game(game, clock, _block_of(head))
 
-    async def withdrawal(self, name: Hash32) -> WithdrawalReport | None:
-        """A withdrawal, by its hash or its L2 transaction's; None if L2 holds none."""
-        looked = await self._withdrawals.look(name)
+    async def withdrawal(
+        self, name: Hash32, submitter: Address | None = None
+    ) -> WithdrawalReport | None:
+        """A withdrawal, by its hash or its L2 transaction's, for somebody who acts or only looks; None if L2 holds none."""
+        looked = await self._withdrawals.look(name, own_submitter=submitter)
         if looked is None:
             return None
         sent, standing, message = looked.sent, looked.standing, looked.sent.message

@@ -119,7 +119,7 @@ class WithdrawalReport:
     game: GameReport | None
     """What it is proven against, else what it can be proven against."""
     proof: ProofReport | None
-    """The proof that settles it soonest."""
+    """The proof that settles it soonest; of those that count for the submitter who asks."""
     fallen: Sequence[ProofReport]
     """Proofs whose games can hold nothing any more."""
     settlement: SettlementReport | None
@@ -154,8 +154,13 @@ class BridgeView(Protocol):
     async def game(self, index: int) -> GameReport | None:
         """A game by its place in the factory; None where there is none."""
 
-    async def withdrawal(self, name: Hash32) -> WithdrawalReport | None:
-        """A withdrawal, by its hash or by that of the L2 transaction that initiated it (its first); None if L2 holds none."""
+    async def withdrawal(
+        self, name: Hash32, submitter: Address | None = None
+    ) -> WithdrawalReport | None:
+        """A withdrawal, by its hash or by that of the L2 transaction that initiated it (its first); None if L2 holds none.
+
+        With a submitter as it stands for that account: a stranger's proof counts once it can be finalized, not before.
+        """
 
     async def settle(self, name: Hash32) -> str | None:
         """Ask this process's relayer to prove and finalize a withdrawal; gives why it does not."""

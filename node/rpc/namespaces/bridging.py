@@ -38,7 +38,7 @@ class BridgingNamespace:
         """The methods of this module."""
         return {
             "rollup_game": Method(self.game, 1),
-            "rollup_withdrawal": Method(self.withdrawal, 1),
+            "rollup_withdrawal": Method(self.withdrawal, 2),
             "rollup_settle": Method(self.settle, 1),
         }
 
@@ -49,9 +49,14 @@ class BridgingNamespace:
         return None if found is None else _game(found)
 
     async def withdrawal(self, params: Params, _: Caller) -> object:
-        """Where a withdrawal stands, what it waits for and until when; null if L2 holds none of this hash."""
+        """Where a withdrawal stands, what it waits for and until when; null if L2 holds none of this hash.
+
+        A second argument names the account that is to prove and finalize it.
+        """
         name = parameters.hash32(params, 0)
-        found = await self._bridge().withdrawal(name)
+        is_named = parameters.optional(params, 1) is not None
+        submitter = parameters.address(params, 1) if is_named else None
+        found = await self._bridge().withdrawal(name, submitter)
         return None if found is None else _withdrawal(found)
 
     async def settle(self, params: Params, _: Caller) -> object:

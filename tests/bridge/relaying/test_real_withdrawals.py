@@ -237,22 +237,54 @@ async def test_a_withdrawal_whose_game_is_blacklisted_is_proven_against_another(
             assert site.paid_for() == (3, 2, 1)
 
 
-async def test_what_a_user_has_proven_is_not_proven_again(tmp_path: Path) -> None:
+async def proof_of(relay: Relay, name: Hash32) -> bytes:
+    """The call that proves a withdrawal now."""
+    looked = await relay.withdrawals.look(name)
+    assert looked is not None
+    assert looked.standing.game is not None
+    return await relay.withdrawals.prove_call(looked.sent, looked.standing.game)
+
+
+async def test_what_a_user_has_proven_is_finalized_on_as_soon_as_it_is_ready(
+    tmp_path: Path,
+) -> None:
     async with scene(tmp_path) as site:
         first = await site.grow(site.withdrawal(5))
         async with site.relaying() as relay:
             name = await asked(relay, first)
             await site.game(relay.parts)
-            # Given a user who is quicker
-            looked = await relay.withdrawals.look(name)
-            assert looked is not None
-            assert looked.standing.game is not None
-            call = await relay.withdrawals.prove_call(looked.sent, looked.standing.game)
-            await site.claimant.send(PORTAL, call)
-            await site.mine()
-            # Then the relayer finalizes on that proof
+            # Given a user's proof that is ready before anybody looks
+            await site.claimant.send(PORTAL, await proof_of(relay, name))
+            with trio.fail_after(PATIENCE_S):
+                while (await relay.report(name)).state != "finalizable":
+                    await site.try_to_resolve(relay.parts)
+                    await site.mine()
+            # Then the relayer finalizes on it and makes none
+            await relay.look()
             assert (await settled(relay, name))[-1] == "settled"
             assert site.paid_for() == (1, 1, 1)
+            assert site.balance(TARGET) == 5
+
+
+async def test_a_stranger_who_proves_again_and_again_delays_nothing(tmp_path: Path) -> None:
+    async with scene(tmp_path) as site:
+        first = await site.grow(site.withdrawal(5))
+        async with site.relaying() as relay:
+            name = await asked(relay, first)
+            await site.game(relay.parts)
+            again = await proof_of(relay, name)
+            # Given a stranger who proves first, and again in every block, so that its proof is never ready
+            blocks = proofs = 0
+            with trio.fail_after(PATIENCE_S):
+                while (await relay.report(name)).state != "settled":
+                    await site.claimant.send(PORTAL, again)
+                    await relay.step()
+                    blocks += 1
+                    proofs = site.paid_for()[1]
+            # Then the relayer's own proof settles it, and was made once
+            assert proofs > blocks // 2
+            assert site.paid_for()[0] == 2
+            assert site.paid_for()[2] == 1
             assert site.balance(TARGET) == 5
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from bridge.withdrawals.reading import GameReader
+from bridge.withdrawals.reading import LISTINGS_MAX, SUBMITTERS_MAX, GameReader, submitters_of
 from node.contracts.abi import encode
-from node.contracts.addresses import DISPUTE_GAME_FACTORY
+from node.contracts.addresses import DISPUTE_GAME_FACTORY, PORTAL
 from node.contracts.disputes import game_count
 from node.contracts.listed_games import PAGE_GAMES, ListedGame, find_latest_games
+from node.contracts.withdrawals import proof_count
 from node.eth.headers import Header
 from node.eth.primitives import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
 
@@ -98,3 +99,48 @@ def test_a_reorganisation_replaces_what_was_not_final() -> None:
     other = [*games[:4], game(4, salt=1), replace(game(5, salt=1), l2_block=99)]
     assert reader.listed(FactoryOnly(other), final) == list(reversed(other))
     assert reader.listed(FactoryOnly(games), final) == list(reversed(games))
+
+
+NAME = Hash32(b"\x77" * 32)
+
+
+@dataclass
+class SubmittersOnly:
+    """L1 with nothing but who proved a withdrawal, the first one first."""
+
+    submitters: list[Address]
+    asked: int = 0
+    """How many places were asked for."""
+    header: Header = field(default=HEADER)
+
+    def call(self, to: Address, data: bytes) -> bytes:
+        assert to == PORTAL
+        if data == proof_count(NAME):
+            return len(self.submitters).to_bytes(32)
+        self.asked += 1
+        return self.submitters[int.from_bytes(data[36:68])].rjust(32, b"\0")
+
+
+def someone(number: int) -> Address:
+    return Address(number.to_bytes(20))
+
+
+def test_a_stranger_who_proves_again_and_again_hides_nobody() -> None:
+    # Given one submitter who fills the list before a user and again after
+    noisy, user = someone(1), someone(2)
+    listed = [*[noisy] * SUBMITTERS_MAX, user, *[noisy] * SUBMITTERS_MAX]
+    # Then both are read, each once
+    assert submitters_of(SubmittersOnly(listed), NAME, None) == [user, noisy]
+
+
+def test_the_newest_submitters_are_read_and_the_own_one_in_any_case() -> None:
+    own = someone(5_000)
+    crowd = [someone(number) for number in range(1, SUBMITTERS_MAX + 11)]
+    assert submitters_of(SubmittersOnly(crowd), NAME, None) == crowd[-SUBMITTERS_MAX:]
+    for listed in (crowd, [own, *crowd]):
+        assert submitters_of(SubmittersOnly(listed), NAME, own) == [own, *crowd[-SUBMITTERS_MAX:]]
+    # Nobody's repetitions cost more than so many questions
+    l1 = SubmittersOnly([someone(1)] * (2 * LISTINGS_MAX))
+    assert submitters_of(l1, NAME, own) == [own, someone(1)]
+    assert l1.asked == LISTINGS_MAX
+    assert submitters_of(SubmittersOnly([]), NAME, None) == []

@@ -162,6 +162,56 @@ def test_of_many_proofs_the_soonest_counts() -> None:
         assert standing(SAFE, replace(HEAD, proofs=proofs), TERMS).proof == PROOF
 
 
+OWN: Final = Address(b"\x0e" * 20)
+
+
+def test_who_acts_proves_beside_a_strangers_proof_that_is_not_ready() -> None:
+    # Given a stranger who proves again before each maturity
+    stranger = against(resolved(110))
+    head = replace(HEAD, number=200, candidate=GAME)
+    for again in range(3):
+        proven_at = 1_210 + 26 * again
+        restarted = replace(stranger, proven_at=proven_at)
+        young = replace(head, timestamp=proven_at + 26, proofs=(restarted,))
+        # Then whoever has a key does not wait for that, and others see what L1 holds
+        found = standing(SAFE, young, TERMS, own=OWN)
+        assert (found.stage, found.waits) == (Stage.PROVABLE, (Wait(need=Need.PROOF),))
+        assert (found.game, found.proof) == (GAME, None)
+        assert standing(SAFE, young, TERMS).proof == restarted
+
+
+def test_who_has_proven_once_waits_for_that_proof_and_makes_no_other() -> None:
+    own = replace(PROOF, submitter=OWN, proven_at=1_212)
+    sooner = replace(PROOF, proven_at=1_200)
+    for proofs in ((own, sooner), (sooner, own), (own,)):
+        found = standing(SAFE, replace(HEAD, proofs=proofs, candidate=GAME), TERMS, own=OWN)
+        assert (found.stage, found.proof) == (Stage.IN_CHALLENGE, own)
+    # When its game falls it is proven again, whatever a stranger has
+    fallen = replace(own, game=resolved(106, GameStatus.CHALLENGER_WINS))
+    lost = replace(HEAD, proofs=(fallen, sooner), candidate=GAME)
+    found = standing(SAFE, lost, TERMS, own=OWN)
+    assert (found.stage, found.fallen) == (Stage.PROVABLE, (fallen,))
+
+
+def test_a_strangers_proof_counts_once_it_can_be_finalized_and_the_own_one_before_it() -> None:
+    ready = against(resolved(110))
+    head = replace(HEAD, number=200, timestamp=1_237, candidate=GAME)
+    assert standing(SAFE, replace(head, proofs=(ready,)), TERMS, own=OWN).proof == ready
+    young = replace(ready, submitter=OWN, proven_at=1_230)
+    for proofs in ((ready, young), (young, ready)):
+        found = standing(SAFE, replace(head, proofs=proofs), TERMS, own=OWN)
+        assert (found.stage, found.proof) == (Stage.FINALIZABLE, ready)
+    # A stranger could still restart its own clock under a call, so nobody's proof is better than one's own
+    own = replace(ready, submitter=OWN)
+    for proofs in ((ready, own), (own, ready)):
+        assert standing(SAFE, replace(head, proofs=proofs), TERMS, own=OWN).proof == own
+
+
+def test_a_strangers_proof_is_waited_for_where_there_is_no_game_to_prove_against() -> None:
+    found = standing(SAFE, replace(HEAD, proofs=(PROOF,)), TERMS, own=OWN)
+    assert (found.stage, found.proof) == (Stage.IN_CHALLENGE, PROOF)
+
+
 def test_a_pause_holds_back_what_the_portal_does_and_nothing_else() -> None:
     paused = replace(HEAD, is_paused=True)
     assert standing(SAFE, paused, TERMS).waits == (Wait(need=Need.GAME),)
@@ -234,6 +284,16 @@ def test_finalization_is_asked_for_exactly_when_the_portal_lets(
         assert found.stage is Stage.FINALIZABLE
         assert found.proof is not None
         assert portal_lets(found.proof, head)
+
+
+@given(heads)
+def test_nobody_who_can_act_waits_for_a_stranger(head: L1Facts) -> None:
+    own = replace(head, proofs=tuple(replace(one, submitter=OWN) for one in head.proofs[:1]))
+    for facts in (head, own):
+        found = standing(SAFE, facts, TERMS, own=OWN)
+        if found.stage in (Stage.PROVEN, Stage.IN_CHALLENGE) and facts.candidate is not None:
+            assert found.proof is not None
+            assert found.proof.submitter == OWN
 
 
 @given(heads)

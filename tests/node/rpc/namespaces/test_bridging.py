@@ -82,11 +82,15 @@ class FakeBridge:
     )
     refusal: str | None = None
     asked: list[Hash32] = field(default_factory=list)
+    submitters: list[Address | None] = field(default_factory=list)
 
     async def game(self, index: int) -> GameReport | None:
         return self.games.get(index)
 
-    async def withdrawal(self, name: Hash32) -> WithdrawalReport | None:
+    async def withdrawal(
+        self, name: Hash32, submitter: Address | None = None
+    ) -> WithdrawalReport | None:
+        self.submitters.append(submitter)
         return self.withdrawals.get(name)
 
     async def settle(self, name: Hash32) -> str | None:
@@ -173,6 +177,18 @@ async def test_a_withdrawal_is_told_in_one_answer() -> None:
             "l1": HERE_JSON,
         }
         assert await client.result("rollup_withdrawal", "0x" + "78" * 32) is None
+
+
+async def test_a_withdrawal_is_told_as_it_stands_for_an_account() -> None:
+    view = FakeBridge()
+    async with running_with(L2Backend(bridge=view), settings=SETTINGS) as server:
+        client = await server.http()
+        name, account = "0x" + "77" * 32, "0x" + "0e" * 20
+        for arguments in ([name], [name, None], [name, account]):
+            assert await client.result("rollup_withdrawal", *arguments) is not None
+        assert view.submitters == [None, None, Address(b"\x0e" * 20)]
+        code, message = await client.error("rollup_withdrawal", name, "0x0e")
+        assert (code, "argument 1" in str(message)) == (-32602, True)
 
 
 async def test_a_relayer_takes_what_it_is_asked_or_says_why_not() -> None:
