@@ -1,7 +1,7 @@
 """A withdrawal from L2 to L1: initiated, followed through its stages, and settled by the account's own key or by the relayer.
 
     amount, account -> initiateWithdrawal, or withdrawTo on the L2StandardBridge -> L2 receipt -> its hash
-    hash -> rollup_withdrawal (bridge or watchtower) -> provable? prove. finalizable? finalize. -> settled
+    hash, account -> rollup_withdrawal (bridge or watchtower) -> provable? prove. finalizable? finalize. -> settled
 
 Where it stands and what it waits for is read anew at every look, so a reorganisation of L1, a game that falls, or somebody else
 who was quicker changes what happens next and nothing more.
@@ -124,8 +124,14 @@ def recent(l2: Chain, count: int) -> Iterator[str]:
         yield "0x" + message.withdrawal_hash.hex()
 
 
-def standing(games: Chain, name: str, deadline_s: float = KNOWN_DEADLINE_S) -> Report:
-    """Where a withdrawal stands, once bridge or watchtower know of it.
+def standing(
+    games: Chain,
+    name: str,
+    deadline_s: float = KNOWN_DEADLINE_S,
+    *,
+    sender: FundedAccount | None = None,
+) -> Report:
+    """Where a withdrawal stands, once bridge or watchtower know of it; for an account that acts, if one is given.
 
     Raises:
         WithdrawalFailed: they do not know it in time.
@@ -134,7 +140,7 @@ def standing(games: Chain, name: str, deadline_s: float = KNOWN_DEADLINE_S) -> R
     """
     end = time.monotonic() + deadline_s
     while True:
-        report = games.ask("rollup_withdrawal", name)
+        report = _asked(games, name, sender)
         if isinstance(report, dict):
             return report
         if time.monotonic() >= end:
@@ -176,18 +182,20 @@ def settle(
     """
     end = time.monotonic() + deadline_s
     hand = None if sender is None else _Hand(chains, sender)
-    report = standing(chains.games, name)
+    report = standing(chains.games, name, sender=sender)
     while report["state"] != "settled" or report["settlement"] is None:
         tell(report)
         if time.monotonic() >= end:
+            refusal = None if hand is None else hand.refusal
             raise WithdrawalFailed(
                 f"{report['withdrawalHash']} is {report['state']} after {deadline_s:.0f} s, and waits for "
                 f"{', '.join(needs_of(report)) or 'nothing'}"
+                + ("" if refusal is None else f"; the last attempt failed: {refusal}")
             )
         if hand is not None:
             hand.act(report)
         wait_a_moment()
-        report = _looked_again(chains.games, name, report)
+        report = _looked_again(chains.games, name, sender, report)
     tell(report)
     return report
 
@@ -226,9 +234,11 @@ class _Hand:
         self._sender = sender
         self._sent: dict[str, float] = {}
         """What was sent, by what it was for, and when."""
+        self.refusal: str | None = None
+        """Why the last attempt was not sent; None if it was."""
 
     def act(self, report: Report) -> None:
-        """Do what is due. A refusal is no failure: somebody was quicker, or L1 has just moved; the next look tells."""
+        """Do what is due. A refusal is remembered and no failure: somebody was quicker, or L1 has just moved; the next look tells."""
         due = self._due(report)
         if due is None:
             return
@@ -239,8 +249,10 @@ class _Hand:
         try:
             data = call(report)
             transact(self._chains.l1, self._sender, "0x" + PORTAL.hex(), data)
-        except (RpcRefused, RpcUnavailable, Rejected):
+        except (RpcRefused, RpcUnavailable, Rejected) as error:
+            self.refusal = str(error)
             return
+        self.refusal = None
         self._sent[purpose] = now
 
     def _due(self, report: Report) -> tuple[str, Callable[[Report], bytes]] | None:
@@ -248,7 +260,7 @@ class _Hand:
             case ["proof"]:
                 return f"prove {json_object(report['game'])['address']}", self._prove
             case ["finalization"]:
-                return "finalize", _finalize
+                return f"finalize on {json_object(report['proof'])['submitter']}", _finalize
             case _:
                 return None
 
@@ -272,10 +284,16 @@ def _finalize(report: Report) -> bytes:
     return finalize_call(message_of(report), Address(hex_bytes(submitter)))
 
 
-def _looked_again(games: Chain, name: str, before: Report) -> Report:
+def _asked(games: Chain, name: str, sender: FundedAccount | None) -> JsonValue:
+    """Where it stands for whoever acts. A stranger's proof counts for him only once it is ready, so he proves for himself."""
+    account = () if sender is None else (sender.address,)
+    return games.ask("rollup_withdrawal", name, *account)
+
+
+def _looked_again(games: Chain, name: str, sender: FundedAccount | None, before: Report) -> Report:
     """Where it stands now; as before while nobody answers, or while a reset of the L2 has taken its block."""
     try:
-        report = games.ask("rollup_withdrawal", name)
+        report = _asked(games, name, sender)
     except RpcUnavailable:
         return before
     return report if isinstance(report, dict) else before

@@ -6,7 +6,9 @@ import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
 import orjson
@@ -35,6 +37,7 @@ from deploy.withdrawing import (
     standing,
 )
 from node.contracts.bindings import MessagePassed
+from node.errors import Rejected
 from node.eth.primitives import Address, Hash32
 
 (SENDER,) = mnemonic_accounts(1)
@@ -94,6 +97,8 @@ class Asked:
     reports: list[JsonValue]
     refusals: dict[str, str] = field(default_factory=dict)
     """Processes that refuse to relay, and why."""
+    parameters: list[tuple[JsonValue, ...]] = field(default_factory=list)
+    """What they were asked with."""
 
     def call(self, url: str, method: str, *parameters: JsonValue) -> JsonValue:
         if url == "http://dead":
@@ -102,8 +107,26 @@ class Asked:
             if url in self.refusals:
                 raise RpcRefused(-32000, self.refusals[url])
             return True
-        assert (method, parameters) == ("rollup_withdrawal", (NAME,))
+        assert method == "rollup_withdrawal"
+        self.parameters.append(parameters)
         return self.reports.pop(0) if len(self.reports) > 1 else self.reports[0]
+
+
+class _Malformed(StrEnum):
+    """Why a proof of the L2's cannot be used."""
+
+    NODE = "node_malformed"
+
+
+@dataclass
+class Ticking:
+    """A clock that is a second further at every look."""
+
+    now_s: float = 0.0
+
+    def __call__(self) -> float:
+        self.now_s += 1.0
+        return self.now_s
 
 
 def chains_of(*urls: str) -> Chains:
@@ -194,8 +217,57 @@ def test_a_withdrawal_whose_game_fell_is_proven_again_and_a_pause_is_waited_for(
 
 
 def test_who_only_follows_sends_nothing(monkeypatch: pytest.MonkeyPatch, sent: list[str]) -> None:
-    answer(monkeypatch, [report("provable", "proof"), SETTLED])
+    asked = answer(monkeypatch, [report("provable", "proof"), SETTLED])
     assert settle(chains_of("http://b"), NAME, None, lambda _: None) == SETTLED
+    assert sent == []
+    assert asked.parameters == [(NAME,)] * 2
+
+
+def test_who_acts_asks_how_it_stands_for_the_own_account(
+    monkeypatch: pytest.MonkeyPatch, sent: list[str]
+) -> None:
+    asked = answer(monkeypatch, [report("provable", "proof"), SETTLED])
+    assert settle(chains_of("http://b"), NAME, SENDER, lambda _: None) == SETTLED
+    assert sent == [PROVE]
+    # A stranger's proof that is never ready would be waited for otherwise
+    assert asked.parameters == [(NAME, SENDER.address)] * 2
+
+
+def test_a_settlement_on_a_strangers_proof_that_restarted_holds_back_no_other(
+    monkeypatch: pytest.MonkeyPatch, sent: list[str]
+) -> None:
+    own = PROOF | {"submitter": SENDER.address}
+    answer(
+        monkeypatch,
+        [
+            report("finalizable", "finalization"),
+            report("provable", "proof"),
+            report("finalizable", "finalization", proof=own),
+            SETTLED,
+        ],
+    )
+    settle(chains_of("http://b"), NAME, SENDER, lambda _: None)
+    assert sent == [FINALIZE, PROVE, FINALIZE]
+
+
+def test_the_last_refusal_is_told_at_the_deadline(
+    monkeypatch: pytest.MonkeyPatch, sent: list[str]
+) -> None:
+    answer(monkeypatch, [report("provable", "proof")])
+    for error in (
+        RpcRefused(-32000, "insufficient funds for gas"),
+        RpcUnavailable("connection refused"),
+        Rejected(_Malformed.NODE),
+    ):
+
+        def refuse(*_: object, error: Exception = error) -> str:
+            raise error
+
+        monkeypatch.setattr(withdrawing, "transact", refuse)
+        monkeypatch.setattr(withdrawing, "time", SimpleNamespace(monotonic=Ticking()))
+        with pytest.raises(WithdrawalFailed, match="waits for proof; the last attempt") as caught:
+            settle(chains_of("http://b"), NAME, SENDER, lambda _: None, deadline_s=5.0)
+        assert str(error) in str(caught.value)
     assert sent == []
 
 
