@@ -7,7 +7,8 @@
 
 Everything is decided anew for each L1 block, from that block, from the own chain, and from what the sender has signed; nothing is
 remembered, so crashes and reorganisations need no rule of their own.
-It builds on true games only, whoever made them, and resolves true ones only: it never helps a claim that it would not make.
+It builds on sound games only, whoever made them, and resolves sound ones only: it never helps a claim that it would not make.
+A game is sound when it is true and can only stand: it starts from the anchor, from a sound game, or from one that L1 has decided.
 Deliberately absent: proving others wrong (disputes).
 """
 
@@ -38,6 +39,7 @@ from bridge.proposing.proposals import (
 )
 from bridge.role import RoleParts
 from bridge.sending.wants import Want
+from node.contracts.disputes import GameStatus
 from node.errors import MissingState
 from node.eth.primitives import ZERO_HASH, Address, BlockNumber, Hash32
 from node.rollup.claims import CHUNK_ROOTS, CHUNKS_MAX, Claim, RootTree
@@ -111,7 +113,7 @@ class Proposer:
         games = await parts.games.look()
         if games.block != derived.block:
             return
-        true = [game for game in games.games.values() if await self._own.is_true(game)]
+        true = await self._sound(games)
         self._count = len(true)
         self._show(games, true)
         state = parts.states.upcoming()
@@ -119,6 +121,16 @@ class Proposer:
         wants += await self._endings(games, true, state)
         if parts.l1.is_canonical(games.block):
             parts.sender.want(games.block, wants)
+
+    async def _sound(self, games: Games) -> Sequence[Game]:
+        """The true games whose ancestors cannot take them down: a claim falls with its parent, whatever it says itself."""
+        true = [game for game in games.games.values() if await self._own.is_true(game)]
+        stand = await self._parts.worker.run(partial(_standing_parents, games, tuple(true)))
+        sound: dict[Address, Game] = {}
+        for game in true:  # Ascending by index: parents come first.
+            if game.parent is None or game.parent in stand or game.parent in sound:
+                sound[game.address] = game
+        return tuple(sound.values())
 
     def _show(self, games: Games, true: Sequence[Game]) -> None:
         self._metrics.claimed_block.set(max((game.l2_block for game in true), default=0))
@@ -275,6 +287,21 @@ def _foundation(games: Games, true: Sequence[Game]) -> Game | None:
         if is_foundation(games.state, game.address):
             return game
     return None
+
+
+def _standing_parents(games: Games, true: Sequence[Game]) -> frozenset[Address]:
+    """Which parents L1 has decided to be true. For a Worker, because some have left memory; raises MissingState."""
+    stand: set[Address] = set()
+    for game in true:
+        if game.parent is None or game.parent in stand:
+            continue
+        if game.status is GameStatus.DEFENDER_WINS:
+            stand.add(game.parent)  # A game stands only where its parent does.
+            continue
+        parent = games.game(game.parent)
+        if parent is not None and parent.status is GameStatus.DEFENDER_WINS:
+            stand.add(game.parent)
+    return frozenset(stand)
 
 
 def _published_and_bond(state: Asked, names: Sequence[Hash32]) -> tuple[frozenset[Hash32], int]:

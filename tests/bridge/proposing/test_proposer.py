@@ -2,160 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import count, pairwise
 from pathlib import Path
 
-import orjson
 import pytest
 import trio
 
+from bridge.games import book
 from bridge.games.book import Games
-from bridge.games.reading import Game
 from bridge.proposing.endings import RESOLVE_GAS
 from bridge.proposing.proposals import CREATE_GAS, CREATE_PREFIX, Claimed, recall
-from bridge.proposing.service import Proposer, ProposerOptions
 from bridge.role import RoleParts
 from bridge.sending.journal import Journal
 from bridge.sending.slots import Slot
 from node.contracts import disputes
-from node.contracts.abi import selector
 from node.contracts.addresses import ANCHOR_STATE_REGISTRY
-from node.contracts.disputes import GameStatus
-from node.eth import rlp
 from node.eth.primitives import Address
-from node.execution.engine import InvalidTransaction
 from node.rollup.claims import CHUNK_ROOTS
 from node.txpool.service import PoolService, Submission
-from sequencer.batching.options import BatchingOptions
-from sequencer.batching.signing import CALL_DATA_FIELD
-from tests.kit.chain_builder import BuiltBlock
+from tests.bridge.proposing.scene import ACCOUNT, OPEN, STANDS, scene
 from tests.kit.real_bridge import (
     AIR_GAP,
     BOND_WEI,
-    CHALLENGERS,
     GUARDIAN,
     Claimant,
-    lied,
-    make_disputed_rollup,
-    running_parts,
     true_roots,
 )
-from tests.kit.real_rollup import RealL1, RealL2, running_l1, running_l2
-
-ACCOUNT = CHALLENGERS[0]
-OPTIONS = ProposerOptions(interval_ms=6_000)
-STANDS, OPEN = GameStatus.DEFENDER_WINS, GameStatus.IN_PROGRESS
-
-
-SIGNATURES = (
-    "publish(bytes32[])",
-    "span(bytes32[],bytes32[],uint256)",
-    "create(uint32,bytes32,bytes)",
-    "resolve(bytes,uint64,bytes32[],uint64)",
-    "closeGame()",
-    "claimCredit(address)",
-)
-NAMES = {selector(signature): signature.partition("(")[0] for signature in SIGNATURES}
 
 
 class Killed(Exception):
     """The process ends here."""
-
-
-@dataclass(slots=True)
-class Scene:
-    """An L1 with the bridge's contracts and an L2 that grows."""
-
-    l1: RealL1
-    l2: RealL2
-    folder: Path
-    parts: RoleParts | None = None
-    proposer: Proposer | None = None
-    seen: list[BuiltBlock] = field(default_factory=list)
-
-    @asynccontextmanager
-    async def proposing(self, options: ProposerOptions = OPTIONS) -> AsyncIterator[RoleParts]:
-        """A proposer that runs until the block ends."""
-        async with running_parts(self.l2, ACCOUNT, self.folder) as parts:
-            self.parts, self.proposer = parts, Proposer(parts, options)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self.proposer.run)
-                yield parts
-                nursery.cancel_scope.cancel()
-        self.parts = self.proposer = None
-
-    async def grow(self) -> None:
-        """An L2 block on the next origin, with a transfer."""
-        self.l2.build(self.l2.transfers(1, 1), advances=True)
-
-    async def slot(self, *, grows: bool = True, takes: int = 1_000) -> BuiltBlock:
-        """The L2 grows, L1 takes what waits, the replica reads it, and the proposer has said what it wants of that block."""
-        if grows:
-            await self.l2.build_posted(self.l2.transfers(1, 1))
-        block = await self.l1.mine(takes=takes)
-        self.seen.append(block)
-        await self.l2.caught_up()
-        await self.settled()
-        return block
-
-    async def settled(self) -> None:
-        """Wait until the proposer has looked at L1's head and its sender has acted on that."""
-        if self.parts is None:
-            return
-        sender = self.parts.sender
-        with trio.fail_after(30):
-            while sender.acted_on != self.l2.view.head:  # noqa: ASYNC110  # a test looks from outside
-                await trio.sleep(0.01)
-
-    async def games(self) -> Games:
-        """As L1's head has them."""
-        assert self.parts is not None
-        return await self.parts.games.look()
-
-    async def until(self, count: int, status: GameStatus, *, slots_max: int = 60) -> list[Game]:
-        """Slots until so many games have come to this."""
-        for _ in range(slots_max):
-            games = await self.games()
-            found = [game for game in games.games.values() if game.status is status]
-            if len(found) >= count:
-                return found
-            await self.slot()
-        raise AssertionError(f"never {count} games with {status.name}")
-
-    def transactions(self, account: Address = ACCOUNT.address) -> tuple[int, int]:
-        """Of an account on L1's chain: how many, and how many of them reverted."""
-        receipts = []
-        for number in range(1, self.l1.chain.head.header.number + 1):
-            block = self.l1.chain.block_by_number(number)
-            assert block is not None
-            receipts += orjson.loads(self.l1.engine.receipts_json(block.rlp, block.receipts))
-        own = [one for one in receipts if one["from"] == "0x" + account.hex()]
-        return len(own), sum(one["status"] == "0x0" for one in own)
-
-    def calls(self) -> Counter[str]:
-        """Which calls of the proposer L1's chain holds."""
-        return Counter(name for name, _ in self.gas())
-
-    def gas(self) -> list[tuple[str, int]]:
-        """The same, in order, with the gas that each has used."""
-        found: list[tuple[str, int]] = []
-        for number in range(1, self.l1.chain.head.header.number + 1):
-            block = self.l1.chain.block_by_number(number)
-            assert block is not None
-            receipts = orjson.loads(self.l1.engine.receipts_json(block.rlp, block.receipts))
-            raws = self.l1.engine.raw_transactions(block.rlp)
-            for raw, receipt in zip(raws, receipts, strict=True):
-                (one,) = self.l1.engine.decode([raw])
-                assert not isinstance(one, InvalidTransaction)
-                if one.sender == ACCOUNT.address:
-                    call_data = rlp.as_bytes(rlp.as_list(rlp.decode(raw[1:]))[CALL_DATA_FIELD])
-                    name = NAMES.get(call_data[:4], "empty")
-                    found.append((name, int(receipt["gasUsed"], 16)))
-        return found
 
 
 def unmade(parts: RoleParts, games: Games) -> list[Claimed]:
@@ -167,19 +44,6 @@ def unmade(parts: RoleParts, games: Games) -> list[Claimed]:
         if slot.key.startswith(CREATE_PREFIX)
     ]
     return [claimed for claimed in signed if claimed is not None and claimed.claim not in made]
-
-
-@asynccontextmanager
-async def scene(folder: Path) -> AsyncIterator[Scene]:
-    rollup = make_disputed_rollup()
-    (folder / "l1").mkdir()
-    (folder / "l2").mkdir()
-    options = BatchingOptions(interval_ms=100)
-    async with (
-        running_l1(rollup, folder / "l1") as l1,
-        running_l2(rollup, l1, folder / "l2", batching=options) as l2,
-    ):
-        yield Scene(l1, l2, folder)
 
 
 async def test_two_games_at_start_then_one_in_an_interval_and_all_come_to_their_end(
@@ -275,38 +139,26 @@ async def test_what_a_dead_proposer_left_is_claimed_in_chunks_and_spanned(tmp_pa
             assert here.transactions()[1] == 0
 
 
-async def test_false_games_are_neither_built_on_nor_resolved(tmp_path: Path) -> None:
+async def test_a_game_goes_on_from_one_whose_parent_has_left_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with scene(tmp_path) as here:
-        liar = Claimant(l1=here.l1, l2=here.l2, account=here.l1.rollup.users[3])
-        for _ in range(3):
-            await here.slot()
-        safe = here.l2.chain.safe.header.number
-        roots = true_roots(here.l2, 1, safe)
-        # Given a claim that is true at its end and false in the middle, and one that is false at its end
-        await liar.claim([lied(roots[0]), *roots[1:]])
-        await liar.claim([*roots[:-1], lied(roots[-1])])
-        await here.slot()
         async with here.proposing():
-            stood = await here.until(2, STANDS)
-            games = (await here.games()).games
-            false = [game for game in games.values() if game.creator != ACCOUNT.address]
-            assert len(false) == 2
-            assert all(game.status is OPEN for game in false)
-            assert not {game.parent for game in stood} & {game.address for game in false}
-
-
-async def test_somebody_elses_true_game_is_built_on_and_resolved(tmp_path: Path) -> None:
-    async with scene(tmp_path) as here:
-        other = Claimant(l1=here.l1, l2=here.l2, account=here.l1.rollup.users[3])
-        for _ in range(3):
-            await here.slot()
-        safe = here.l2.chain.safe.header.number
-        await other.claim(true_roots(here.l2, 1, safe))
-        await here.slot()
+            await here.until(3, STANDS)
+        # Given a process that remembers no game that is decided
+        monkeypatch.setattr(book, "DECIDED_MAX", 0)
         async with here.proposing():
-            stood = await here.until(2, STANDS)
-            assert stood[0].creator == other.account.address
-            assert stood[1].parent == stood[0].address
+            games = await here.games()
+            oldest, *_ = games.games.values()
+            assert oldest.parent is not None
+            assert oldest.parent not in games.games
+            count = games.count
+            while (games := await here.games()).count < count + 2:
+                await here.slot()
+            *_, before, newest = games.games.values()
+            assert newest.parent == before.address
+            assert before.parent is not None
+            assert here.transactions()[1] == 0
 
 
 async def test_a_claim_whose_parent_the_guardian_stops_is_given_up_for_one_that_counts(

@@ -1,0 +1,84 @@
+"""A proposer among games that others make, true and false; all parts are real."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from node.eth.primitives import Address
+from tests.bridge.proposing.scene import ACCOUNT, OPEN, STANDS, scene
+from tests.kit.real_bridge import (
+    CHALLENGERS,
+    Claimant,
+    lied,
+    running_parts,
+    true_roots,
+)
+
+
+async def test_false_games_are_neither_built_on_nor_resolved(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here:
+        liar = Claimant(l1=here.l1, l2=here.l2, account=here.l1.rollup.users[3])
+        for _ in range(3):
+            await here.slot()
+        safe = here.l2.chain.safe.header.number
+        roots = true_roots(here.l2, 1, safe)
+        # Given a claim that is true at its end and false in the middle, and one that is false at its end
+        await liar.claim([lied(roots[0]), *roots[1:]])
+        await liar.claim([*roots[:-1], lied(roots[-1])])
+        await here.slot()
+        async with here.proposing():
+            stood = await here.until(2, STANDS)
+            games = (await here.games()).games
+            false = [game for game in games.values() if game.creator != ACCOUNT.address]
+            assert len(false) == 2
+            assert all(game.status is OPEN for game in false)
+            assert not {game.parent for game in stood} & {game.address for game in false}
+
+
+async def test_somebody_elses_true_game_is_built_on_and_resolved(tmp_path: Path) -> None:
+    async with scene(tmp_path) as here:
+        other = Claimant(l1=here.l1, l2=here.l2, account=here.l1.rollup.users[3])
+        for _ in range(3):
+            await here.slot()
+        safe = here.l2.chain.safe.header.number
+        await other.claim(true_roots(here.l2, 1, safe))
+        await here.slot()
+        async with here.proposing():
+            stood = await here.until(2, STANDS)
+            assert stood[0].creator == other.account.address
+            assert stood[1].parent == stood[0].address
+
+
+async def test_true_games_above_a_false_one_are_neither_built_on_nor_resolved(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path) as here:
+        liar = Claimant(l1=here.l1, l2=here.l2, account=here.l1.rollup.users[3])
+        for _ in range(5):
+            await here.slot()
+        safe = here.l2.chain.safe.header.number
+        roots = true_roots(here.l2, 1, safe)
+        # Given a claim that is true at its end alone, one on it whose roots are all true, and one on that
+        parent: Address | None = None
+        start = 0
+        async with running_parts(here.l2, CHALLENGERS[1], tmp_path) as others:
+            for end in (safe - 2, safe - 1, safe):
+                said = roots[start:end]
+                said[0] = lied(said[0]) if parent is None else said[0]
+                await liar.claim(said, start=start, parent=parent)
+                await here.slot(grows=False)
+                newest = (await others.games.look()).newest
+                assert newest is not None
+                assert newest.l2_block == end
+                parent, start = newest.address, end
+        # Then nobody builds on the grandchild, though it reaches further than anything else, and nobody ends it
+        async with here.proposing():
+            stood = await here.until(3, STANDS)
+            games = (await here.games()).games.values()
+            theirs = [game for game in games if game.creator == liar.account.address]
+            ours = [game for game in games if game.creator == ACCOUNT.address]
+            assert [game.status for game in theirs] == [OPEN] * 3
+            assert stood == ours[:3]
+            assert ours[0].parent is None
+            assert not {game.parent for game in ours} & {game.address for game in theirs}
+            assert here.transactions()[1] == 0
