@@ -9,6 +9,7 @@ Everything is decided anew for each L1 block, from that block, from the own chai
 remembered, so crashes and reorganisations need no rule of their own.
 It builds on sound games only, whoever made them, and resolves sound ones only: it never helps a claim that it would not make.
 A game is sound when it is true and can only stand: it starts from the anchor, from a sound game, or from one that L1 has decided.
+How often it claims, and how many claims wait, is counted over its own games: nobody else's may keep it silent.
 Deliberately absent: proving others wrong (disputes).
 """
 
@@ -57,7 +58,7 @@ class ProposerOptions:
     games_at_start: int = 2
     """So many games are made without waiting."""
     open_games_max: int = 64
-    """True games that wait for their outcome at once."""
+    """Own games that wait for their outcome at once."""
 
 
 class Proposer:
@@ -206,13 +207,15 @@ class Proposer:
     ) -> tuple[Claimed, RootTree] | None:
         """A new claim, if there is something new to claim and it is time for it."""
         options = self._options
-        newest = max((game.created_at for game in true), default=None)
+        account = self._parts.sender.account.address
+        # Somebody else's game counts by leaving nothing to claim.
+        newest = max((game.created_at for game in true if game.creator == account), default=None)
         next_ms = state.header.timestamp * 1_000 + self._parts.clock.slot_duration_ms
         is_time = newest is None or next_ms >= newest * 1_000 + options.interval_ms
         is_early = len(true) < options.games_at_start
         if not (is_time or is_early):
             return None
-        if sum(game.is_open for game in true) >= options.open_games_max:
+        if sum(game.creator == account for game in games.open) >= options.open_games_max:
             return None
         parent = await self._parts.worker.run(partial(_foundation, games, tuple(true)))
         start = games.anchor.l2_block if parent is None else parent.l2_block
