@@ -20,7 +20,7 @@ from node.contracts.addresses import (
 )
 from node.contracts.disputes import GameStatus
 from node.errors import Corruption, Rejected
-from node.eth.primitives import Address, Hash32
+from node.eth.primitives import ZERO_HASH, Address, Hash32
 from node.rollup.claims import Claim, decode_claim
 
 
@@ -92,12 +92,17 @@ class Game:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """The claim that a game without a parent starts from."""
+    """The claim that a game without a parent starts from, and below which none starts."""
 
     root: Hash32
-    """Output root."""
+    """Output root; zero while the guardian has stopped this anchor and the one before it."""
     l2_block: int
     """After which L2 block."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether no game starts without a parent."""
+        return self.root == ZERO_HASH
 
 
 def count_games(state: Asked) -> int:
@@ -133,6 +138,11 @@ def anchor_of(state: Asked) -> Anchor:
         state.call(ANCHOR_STATE_REGISTRY, disputes.ask("getAnchorRoot"))
     )
     return Anchor(root=root, l2_block=number)
+
+
+def lowest_start(state: Asked) -> int:
+    """Below which L2 block no later game starts, whatever the guardian does. Raises CallReverted, MissingState."""
+    return _word(state, ANCHOR_STATE_REGISTRY, disputes.ask("lowestStart"))
 
 
 def resolvable_from(state: Asked, game: Address) -> int:

@@ -196,6 +196,8 @@ class Proposer:
             ):
                 return None
             start = parent.l2_block
+        elif games.anchor.is_stopped:
+            return None
         if self._own.accumulator(claim.l2_block) != claim.accumulator:
             return None
         tree = await self._own.tree(start, claim.l2_block)
@@ -218,6 +220,8 @@ class Proposer:
         if sum(game.creator == account for game in games.open) >= options.open_games_max:
             return None
         parent = await self._parts.worker.run(partial(_foundation, games, tuple(true)))
+        if parent is None and games.anchor.is_stopped:
+            return None
         start = games.anchor.l2_block if parent is None else parent.l2_block
         last = self._published_to(start) or self._own.last_within(start)
         accumulator = None if last is None else self._own.accumulator(last)
@@ -284,8 +288,9 @@ class Proposer:
 
 def _foundation(games: Games, true: Sequence[Game]) -> Game | None:
     """The true game that reaches furthest and may be built on; None for the anchor. For a Worker; raises MissingState."""
+    lowest = games.anchor.l2_block + (not games.anchor.is_stopped)
     for game in sorted(true, key=lambda one: one.l2_block, reverse=True):
-        if game.l2_block <= games.anchor.l2_block:
+        if game.l2_block < lowest:
             return None
         if is_foundation(games.state, game.address):
             return game

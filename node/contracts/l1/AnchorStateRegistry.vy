@@ -69,6 +69,10 @@ airGapBlocks: public(immutable(uint64))
 anchorGame: public(address)
 
 
+# @dev The anchor before it, where games start if the guardian stops it; zero for genesis.
+previousAnchorGame: public(address)
+
+
 # @dev One more than the respected type; zero before the guardian first chose.
 _respected: uint64
 
@@ -115,6 +119,9 @@ def setAnchorState(_game: address):
         or staticcall INativeFaultGame(_game).l2SequenceNumber() <= newest
     ):
         raw_revert(method_id("AnchorStateRegistry_InvalidAnchorGame()"))
+    # A stopped anchor is replaced as if it had never been one.
+    if not self.disputeGameBlacklist[self.anchorGame]:
+        self.previousAnchorGame = self.anchorGame
     self.anchorGame = _game
     log IAnchorStateRegistry.AnchorUpdated(game=_game)
 
@@ -145,7 +152,8 @@ def setRespectedGameType(_gameType: uint32):
 def blacklistDisputeGame(_disputeGame: address):
     """
     @notice Lets a game count no more; the guardian's, for good. Games built on it count still: retire them. If it is the
-            anchor, games start from genesis until a valid one is made the anchor.
+            anchor, games start from the anchor before it until a newer valid one is made the anchor. If that one is
+            stopped too, they start from games that count, and from nothing else.
     @param _disputeGame The game.
     """
     self._require_guardian()
@@ -180,10 +188,21 @@ def anchors(_gameType: uint32) -> (bytes32, uint256):
 def getAnchorRoot() -> (bytes32, uint256):
     """
     @notice The claim that new games may start from.
-    @return bytes32 Output root.
-    @return uint256 L2 block.
+    @return bytes32 Output root; zero while the guardian has stopped the anchor and the one before it.
+    @return uint256 L2 block, below which no game starts.
     """
     return self._anchor()
+
+
+@external
+@view
+def lowestStart() -> uint256:
+    """
+    @notice Below which L2 block no game starts any more, whatever the guardian stops: only states from there on can be
+            needed to prove a new claim false. It never falls.
+    @return uint256 The block of the anchor before the anchor.
+    """
+    return self._block_of(self.previousAnchorGame)
 
 
 @external
@@ -346,14 +365,43 @@ def version() -> String[8]:
 def _anchor() -> (bytes32, uint256):
     """
     @dev The claim that new games may start from.
-    @return bytes32 Output root.
-    @return uint256 L2 block.
+    @return bytes32 Output root; zero if there is none.
+    @return uint256 L2 block, below which no game starts.
     """
     newest: address = self.anchorGame
-    if newest == empty(address) or self.disputeGameBlacklist[newest]:
+    if self._is_stopped(newest):
+        newest = self.previousAnchorGame
+    # Not genesis, and nothing older than the anchor before: nodes have dropped the states on which a claim that
+    # starts there could be proven false.
+    if self._is_stopped(newest):
+        return empty(bytes32), self._block_of(newest)
+    if newest == empty(address):
         return startingRoot, 0
-    game: INativeFaultGame = INativeFaultGame(newest)
-    return staticcall game.rootClaim(), staticcall game.l2SequenceNumber()
+    return staticcall INativeFaultGame(newest).rootClaim(), self._block_of(newest)
+
+
+@internal
+@view
+def _is_stopped(anchor: address) -> bool:
+    """
+    @dev Whether the guardian stopped an anchor; genesis cannot be.
+    @param anchor The game; zero for genesis.
+    @return bool Whether.
+    """
+    return anchor != empty(address) and self.disputeGameBlacklist[anchor]
+
+
+@internal
+@view
+def _block_of(anchor: address) -> uint256:
+    """
+    @dev Which L2 block an anchor claims the root of.
+    @param anchor The game; zero for genesis.
+    @return uint256 The block.
+    """
+    if anchor == empty(address):
+        return 0
+    return staticcall INativeFaultGame(anchor).l2SequenceNumber()
 
 
 @internal

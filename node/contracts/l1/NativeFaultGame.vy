@@ -14,7 +14,8 @@
                AlreadyInitialized(): A game is made once.
                BadExtraData(): It has 116 bytes.
                ZeroClaim(): Zero is no output root.
-               InvalidParentGame(): The parent is no game that counts, or it is lost, or it ends before the anchor.
+               InvalidParentGame(): The parent is no game that counts, or it is lost, or it ends before the anchor; or the anchor is
+               stopped, and there is no other.
                WrongCount(uint256 startingBlock): From that block on, a claim covers 1 to 65,536 blocks.
                UnknownRoots(bytes32 id): No such roots were published within the last 256 L1 blocks.
                WrongRoots(uint256 count): So many roots would have to be published, the last of them the claim.
@@ -360,12 +361,15 @@ def _start(parent: address) -> (bytes32, uint256):
     anchor_block: uint256 = 0
     anchor_root, anchor_block = staticcall registry.getAnchorRoot()
     if parent == empty(address):
+        if anchor_root == empty(bytes32):
+            raw_revert(method_id("InvalidParentGame()"))
         return anchor_root, anchor_block
     if not staticcall registry.isGameFoundation(parent):
         raw_revert(method_id("InvalidParentGame()"))
     game: INativeFaultGame = INativeFaultGame(parent)
     starting_block: uint256 = staticcall game.l2SequenceNumber()
-    # Whoever disproves a claim executes a block on the state where the claim starts: nodes keep states from the anchor on.
+    # Whoever disproves a claim executes a block on the state where the claim starts: nodes keep states from the anchor on,
+    # and from the one before it, which is the anchor if the guardian stops the newest.
     if starting_block < anchor_block:
         raw_revert(method_id("InvalidParentGame()"))
     return staticcall game.rootClaim(), starting_block

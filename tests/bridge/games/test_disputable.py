@@ -9,12 +9,13 @@ import trio
 
 from bridge.games.book import GameBook
 from bridge.games.disputable import disputable_from
+from bridge.games.reading import lowest_start
 from node.contracts import disputes
 from tests.bridge.disputes.scene import scene
 
 
 @pytest.mark.slow
-async def test_states_are_needed_from_the_anchor_and_from_where_open_games_start(
+async def test_states_are_needed_from_the_anchor_before_the_anchor_and_from_where_open_games_start(
     tmp_path: Path,
 ) -> None:
     async with scene(tmp_path) as stage, stage.parts() as parts:
@@ -25,7 +26,7 @@ async def test_states_are_needed_from_the_anchor_and_from_where_open_games_start
             )
             == 0
         )
-        # Given games on the anchor, of which one stands and becomes the anchor
+        # Given games on genesis, of which one stands and becomes the anchor
         lasting = await stage.game(parts, stage.roots(1, 4))
         await stage.game(parts, stage.roots(1, 5, 5))
         await stage.resolved(parts, lasting)
@@ -33,12 +34,22 @@ async def test_states_are_needed_from_the_anchor_and_from_where_open_games_start
             while (await parts.games.look()).anchor.l2_block != 4:
                 await stage.hurried.send(lasting, disputes.close_game())
                 await stage.mine()
-        # Then the other one's start counts as long as it is open
+        # And another that stands and takes its place
+        newer = await stage.game(parts, stage.roots(5, 6), start=4)
+        await stage.resolved(parts, newer)
         assert disputable_from(parts.games, parts.states) == 0
-        # And the anchor once it is the anchor of L1's final block
-        for game in (await parts.games.look()).open:
-            await stage.resolved(parts, game.address)
         with trio.fail_after(60):
-            while disputable_from(parts.games, parts.states) != 4:
+            while (await parts.games.look()).anchor.l2_block != 6:
+                await stage.hurried.send(newer, disputes.close_game())
+                await stage.mine()
+        # Then nothing below the first one counts, but for where a game starts that is still open
+        with trio.fail_after(60):
+            while lowest_start(parts.states.finalized()) != 4:
                 await stage.mine()
                 await parts.games.look()
+        assert disputable_from(parts.games, parts.states) == 0
+        for game in (await parts.games.look()).open:
+            await stage.resolved(parts, game.address)
+        # And the first one counts from then on: should the guardian stop the second, games start there again
+        await parts.games.look()
+        assert disputable_from(parts.games, parts.states) == 4

@@ -183,20 +183,104 @@ def test_no_game_starts_behind_the_anchor(world: DisputeWorld) -> None:
         assert world.game(8, parent=parent).start_block == parent.last_block
 
 
-def test_a_blacklisted_anchor_is_none(world: DisputeWorld) -> None:
-    """Given an anchor that the guardian stops, then games start from genesis, and an older valid claim may be the next."""
-    first, second = world.game(4), world.game(6)
-    for game in (first, second):
+def anchored(world: DisputeWorld, *blocks: int) -> list[Game]:
+    """Games from genesis to each of these blocks that all stand and whose air gaps have passed."""
+    games = [world.game(block) for block in blocks]
+    for game in games:
         stand(world, game)
     world.pass_blocks(AIR_GAP)
-    world.network.world.transact(FORCER, second.contract, "closeGame")
+    return games
+
+
+def close(world: DisputeWorld, game: Game) -> None:
+    """Anybody makes a game the anchor."""
+    world.network.world.transact(FORCER, game.contract, "closeGame")
+
+
+def lowest_start(world: DisputeWorld) -> int:
+    """Below which L2 block no game starts any more."""
+    return world.network.world.number(ANCHORS, "lowestStart")
+
+
+def test_a_blacklisted_anchor_gives_way_to_the_one_before(world: DisputeWorld) -> None:
+    """Given anchors at 4 and 6, when the guardian stops that at 6, then games start at 4, and none below.
+
+    Nodes have dropped what lies below the anchor before: a false claim that starts there could not be proven false.
+    """
+    oldest, first, between, second = anchored(world, 2, 4, 5, 6)
+    close(world, first)
+    assert (world.anchor(), lowest_start(world)) == ((world.roots[4], 4), 0)
+    close(world, second)
+    assert (world.anchor(), lowest_start(world)) == ((world.roots[6], 6), 4)
     guardian(world, "blacklistDisputeGame", second.address)
-    assert world.anchor() == (world.roots[0], 0)
-    assert world.game(8).start_block == 0
-    with pytest.raises(Reverted, match="InvalidAnchorGame"):
-        world.network.world.transact(FORCER, second.contract, "closeGame")
-    world.network.world.transact(FORCER, first.contract, "closeGame")
+    assert (world.anchor(), lowest_start(world)) == ((world.roots[4], 4), 4)
+
+    assert world.game(8).start_block == 4
+    for parent in (oldest, second):
+        with pytest.raises(Reverted, match=r"^InvalidParentGame\(\)$"):
+            world.game(8, parent=parent, wrong={8: wrong_root()}, sender=LIAR)
+    for game in (oldest, first, second):
+        with pytest.raises(Reverted, match="InvalidAnchorGame"):
+            close(world, game)
+
+    # And the chain of claims goes on from there, as if the stopped one had never been the anchor
+    close(world, between)
+    assert (world.anchor(), lowest_start(world)) == ((world.roots[5], 5), 4)
+    guardian(world, "blacklistDisputeGame", between.address)
     assert world.anchor() == (world.roots[4], 4)
+
+
+def test_the_first_anchor_gives_way_to_genesis(world: DisputeWorld) -> None:
+    """Given the first anchor, when the guardian stops it, then games start from genesis: no state was dropped yet."""
+    (first,) = anchored(world, 4)
+    close(world, first)
+    guardian(world, "blacklistDisputeGame", first.address)
+    guardian(world, "blacklistDisputeGame", bytes(20))
+    assert (world.anchor(), lowest_start(world)) == ((world.roots[0], 0), 0)
+    assert world.game(8).start_block == 0
+
+
+def test_without_an_anchor_claims_start_from_games_that_count_alone(world: DisputeWorld) -> None:
+    """Given two anchors that the guardian stops both, then only games not below the older one are built on."""
+    oldest, first = anchored(world, 2, 4)
+    beside = world.game(4, parent=world.game(3))
+    between, second = anchored(world, 5, 6)
+    close(world, first)
+    close(world, second)
+    # Also the older one first, which changes nothing yet
+    guardian(world, "blacklistDisputeGame", first.address)
+    assert world.anchor() == (world.roots[6], 6)
+    guardian(world, "blacklistDisputeGame", second.address)
+    assert (world.anchor(), lowest_start(world)) == ((bytes(32), 4), 4)
+    for parent in (None, oldest, first, second):
+        with pytest.raises(Reverted, match=r"^InvalidParentGame\(\)$"):
+            world.game(8, parent=parent, wrong={8: wrong_root()}, sender=LIAR)
+    for parent in (beside, between):
+        assert world.game(8, parent=parent).start_block == parent.last_block
+    for game in (oldest, first, second):
+        with pytest.raises(Reverted, match="InvalidAnchorGame"):
+            close(world, game)
+
+    # And a valid game above makes claims without a parent possible again
+    close(world, between)
+    assert (world.anchor(), lowest_start(world)) == ((world.roots[5], 5), 4)
+    assert world.game(7).start_block == 5
+
+
+def test_retired_anchors_stay_anchors(world: DisputeWorld) -> None:
+    """Given an anchor that is stopped and all games retired, as after a lie that stood, then claims go on from the one before."""
+    first, second = anchored(world, 4, 6)
+    close(world, first)
+    close(world, second)
+    guardian(world, "blacklistDisputeGame", second.address)
+    guardian(world, "updateRetirementTimestamp")
+    world.pass_blocks(1)
+    after = world.game(8)
+    assert after.start_block == 4
+    stand(world, after)
+    world.pass_blocks(AIR_GAP)
+    close(world, after)
+    assert (world.anchor(), lowest_start(world)) == ((world.roots[8], 8), 4)
 
 
 def test_a_claim_made_before_the_anchor_moved_is_refused(world: DisputeWorld) -> None:
