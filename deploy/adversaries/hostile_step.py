@@ -14,10 +14,12 @@ from typing import Final
 from deploy.adversaries.acting import GAS_MAX, Actor, Reverted, number, read
 from deploy.adversaries.attack import Attack, Values
 from deploy.adversaries.stage import AttackFailed, Rpc, Stage, Verdict
+from deploy.json_rpc import RpcUnavailable
 from node.eth.hashing import keccak256
 from node.eth.headers import decode_header
 from node.eth.primitives import Address, BlockNumber
 from node.rollup.outputs import output_of
+from node.rollup.parameters import RollupParameters
 from node.rollup.records import Record, RecordKind
 from node.rollup.step import STEP_INPUT_BYTES_MAX, StepInput
 
@@ -37,6 +39,16 @@ NESTED_BYTES: Final = 300 << 10
 
 NESTED_BATCH_BYTES: Final = 30_000
 """The same where a batch belongs."""
+
+
+STEP_BASE_GAS: Final = 1_000_000
+"""What the precompile takes for a call, besides a whole L2 block's gas (`node/execution/revm/src/precompile.rs`)."""
+
+STEP_BYTE_GAS: Final = 2
+"""What it takes for a byte of input."""
+
+FOLLOWED_DEADLINE_S: Final = 60.0
+"""By then every L1 node holds what the others have finalized."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +138,15 @@ def template_of(stage: Stage) -> StepInput:
     )
 
 
+def step_gas(parameters: RollupParameters, size: int) -> int:
+    """Gas that a call with so many bytes takes before any work."""
+    return STEP_BASE_GAS + parameters.gas_limit + STEP_BYTE_GAS * size
+
+
 def hostile_step(stage: Stage, _values: Values) -> Verdict:
     """Send them all to L1, and look whether anybody stumbles."""
     attacker = Actor(stage, stage.account())
-    accepted = []
+    accepted, cheap = [], []
     last_block = 0
     for hostile in hostile_inputs(template_of(stage)):
         stage.tries(f"calls STEP with {hostile.title} ({len(hostile.data):,} bytes)")
@@ -143,13 +160,19 @@ def hostile_step(stage: Stage, _values: Values) -> Verdict:
             stage.sees(
                 f"refused it in L1 block {receipt.block} for {receipt.gas_used:,} gas: {reason}"
             )
+        if receipt.gas_used < step_gas(stage.parameters, len(hostile.data)):
+            cheap.append(hostile.title)
     started = stage.now()
     stage.until("finality of it all", lambda: number(stage.l1, "finalized") >= last_block or None)
     took_s = stage.now() - started
     stage.sees(f"finalized L1 block {last_block} with all of it, {took_s:.0f} s later")
-    behind = [name for name, node in stage.l1_nodes.items() if not _holds(stage, node, last_block)]
+    behind = _left_behind(stage, last_block)
     if accepted:
         return Verdict(held=False, summary=f"STEP proved something with {', '.join(accepted)}.")
+    if cheap:
+        return Verdict(
+            held=False, summary=f"STEP worked for less than its gas with {', '.join(cheap)}."
+        )
     if behind:
         return Verdict(held=False, summary=f"{', '.join(behind)} did not follow.")
     return Verdict(
@@ -167,10 +190,28 @@ def _reason(stage: Stage, hostile: HostileInput) -> str:
     raise AttackFailed(f"{hostile.title}: refused in a block and accepted in a call")
 
 
+def _left_behind(stage: Stage, block: int) -> list[str]:
+    """Names of the L1 nodes that do not hold a block in time."""
+    behind = list(stage.l1_nodes)
+
+    def look() -> bool:
+        behind[:] = [name for name in behind if not _holds(stage, stage.l1_nodes[name], block)]
+        return not behind
+
+    try:
+        stage.until("all L1 nodes to follow", look, FOLLOWED_DEADLINE_S)
+    except AttackFailed:
+        return behind
+    return []
+
+
 def _holds(stage: Stage, node: Rpc, block: int) -> bool:
-    """Whether one L1 node has the block that the others have."""
+    """Whether one L1 node has the block that the others have; one that does not answer has not."""
     wanted = stage.l1.ask("eth_getBlockByNumber", hex(block), False)
-    found = node.ask("eth_getBlockByNumber", hex(block), False)
+    try:
+        found = node.ask("eth_getBlockByNumber", hex(block), False)
+    except RpcUnavailable:
+        return False
     assert isinstance(wanted, dict)
     return isinstance(found, dict) and found["hash"] == wanted["hash"]
 
@@ -191,7 +232,7 @@ def _with_nodes(template: StepInput, nodes: tuple[bytes, ...]) -> bytes:
 HOSTILE_STEP: Final = Attack(
     name="hostile-step",
     summary="Calls STEP on L1 with nested, huge, bombed and cut bytes.",
-    expect="Each call fails in its block and costs all the gas it was given room for; its gas is taken before any work, "
+    expect="Each call fails in its block and costs the gas of a whole L2 block and its bytes, taken before any work, "
     "so nobody's import slows down. Every L1 node holds the blocks, and they are finalized in time.",
     leaves="Nothing but failed transactions.",
     run=hostile_step,

@@ -16,11 +16,13 @@ from deploy.adversaries.hostile_step import (
     hostile_inputs,
     hostile_step,
     nested_list,
+    step_gas,
     template_of,
     uncompressed_brotli,
 )
 from deploy.adversaries.stage import Speaker, Stage
 from deploy.genesis import BASE_FEE_WEI
+from deploy.json_rpc import RpcUnavailable
 from deploy.keys import new_rollup
 from deploy.manifest import Manifest
 from deploy.rollup_genesis import l2_genesis, rollup_parameters
@@ -137,6 +139,59 @@ def test_a_node_on_another_chain_is_told(l2: GenesisL2) -> None:
     verdict = hostile_step(stage, {})
     assert verdict.summary == "validator-3 did not follow."
     assert not verdict.held
+
+
+@dataclass
+class LateNode:
+    """A node that has L1's blocks after some questions, and answers none before."""
+
+    l1: RpcChain
+    questions: int
+
+    def ask(self, method: str, *parameters: JsonValue) -> JsonValue:
+        self.questions -= 1
+        if self.questions > 5:
+            raise RpcUnavailable("connection refused")
+        return None if self.questions > 0 else self.l1.ask(method, *parameters)
+
+
+def test_a_node_that_is_a_moment_late_is_waited_for(l2: GenesisL2) -> None:
+    stage, _ = staged(l2, step_callable(l2.engine, PARAMETERS))
+    assert isinstance(stage.l1, RpcChain)
+    late = LateNode(stage.l1, questions=10)
+    stage.l1_nodes = {**stage.l1_nodes, "validator-3": late}
+    assert hostile_step(stage, {}).held
+    assert late.questions == 0
+
+
+@dataclass
+class FreeL1:
+    """An L1 whose calls of the precompile cost a little less than their price."""
+
+    l1: RpcChain
+
+    def ask(self, method: str, *parameters: JsonValue) -> JsonValue:
+        found = self.l1.ask(method, *parameters)
+        if method == "eth_getTransactionReceipt" and isinstance(found, dict):
+            return found | {"gasUsed": hex(step_gas(PARAMETERS, 0) - 1)}
+        return found
+
+
+def test_a_call_that_takes_no_gas_for_its_work_is_told(l2: GenesisL2) -> None:
+    stage, _ = staged(l2, step_callable(l2.engine, PARAMETERS))
+    assert isinstance(stage.l1, RpcChain)
+    stage.l1 = FreeL1(stage.l1)
+    verdict = hostile_step(stage, {})
+    assert not verdict.held
+    assert verdict.summary.startswith("STEP worked for less than its gas with nothing at all, ")
+
+
+def test_the_price_is_what_the_precompile_takes(l2: GenesisL2) -> None:
+    stage, told = staged(l2, step_callable(l2.engine, PARAMETERS))
+    hostile_step(stage, {})
+    # An empty call pays its price and what any transaction pays
+    assert step_gas(PARAMETERS, 0) + 21_000 == 8_021_000
+    assert "for 8,021,000 gas" in told.of(Speaker.NETWORK)[0]
 
 
 def test_the_precompile_has_the_address_of_the_rules() -> None:
