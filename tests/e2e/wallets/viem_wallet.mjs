@@ -58,7 +58,8 @@ assert.equal(address.toLowerCase(), getContractAddress({ from: account.address, 
 const at = { address, abi: notebook.abi }
 assert.equal(await client.readContract({ ...at, functionName: 'number' }), 7n)
 const stopLogs = socket.watchContractEvent({ ...at, eventName: 'Noted', onLogs: (l) => logs.push(...l) })
-await new Promise((resolve) => setTimeout(resolve, 500))
+const subscribed = await socket.transport.getRpcClient()
+await until('both subscriptions', () => subscribed.subscriptions.size === 2)
 const { request } = await client.simulateContract({ ...at, account, functionName: 'note', args: [42n] })
 const noted = await receiptOf(await wallet.writeContract(request))
 const [event] = parseEventLogs({ abi: notebook.abi, logs: noted.logs })
