@@ -10,11 +10,15 @@ Secrets are never in it, only the paths of the files that hold them.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field
 
 from node.config import Section, read_config
 from sequencer.config import L2Config, with_paths
+
+OPEN_GAMES_MAX: Final = 8_192
+"""Games of one proposer that may wait at once: each is asked for its state at every L1 block, 20 us."""
 
 
 class ProposerConfig(Section):
@@ -24,7 +28,7 @@ class ProposerConfig(Section):
     """Milliseconds of L1's time between two games, at least."""
     games_at_start: int = Field(default=2, ge=1, le=16)
     """So many games are made without waiting: viem asks for two."""
-    open_games_max: int = Field(default=64, ge=2, le=1_024)
+    open_games_max: int = Field(default=64, ge=2, le=OPEN_GAMES_MAX)
     """Games of this proposer that wait for their outcome at once; each holds a bond."""
 
 

@@ -1,6 +1,7 @@
 """What the bridge's contracts are made with: windows in L1 blocks, the bond, how long a proof must age.
 
     manifest (seconds) -> BridgeTerms (blocks) -> genesis of L1; `devnet_info` tells the seconds
+                       -> open_games           -> the proposer's configuration
 
 Windows count finalized L1 blocks, so that neither a sleeping laptop nor a stalled finality lets a lie through; only the
 age of a proof is in seconds, because wallets ask for seconds.
@@ -12,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from bridge.config import OPEN_GAMES_MAX
 from deploy.manifest import Manifest
 
 FINALITY_EPOCHS: Final = 2
@@ -19,6 +21,9 @@ FINALITY_EPOCHS: Final = 2
 
 SLACK_SLOTS: Final = 1
 """Slots on top: whoever ends a game needs a block to do it in."""
+
+OPEN_GAMES_SLACK: Final = 64
+"""Games that a proposer makes beyond those in their windows, while finality stands still."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +63,16 @@ def bridge_terms(manifest: Manifest) -> BridgeTerms:
         bond_wei=manifest.bridge.bond_wei,
         proof_maturity_s=(window + finality + air_gap + SLACK_SLOTS) * slot_s,
     )
+
+
+def open_games(manifest: Manifest) -> int:
+    """Games of one proposer that wait for their outcome at once: those of a whole life of a game, and some more.
+
+    With fewer a proposer would stand still until the first one is decided. A life is counted to the bond's return. Where it
+    holds more intervals than a process can watch, games come in bursts of `OPEN_GAMES_MAX`.
+    """
+    terms = bridge_terms(manifest)
+    finality = FINALITY_EPOCHS * manifest.network.slots_per_epoch
+    blocks = terms.window_blocks + finality + terms.quiet_blocks + terms.air_gap_blocks
+    life_s = blocks * manifest.network.slot_seconds
+    return min(OPEN_GAMES_MAX, -(-life_s // manifest.bridge.output_interval_s) + OPEN_GAMES_SLACK)

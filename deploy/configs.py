@@ -11,6 +11,7 @@ from __future__ import annotations
 import orjson
 from pydantic import JsonValue
 
+from deploy.bridge_terms import open_games
 from deploy.network import SEQUENCER, Network, ProcessPlan, replace_file, write_info
 
 
@@ -74,7 +75,10 @@ def _bridge(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
     return {
         "proposer_key_file": str(network.layout.proposer_key(plan.name)),
         "relayer_key_file": str(network.layout.relayer_key(plan.name)),
-        "proposer": {"interval_ms": 1_000 * network.manifest.bridge.output_interval_s},
+        "proposer": {
+            "interval_ms": 1_000 * network.manifest.bridge.output_interval_s,
+            "open_games_max": open_games(network.manifest),
+        },
     }
 
 

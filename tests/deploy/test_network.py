@@ -12,6 +12,7 @@ import pytest
 from pydantic import JsonValue
 
 from bridge.config import load_config as load_bridge_config
+from deploy.bridge_terms import open_games
 from deploy.configs import write_configs
 from deploy.creation import claim, create
 from deploy.layout import Layout
@@ -97,6 +98,14 @@ def test_sequencer_and_replica_have_the_keys_of_their_roles(tmp_path: Path) -> N
     assert len({file.read_text() for file in layout.keys.iterdir()}) == 22
 
 
+def test_a_bridge_reads_how_many_games_wait_in_a_network_of_weeks(tmp_path: Path) -> None:
+    network = made(tmp_path, resolve([setting("profile", "realistic")]).manifest)
+    write_configs(network)
+    bridge = load_bridge_config(network.layout.config("bridge"))
+    week_and_half_ms = (604_800 + 302_400) * 1_000
+    assert bridge.proposer.open_games_max * bridge.proposer.interval_ms > week_and_half_ms
+
+
 def test_bridge_and_watchtower_have_the_keys_of_their_roles(tmp_path: Path) -> None:
     network = made(tmp_path, resolve([setting("output_interval_s", 9, "bridge")]).manifest)
     write_configs(network)
@@ -107,6 +116,7 @@ def test_bridge_and_watchtower_have_the_keys_of_their_roles(tmp_path: Path) -> N
     assert bridge.relayer_key_file == layout.relayer_key("bridge")
     assert bridge.challenger_key_file is None
     assert bridge.proposer.interval_ms == 9_000
+    assert bridge.proposer.open_games_max == open_games(network.manifest)
     assert (watchtower.proposer_key_file, watchtower.relayer_key_file) == (None, None)
     assert watchtower.challenger_key_file == layout.challenger_key("watchtower")
     for config in (bridge, watchtower):
