@@ -23,8 +23,8 @@ from node.rollup.outputs import output_of
 from node.runtime.worker import Worker
 from sequencer.deriving.book import Placed
 
-VERDICTS_MAX: Final = 4_096
-"""Games whose truth is remembered."""
+VERDICTS_MAX: Final = 16_384
+"""Games whose truth is remembered: more than `GameBook` holds, or each turn would judge all of them again."""
 
 TREES_MAX: Final = 4
 """Trees in memory; the largest weighs 4 MiB."""
