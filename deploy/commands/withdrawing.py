@@ -293,7 +293,7 @@ def _why(report: Report) -> str:
     fallen = report["fallen"]
     assert isinstance(fallen, list)
     if not fallen:
-        return "L1 was reorganised"
+        return "L1 was reorganised, or a stranger's proof began anew"
     indexes = ", ".join(str(quantity(json_object(one)["gameIndex"])) for one in fallen)
     return f"the game that it was proven against can hold nothing any more ({indexes})"
 

@@ -334,6 +334,15 @@ def test_steps_are_told_once_each_and_a_fall_is_named() -> None:
     assert "can hold nothing any more (4)" in out.getvalue()
 
 
+def test_a_strangers_proof_that_began_anew_is_no_certain_reorganisation() -> None:
+    out = io.StringIO()
+    shown = command._Shown(Progress(out=out))
+    for one in (report("finalizable", "finalization"), report("provable", "proof")):
+        shown(one)
+    wanted = "to provable: L1 was reorganised, or a stranger's proof began anew"
+    assert wanted in out.getvalue()
+
+
 # -- the commands
 
 
