@@ -22,7 +22,7 @@ from node.rollup.outputs import output_of
 from sequencer.deriving.book import Placed
 
 REMEMBERED_MAX: Final = 1 << 17
-"""Roots in memory: twice what one game can claim; 16 MiB at most, usually a tenth."""
+"""Roots in memory: twice what one game can claim; 23 MiB at most, usually a tenth."""
 
 STEP_BLOCKS: Final = 64
 """Blocks that are read before others on the loop get their turn."""

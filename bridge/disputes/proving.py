@@ -30,8 +30,8 @@ Kept = TypeVar("Kept")
 INPUTS_MAX: Final = 32
 """Inputs in memory, 352 KiB each at most."""
 
-TREES_MAX: Final = 32
-"""Trees of roots in memory: 4 MiB for the widest claim, 64 KiB for 1,024 roots."""
+TREES_MAX: Final = 8
+"""Trees of roots in memory: 10 MiB with its roots for the widest claim."""
 
 
 class HashedBlocks(Protocol):
