@@ -1,7 +1,7 @@
 """Disputes as a whole: whoever does what in whatever order, no lie ever stands while one honest watcher runs.
 
 Liars claim anything and prove against themselves, somebody attacks true claims, finality lags, stalls and resumes, hours
-pass, L1 drops blocks, the guardian pauses; a watcher that may be late, but not later than a game's window, proves what is
+pass, L1 drops blocks, the guardian pauses and stops anchors; a watcher that may be late, but not later than a game's window, proves what is
 false. The model knows which claims are true and foretells what each attempt to resolve gets.
 """
 
@@ -15,6 +15,7 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from node.contracts import addresses
+from node.eth.primitives import ZERO_ADDRESS, ZERO_HASH, Address
 from tests.kit.contract_network import FORCER, GUARDIAN
 from tests.kit.contract_world import Reverted
 from tests.kit.dispute_world import (
@@ -76,6 +77,10 @@ class Model:
     """Paid out of the vault."""
     has_paused: bool = False
     """Whether the guardian did last, or lifted it."""
+    stopped: frozenset[Address] = frozenset()
+    """Games that the guardian stopped while they were the anchor."""
+    lowest_start: int = 0
+    """Below which L2 block no game starts."""
 
     def changed(self, place: int, **changes: int) -> Model:
         """With one game changed."""
@@ -230,13 +235,18 @@ class Disputes(RuleBasedStateMachine):
         refusal = refused(
             lambda: made.append(self.world.game(last, parent=parent, wrong=roots, sender=sender))
         )
-        is_behind = parent is not None and parent.last_block < self.world.anchor()[1]
+        root, lowest = self.world.anchor()
+        if parent is None:
+            is_refused = root == ZERO_HASH
+        else:
+            is_refused = parent.last_block < lowest or parent.address in self.model.stopped
         if refusal is not None:
-            assert refusal == "GameAlreadyExists" or (refusal == "InvalidParentGame" and is_behind)
+            assert refusal == "GameAlreadyExists" or (refusal == "InvalidParentGame" and is_refused)
             self.remember()
             return
-        assert not is_behind
+        assert not is_refused
         (game,) = made
+        assert game.start_block >= max(lowest, self.model.lowest_start)
         played = Played(game=game, parent=place, created=self.world.height, is_honest=is_honest)
         self.model = replace(self.model, games=(*self.model.games, played))
         self.remember()
@@ -286,6 +296,8 @@ class Disputes(RuleBasedStateMachine):
             for played in self.model.games:
                 self.close(played.game)
                 self.pay(played.game, PROPOSER)
+        for _ in range(data.draw(st.integers(0, 2), label="stops")):
+            self.the_guardian_stops_the_anchor()
 
     def resolve(self, place: int) -> None:
         played = self.model.games[place]
@@ -311,6 +323,7 @@ class Disputes(RuleBasedStateMachine):
             assert refusal == "AnchorStateRegistry_InvalidAnchorGame"
             return
         assert is_newer
+        assert game.address not in self.model.stopped
         assert not self.is_paused()
         self.remember()
 
@@ -366,6 +379,19 @@ class Disputes(RuleBasedStateMachine):
         self.model = replace(self.model, has_paused=not self.model.has_paused)
         self.remember()
 
+    @rule()
+    def the_guardian_stops_the_anchor(self) -> None:
+        """For nothing: it was true. If it is stopped already, then the one before it."""
+        for name in ("anchorGame", "previousAnchorGame"):
+            anchor = self.world.network.world.read(ANCHORS, name)
+            game = Address(bytes.fromhex(str(anchor)[2:]))
+            if game == ZERO_ADDRESS or game in self.model.stopped:
+                continue
+            self.world.network.world.transact(GUARDIAN, ANCHORS, "blacklistDisputeGame", game)
+            self.model = replace(self.model, stopped=self.model.stopped | {game})
+            self.remember()
+            return
+
     @rule(data=st.data())
     def l1_drops_blocks(self, data: st.DataObject) -> None:
         """Never final ones."""
@@ -399,7 +425,14 @@ class Disputes(RuleBasedStateMachine):
                 assert self.is_true(played)
                 assert not self.is_paused()
         root, number = self.world.anchor()
-        assert root == self.world.roots[number]
+        is_none = root == ZERO_HASH and len(self.model.stopped) > 1
+        assert is_none or root == self.world.roots[number]
+
+    @invariant()
+    def where_games_start_never_falls(self) -> None:
+        lowest = self.world.network.world.number(ANCHORS, "lowestStart")
+        assert self.model.lowest_start <= lowest <= self.world.anchor()[1]
+        self.model = replace(self.model, lowest_start=lowest)
 
     @invariant()
     def bonds_are_conserved(self) -> None:
