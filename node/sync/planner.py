@@ -40,9 +40,6 @@ ATTEMPTS_MAX: Final = 8
 DEPTH_MIN: Final = 8
 """Blocks asked for by root at first: most gaps are one or two blocks."""
 
-CURRENT_SLOTS: Final = 2
-"""A head of so many slots ago or less is current: what is missing above it is most likely on its way."""
-
 ROOT_REST_MS: Final = 10_000
 """How long a root rests that nobody had."""
 
@@ -70,8 +67,6 @@ class LocalView:
     """By the clock."""
     status_every_ms: int
     """Age at which a peer's status is asked for again: an epoch."""
-    patience_ms: int
-    """How long a current node leaves a missing block to gossip: it would come twice else."""
     wanted: Mapping[Hash32, str]
     """Missing roots, each with the peer that mentioned it."""
     has_block: Callable[[Hash32], bool]
@@ -270,7 +265,6 @@ def range_disconnected(state: SyncState, task: FetchRange, view: LocalView) -> S
 def plan(state: SyncState, view: LocalView, now_ms: int) -> tuple[SyncState, list[Task]]:
     """The tasks to start now, and the state in which they are under way."""
     state = _end_range(_forget_roots(state, view, now_ms), view, now_ms)
-    state = _await_gossip(state, view, now_ms)
     tasks: list[Task] = []
     under_way = sum(peer.busy for peer in state.peers.values())
     for choose in (_choose_root, _choose_range, _choose_status):
@@ -297,15 +291,6 @@ def best_unknown_head(state: SyncState, has_block: Callable[[Hash32], bool]) -> 
 def has_heard_anybody(state: SyncState) -> bool:
     """Whether a peer that is connected has told its status."""
     return any(peer.status is not None for peer in state.peers.values())
-
-
-def _await_gossip(state: SyncState, view: LocalView, now_ms: int) -> SyncState:
-    """Leave roots that are missed for the first time to gossip for a moment."""
-    if view.current_slot - view.head_slot > CURRENT_SLOTS:
-        return state
-    fresh = Attempts(rests_until_ms=now_ms + view.patience_ms)
-    noticed = {root: fresh for root in _missing_roots(state, view) if root not in state.roots}
-    return replace(state, roots={**state.roots, **noticed}) if noticed else state
 
 
 def _choose_root(

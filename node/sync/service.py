@@ -314,7 +314,6 @@ class SyncService:
             lowest_number=chain.lowest_number,
             current_slot=chain.clock.current_slot(),
             status_every_ms=1_000 * parameters.slot_seconds * parameters.slots_per_epoch,
-            patience_ms=500 * parameters.slot_seconds,
             wanted=chain.wanted,
             has_block=chain.has_block,
         )

@@ -54,24 +54,15 @@ def status_at(number: int, *, slot: int | None = None, finalized: int = 0) -> St
     )
 
 
-PATIENCE_MS = 1_000
-FAR_BEHIND = 1_000_000
-
-
 def view_at(
-    number: int,
-    *,
-    finalized: int = 0,
-    wanted: dict[Hash32, str] | None = None,
-    behind: int = FAR_BEHIND,
+    number: int, *, finalized: int = 0, wanted: dict[Hash32, str] | None = None
 ) -> LocalView:
     return LocalView(
         head_number=number,
         head_slot=number,
         lowest_number=finalized,
-        current_slot=number + behind,
+        current_slot=1_000_000,
         status_every_ms=4_000,
-        patience_ms=PATIENCE_MS,
         wanted=wanted or {},
         has_block=lambda root: int.from_bytes(root) <= number,
     )
@@ -125,27 +116,6 @@ def test_a_missing_parent_is_asked_of_the_peer_that_mentioned_it() -> None:
 
     assert tasks == [FetchRoots(peer="two", root=name(9), depth=8)]
     assert plan(state, view_at(5, wanted=wanted), NOW_MS)[1] == []
-
-
-def test_a_current_node_leaves_a_missing_block_to_gossip_for_a_moment() -> None:
-    state, wanted = with_peers(one=status_at(5)), {name(6): "one"}
-    view = view_at(5, wanted=wanted, behind=1)
-
-    state, tasks = plan(state, view, NOW_MS)
-    assert tasks == []
-    state, tasks = plan(state, view, NOW_MS + PATIENCE_MS - 1)
-    assert tasks == []
-    _, tasks = plan(state, view, NOW_MS + PATIENCE_MS)
-    assert tasks == [FetchRoots(peer="one", root=name(6), depth=8)]
-
-
-def test_a_block_that_gossip_brings_is_never_asked_for() -> None:
-    state = with_peers(one=status_at(5))
-    state, _ = plan(state, view_at(5, wanted={name(6): "one"}, behind=1), NOW_MS)
-
-    state, tasks = plan(state, view_at(6, behind=1), NOW_MS + PATIENCE_MS)
-
-    assert tasks == []
 
 
 def test_the_next_peer_is_asked_when_the_first_has_it_not() -> None:
