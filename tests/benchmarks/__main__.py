@@ -15,6 +15,7 @@ from tests.benchmarks import (
     attacks,
     batches,
     bridge,
+    costs,
     devnet,
     disputes,
     hostile_steps,
@@ -74,6 +75,7 @@ def measure_deadlines() -> list[Figure]:
 
 BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "pool": measure_pool,
+    "costs": costs.measure,
     "batches": lambda: batches.figures(6_000),
     "imports": lambda: imports.figures(ACCOUNTS, TRANSFERS),
     "sealing": sealing.measure,
