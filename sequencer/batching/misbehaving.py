@@ -1,6 +1,6 @@
 """What the batcher posts in place of a batch when it is told to do wrong.
 
-    FaultBoard -> Misbehaviour.next -> Service posts that
+    FaultBoard -> Misbehaviour.next_deed, claims -> Service posts that -> Misbehaviour.posted: one of the fault's times is used
 
 Derivation takes anything: every node makes the same blocks of it, drops the unsafe ones that differ and goes on.
 Deliberately absent: anything that hides it. The log says which batch was which.
@@ -24,6 +24,9 @@ GARBAGE_BYTES: Final = 4_096
 
 TIMESTAMP_MAX: Final = (1 << 64) - 1
 """A batch can claim no later one."""
+
+LIE: Final = "lie-timestamps"
+"""The fault that moves what a batch claims, and leaves it a batch."""
 
 _log = structlog.get_logger()
 
@@ -61,26 +64,32 @@ class Misbehaviour:
         return board is not None and any(board.find(name) is not None for name in names)
 
     def next_deed(self) -> Deed | None:
-        """What to do to the next batch; takes one of the fault's times."""
+        """What to do to the next batch."""
         if self.board is None:
             return None
-        for deed in Deed:
-            if self.board.use(deed.value) is not None:
-                _log.warning("batch_replaced", fault=deed.value)
-                return deed
-        return None
+        return next((deed for deed in Deed if self.board.find(deed.value) is not None), None)
 
-    def claims(self, blocks: Sequence[PackedBlock]) -> list[PackedBlock]:
-        """The blocks with the timestamps that are to be claimed."""
-        fault = None if self.board is None else self.board.use("lie-timestamps")
+    def claims(self, blocks: Sequence[PackedBlock]) -> list[PackedBlock] | None:
+        """The blocks with the timestamps that are to be claimed in the next batch; None for their own."""
+        fault = None if self.board is None else self.board.find(LIE)
         if fault is None:
-            return list(blocks)
+            return None
         seconds = fault.integer("seconds")
-        _log.warning("batch_timestamps_moved", seconds=seconds, blocks=len(blocks))
         return [
             replace(one, timestamp=min(max(0, one.timestamp + seconds), TIMESTAMP_MAX))
             for one in blocks
         ]
+
+    def posted(self, deed: Deed | None, *, is_lying: bool) -> None:
+        """A batch is on its way: what was done to it has used one of its times, which a batch thrown away has not."""
+        if self.board is None:
+            return
+        if deed is not None:
+            self.board.use(deed.value)
+            _log.warning("batch_replaced", fault=deed.value)
+        if is_lying:
+            self.board.use(LIE)
+            _log.warning("batch_timestamps_moved")
 
 
 def spoiled(deed: Deed, data: bytes) -> bytes:

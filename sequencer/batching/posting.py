@@ -43,8 +43,8 @@ class Order:
     """L1's head."""
     blocks: Sequence[UnpostedBlock]
     """What is there to be posted; the batch takes as many as fit."""
-    claimed: Sequence[PackedBlock]
-    """The same as the batch is to say it."""
+    claimed: Sequence[PackedBlock] | None
+    """What the batch is to say instead; None for what they are."""
     deed: Deed | None
     """What to do wrong."""
 
@@ -63,7 +63,8 @@ class Made:
 
 def make_post(order: Order, packer: Packer, account: L1Account, inbox: Address) -> Made:
     """Pack and sign one batch."""
-    packed = packer.pack(order.claimed)
+    claimed = order.claimed
+    packed = packer.pack([one.packed for one in order.blocks] if claimed is None else claimed)
     carried = order.blocks[: packed.block_count]
     data = packed.data
     if order.deed is not None:

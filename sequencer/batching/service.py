@@ -204,6 +204,7 @@ class Batcher:
                 return
             if not await self._send(post):
                 return
+            parts.misbehaviour.posted(order.deed, is_lying=order.claimed is not None)
             self._posts = (*self._posts, post)
             self._posted_at = trio.current_time()
             parts.metrics.posted(made.batch_bytes, made.transaction_count)

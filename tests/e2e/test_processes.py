@@ -108,6 +108,7 @@ def test_equivocation_is_slashed(tmp_path: Path, fault: str) -> None:
         wait_for("the slashing to be on chain", lambda: len(slashed(devnet)) == 1)
         devnet.rpc("devnet_heal", validator=3)
         devnet.wait_for_final(devnet.number() + 4)
+        assert len(slashed(devnet)) == 1
 
 
 def test_many_keys_in_few_processes(tmp_path: Path) -> None:

@@ -194,6 +194,12 @@ class RealL1:
     must_succeed: set[bytes] = field(default_factory=set)
     """Hashes of transactions that must not revert where the chain takes them."""
 
+    async def waiting(self, count: int = 1) -> None:
+        """Wait until so many transactions, such as a batcher's, are in the pool."""
+        with trio.fail_after(60):
+            while self.pool.counts()[0] < count:  # noqa: ASYNC110  # the pool tells of nothing
+                await trio.sleep(0.02)
+
     async def mine(
         self,
         *,
@@ -309,6 +315,15 @@ class RealL2:
                 if derived.value is not None and derived.value.block == self.view.head:
                     return
                 await derived.past(version)
+
+    async def settled(self, number: int) -> None:
+        """Let L1 go on until it holds the L2 up to a number, and everything that it holds is derived."""
+        with trio.fail_after(120):
+            while self.chain.safe.header.number < number:
+                await self.l1.mine()
+                await self.caught_up()
+                await trio.sleep(0.05)
+        await self.caught_up()  # a record's last block is safe before the record is done
 
     async def safe_at(self, number: int) -> None:
         """Wait until the safe head is there."""

@@ -10,25 +10,9 @@ import trio
 from node.runtime.fault_catalogue import L2_FAULTS
 from node.runtime.faults import FaultBoard
 from sequencer.batching.options import BatchingOptions
-from tests.kit.real_rollup import RealL1, RealL2, make_rollup, running_l1, running_l2
+from tests.kit.real_rollup import make_rollup, running_l1, running_l2
 
 OPTIONS = BatchingOptions(interval_ms=100)
-
-
-async def waiting(l1: RealL1, count: int) -> None:
-    """Until the batcher's transactions are in the pool."""
-    with trio.fail_after(60):
-        while l1.pool.counts()[0] < count:  # noqa: ASYNC110  # the pool tells of nothing
-            await trio.sleep(0.02)
-
-
-async def settled(l1: RealL1, l2: RealL2, number: int) -> None:
-    """Mine until L1 holds the L2 up to a number."""
-    with trio.fail_after(120):
-        while l2.chain.safe.header.number < number:
-            await l1.mine()
-            await l2.caught_up()
-            await trio.sleep(0.05)
 
 
 @pytest.mark.slow
@@ -45,8 +29,8 @@ async def test_blocks_and_deposits_reach_everybody_through_l1(tmp_path: Path) ->
             l2.build(l2.transfers(1, 20), advances=True)
             assert l2.balance(b"\xdd" * 20) == 5 * 10**17
             # When the batcher posts them
-            await waiting(l1, 1)
-            await settled(l1, l2, 3)
+            await l1.waiting(1)
+            await l2.settled(3)
             # Then they are safe as they are, and final once L1 is
             assert l2.metric("faultline_deriving_blocks_total", outcome="executed") == 0
             for _ in range(6):
@@ -78,7 +62,7 @@ async def test_a_batch_survives_a_reorganisation_of_l1(tmp_path: Path) -> None:
         await l2.caught_up()
         l2.build(l2.transfers(0, 50), advances=True)
         l2.build(l2.transfers(0, 50))
-        await waiting(l1, 1)
+        await l1.waiting(1)
         # Given a batch in a block that nobody votes for
         lost = await l1.mine(voted=False)
         await l2.safe_at(2)
@@ -90,7 +74,7 @@ async def test_a_batch_survives_a_reorganisation_of_l1(tmp_path: Path) -> None:
         assert l2.chain.safe.header.number == 0
         assert l2.chain.head.header.number == 2
         # Then the batch comes again, and nothing was executed twice
-        await settled(l1, l2, 2)
+        await l2.settled(2)
         assert l2.metric("faultline_deriving_blocks_total", outcome="executed") == 0
         assert l2.metric("faultline_deriving_l1_reorgs_total") == 1
 
@@ -108,11 +92,11 @@ async def test_garbage_between_batches_resets_the_l2_and_nobody_stops(tmp_path: 
                     await l2.caught_up()
                     number = l2.chain.head.header.number
                     l2.build(l2.transfers(round_, 5), advances=True)
-                    await waiting(l1, 1)
-                    await settled(l1, l2, number + 1)
+                    await l1.waiting(1)
+                    await l2.settled(number + 1)
                 number = l2.chain.head.header.number
                 l2.build(l2.transfers(round_, 5))
-                await settled(l1, l2, number + 1)
+                await l2.settled(number + 1)
             head = l2.chain.head
             assert l2.metric("faultline_deriving_records_without_content_total") >= 6
         async with running_l2(rollup, l1, tmp_path / "late") as late:
@@ -129,14 +113,14 @@ async def test_a_restarted_node_goes_on_where_it_was(tmp_path: Path) -> None:
             await l2.caught_up()
             for _ in range(10):
                 l2.build(l2.transfers(0, 30))
-            await settled(l1, l2, 10)
+            await l2.settled(10)
             l2.build(l2.transfers(0, 30), advances=True)
-            await waiting(l1, 1)
+            await l1.waiting(1)
             head = l2.chain.head.hash
         async with running_l2(rollup, l1, tmp_path / "l2", batching=OPTIONS) as l2:
             assert l2.chain.head.hash == head
             await l2.caught_up()
-            await settled(l1, l2, 11)
+            await l2.settled(11)
             assert l2.chain.head.hash == head
             assert l2.metric("faultline_deriving_blocks_total", outcome="executed") == 0
             assert l2.metric("faultline_deriving_blocks_total", outcome="matched") == 1

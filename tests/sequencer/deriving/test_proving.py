@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import trio
 
 from node.errors import Temporary
 from node.execution.adapter import RevmEngine
@@ -49,23 +48,6 @@ def every_block_steps(rollup: RealRollup, l1: RealL1, l2: RealL2) -> int:
     return shown
 
 
-async def settled(l1: RealL1, l2: RealL2, number: int) -> None:
-    """Mine until L1 holds the L2 up to a number."""
-    with trio.fail_after(120):
-        while l2.chain.safe.header.number < number:
-            await l1.mine()
-            await l2.caught_up()
-            await trio.sleep(0.05)
-    await l2.caught_up()  # a record's last block is safe before the record is done
-
-
-async def posted(l1: RealL1) -> None:
-    """Wait until a batch is in L1's pool."""
-    with trio.fail_after(60):
-        while not l1.pool.counts()[0]:  # noqa: ASYNC110  # the pool tells of nothing
-            await trio.sleep(0.02)
-
-
 async def ask_consensus(l1: RealL1, user: int) -> None:
     """Hand in a request of another type than the portal's."""
     raw = sign_transfer(
@@ -102,15 +84,14 @@ async def test_a_replica_proves_every_block_of_its_chain(tmp_path: Path) -> None
                 l2.build(l2.transfers(3, 2))
             with pytest.raises(Temporary, match="L2 block 1 is not derived from L1 yet"):
                 maker(l1, l2).gather(1)
-            await settled(l1, l2, 12)
+            await l2.settled(12)
             # And a record whose batch is garbage
             await board.inject("garbage-batch", {})
             await l1.mine()
             await l2.caught_up()
             number = l2.chain.head.header.number
             l2.build(l2.transfers(2, 1), advances=True)
-            await posted(l1)  # what is made while L1 moves is thrown away, garbage or not
-            await settled(l1, l2, number + 1)
+            await l2.settled(number + 1)
             assert l2.metric("faultline_deriving_records_without_content_total") >= 1
             # Then
             assert every_block_steps(rollup, l1, l2) == 2
@@ -136,7 +117,7 @@ async def test_what_l1_drops_is_proven_no_more(tmp_path: Path) -> None:
         fork = await l1.mine()
         await l2.caught_up()
         l2.build(l2.transfers(0, 5), advances=True)
-        await posted(l1)
+        await l1.waiting()
         lost = await l1.mine(voted=False)
         await l2.safe_at(1)
         gathered = maker(l1, l2).gather(1)
