@@ -26,6 +26,7 @@ from node.rollup.parameters import RollupParameters
 from node.runtime.fault_catalogue import faults_of
 from node.runtime.faults import FaultBoard
 from node.runtime.worker import ThreadWorker
+from node.storage.sqlite_file import HeldElsewhere
 from sequencer.app.core import ReplicaRole
 from sequencer.app.files import read_account
 from sequencer.app.opening import OpenedL2, open_l2
@@ -115,7 +116,7 @@ def open_bridge(config: BridgeConfig, opened: OpenedL2, closing: ExitStack) -> B
             ),
             closing,
         )
-    except JournalError as error:
+    except (JournalError, HeldElsewhere) as error:
         raise SetupError(str(error)) from error
 
 

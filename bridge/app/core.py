@@ -102,7 +102,7 @@ class BridgeNode:
     """An opened bridge; `run` it beside its replica."""
 
     def __init__(self, around: Surroundings, closing: ExitStack) -> None:
-        """Open its files, which `closing` closes. Raises JournalError, Corruption."""
+        """Open its files, which `closing` closes. Raises JournalError, HeldElsewhere, Corruption."""
         self._around: Final = around
         l1, rollup = around.l1, around.rollup
         l2_genesis = rollup.chain.canonical_hash(0)

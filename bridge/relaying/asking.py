@@ -8,14 +8,14 @@ Deliberately absent: what was sent for them; L1 says that.
 
 from __future__ import annotations
 
-import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 from bridge.relaying.planning import refusal_of
 from bridge.withdrawals.finding import Sent
-from node.errors import Corruption
 from node.eth.primitives import Hash32
+from node.storage.sqlite_file import SqliteFile
 
 ASKED_MAX: Final = 512
 """Withdrawals on the list."""
@@ -42,23 +42,21 @@ class AskedList:
     """The open list; the oldest question first."""
 
     def __init__(self, path: Path | None, *, genesis_hash: Hash32) -> None:
-        """Open or create the file; None keeps it in memory. A list of another L2 is begun anew. Raises Corruption."""
-        self._connection = sqlite3.connect(
-            ":memory:" if path is None else path, isolation_level=None, timeout=0.0
-        )
-        try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA trusted_schema = OFF")
-            self._connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        """Open or create the file; None keeps it in memory. A list of another L2 is begun anew.
+
+        Raises:
+            HeldElsewhere: another process has it.
+            Corruption: it is damaged.
+        """
+        with ExitStack() as opening:
+            self._file = SqliteFile(path, name="the relayer's list", schema=_SCHEMA)
+            opening.callback(self._file.close)
             self._names = self._load(genesis_hash)
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise Corruption(f"the relayer's list {path} is damaged: {error}") from error
+            opening.pop_all()
 
     def close(self) -> None:
         """Let go of the file."""
-        self._connection.close()
+        self._file.close()
 
     def __contains__(self, name: object) -> bool:
         """Whether a withdrawal is on the list."""
@@ -82,21 +80,22 @@ class AskedList:
         if len(self._names) >= ASKED_MAX:
             return FULL
         row = (bytes(name), sent.number)
-        self._connection.execute("INSERT INTO asked (hash, number) VALUES (?, ?)", row)
+        with self._file.transaction() as connection:
+            connection.execute("INSERT INTO asked (hash, number) VALUES (?, ?)", row)
         self._names[name] = sent.number
         return None
 
     def drop(self, name: Hash32) -> None:
         """Take a withdrawal off the list."""
-        self._connection.execute("DELETE FROM asked WHERE hash = ?", (bytes(name),))
+        with self._file.transaction() as connection:
+            connection.execute("DELETE FROM asked WHERE hash = ?", (bytes(name),))
         self._names.pop(name, None)
 
     def _load(self, genesis_hash: Hash32) -> dict[Hash32, int]:
-        row = self._connection.execute("SELECT genesis FROM chain").fetchone()
-        if row is None or row[0] != genesis_hash:
-            self._connection.execute("DELETE FROM asked")
-            self._connection.execute(
-                "INSERT OR REPLACE INTO chain VALUES (1, ?)", (bytes(genesis_hash),)
-            )
-        rows = self._connection.execute("SELECT hash, number FROM asked ORDER BY place").fetchall()
+        genesis = bytes(genesis_hash)
+        with self._file.transaction() as connection:
+            if connection.execute("SELECT genesis FROM chain").fetchone() != (genesis,):
+                connection.execute("DELETE FROM asked")
+                connection.execute("INSERT OR REPLACE INTO chain VALUES (1, ?)", (genesis,))
+            rows = connection.execute("SELECT hash, number FROM asked ORDER BY place").fetchall()
         return {Hash32(found): number for found, number in rows}

@@ -11,7 +11,7 @@ Deliberately absent: L1. What has become of a withdrawal there is read there (`r
 
 from __future__ import annotations
 
-import sqlite3
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -22,10 +22,10 @@ import trio
 
 from node.contracts.addresses import MESSAGE_PASSER
 from node.contracts.bindings import MESSAGE_PASSED, MessagePassed, read_message_passed
-from node.errors import Corruption
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32
 from node.execution.engine import RawLog
+from node.storage.sqlite_file import SqliteFile
 from sequencer.l1.view import bloom_bits, may_hold
 
 PORTION_BLOCKS: Final = 512
@@ -111,26 +111,26 @@ class WithdrawalIndex:
     """Finds withdrawals of one L2; `catch_up` before asking."""
 
     def __init__(self, path: Path | None, l2: IndexedL2, engine: LogEngine) -> None:
-        """Open or create the file; None keeps it in memory. A file of another chain is begun anew. Raises Corruption."""
+        """Open or create the file; None keeps it in memory. A file of another chain is begun anew.
+
+        Raises:
+            HeldElsewhere: another process has it.
+            Corruption: it is damaged.
+        """
         self._l2 = l2
         self._engine = engine
-        self._connection = sqlite3.connect(
-            ":memory:" if path is None else path, isolation_level=None, timeout=0.0
-        )
-        try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute("PRAGMA trusted_schema = OFF")
-            self._connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        with ExitStack() as opening:
+            self._file = SqliteFile(
+                path, name="the index of withdrawals", schema=_SCHEMA, durable=False
+            )
+            opening.callback(self._file.close)
             self._number, self._hash = self._load()
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise Corruption(f"the index of withdrawals {path} is damaged: {error}") from error
+            opening.pop_all()
         self._saved = self._number
 
     def close(self) -> None:
         """Let go of the file."""
-        self._connection.close()
+        self._file.close()
 
     # -- keeping up
 
@@ -180,36 +180,36 @@ class WithdrawalIndex:
         self._save([], forget_above=number)
 
     def _save(self, rows: list[tuple[bytes, int, int]], *, forget_above: int | None = None) -> None:
-        connection = self._connection
-        connection.execute("BEGIN IMMEDIATE")
-        if forget_above is not None:
-            connection.execute("DELETE FROM withdrawals WHERE number > ?", (forget_above,))
-        connection.executemany("INSERT OR REPLACE INTO withdrawals VALUES (?, ?, ?)", rows)
-        connection.execute(
-            "UPDATE place SET number = ?, hash = ?", (self._number, bytes(self._hash))
-        )
-        connection.execute("COMMIT")
+        with self._file.transaction() as connection:
+            if forget_above is not None:
+                connection.execute("DELETE FROM withdrawals WHERE number > ?", (forget_above,))
+            connection.executemany("INSERT OR REPLACE INTO withdrawals VALUES (?, ?, ?)", rows)
+            connection.execute(
+                "UPDATE place SET number = ?, hash = ?", (self._number, bytes(self._hash))
+            )
         self._saved = self._number
 
     def _load(self) -> tuple[int, Hash32]:
         genesis = self._l2.canonical_hash(0)
         assert genesis is not None, "a chain has a genesis"
-        row = self._connection.execute("SELECT genesis, number, hash FROM place").fetchone()
-        if row is not None and row[0] == genesis:
-            return int(row[1]), Hash32(row[2])
-        self._connection.execute("DELETE FROM withdrawals")
-        self._connection.execute(
-            "INSERT OR REPLACE INTO place VALUES (1, ?, 0, ?)", (bytes(genesis), bytes(genesis))
-        )
+        with self._file.transaction() as connection:
+            row = connection.execute("SELECT genesis, number, hash FROM place").fetchone()
+            if row is not None and row[0] == genesis:
+                return int(row[1]), Hash32(row[2])
+            connection.execute("DELETE FROM withdrawals")
+            connection.execute(
+                "INSERT OR REPLACE INTO place VALUES (1, ?, 0, ?)", (bytes(genesis), bytes(genesis))
+            )
         return 0, genesis
 
     # -- finding
 
     def find(self, name: Hash32) -> Sent | None:
         """A withdrawal by its hash, or by that of the L2 transaction that sent it (its first); None where L2 holds none."""
-        row = self._connection.execute(
-            "SELECT number, log_index FROM withdrawals WHERE hash = ?", (bytes(name),)
-        ).fetchone()
+        with self._file.transaction() as connection:
+            row = connection.execute(
+                "SELECT number, log_index FROM withdrawals WHERE hash = ?", (bytes(name),)
+            ).fetchone()
         if row is not None:
             found = self._sent_in(int(row[0]))
             return next((sent for sent in found if sent.message.withdrawal_hash == name), None)

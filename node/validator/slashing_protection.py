@@ -3,19 +3,16 @@
     with protection.transaction() as rows:      one commit, one fsync, for all keys of a duty
         record = rows.load(key); ...; rows.save(key, record)
 
-SQLite in WAL mode with synchronous=FULL: a commit has outlived a power loss when it returns.
+A commit has outlived a power loss when it returns (`node.storage.sqlite_file`).
 One process holds it: a second one is refused at once, because two signers with one history would be slashed.
 Deliberately absent: what may be signed (protection_rules) and keys (signer).
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -30,6 +27,7 @@ from node.consensus.containers import (
 from node.errors import Corruption, Rejected
 from node.eth import rlp
 from node.eth.primitives import Hash32
+from node.storage.sqlite_file import HeldElsewhere, SqliteFile
 from node.validator.protection_rules import SigningRecord
 
 SCHEMA_VERSION: Final = 1
@@ -80,19 +78,15 @@ class SlashingProtection:
         """Of the chain that its keys vote on."""
         self.slots_per_epoch: Final = slots_per_epoch
         """Of that chain."""
-        self._name = "the signer database" if path is None else f"the signer database {path}"
-        self._mutex = threading.Lock()
-        self._lock = None if path is None else _lock_file(path)
-        try:
-            self._connection = self._open(path)
-        except BaseException:
-            self._unlock()
-            raise
+        with ExitStack() as opening:
+            self._file = _opened(path)
+            opening.callback(self._file.close)
+            self._check()
+            opening.pop_all()
 
     def close(self) -> None:
         """Let go of the file and its lock."""
-        self._connection.close()
-        self._unlock()
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -108,18 +102,8 @@ class SlashingProtection:
     @contextmanager
     def transaction(self) -> Iterator[Rows]:
         """Read and write rows as one; committed and synced when the block ends, undone if it raises."""
-        with self._mutex:
-            connection = self._connection
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield Rows(connection)
-                connection.execute("COMMIT")
-            except sqlite3.DatabaseError as error:
-                self._roll_back()
-                raise Corruption(f"{self._name} cannot be written: {error}") from error
-            except BaseException:
-                self._roll_back()
-                raise
+        with self._file.transaction() as connection:
+            yield Rows(connection)
 
     def register(self, public_keys: Sequence[bytes], *, new: frozenset[bytes]) -> frozenset[bytes]:
         """Make sure that every key has a row, creating those of new keys; gives the keys whose rows were made now.
@@ -134,7 +118,7 @@ class SlashingProtection:
                     continue
                 if key not in new:
                     raise ProtectionError(
-                        f"{self._name} has no row for the key 0x{key.hex()}, which is not new: "
+                        f"{self._file.name} has no row for the key 0x{key.hex()}, which is not new: "
                         "restore the database, or import the key's EIP-3076 history"
                     )
                 rows.save(key, SigningRecord())
@@ -148,60 +132,19 @@ class SlashingProtection:
 
     # -- inside
 
-    def _open(self, path: Path | None) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            ":memory:" if path is None else path,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=0.0,
-        )
-        try:
-            if path is not None:
-                path.chmod(0o600)
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA trusted_schema = OFF")
-            self._check(connection)
-        except sqlite3.OperationalError as error:
-            connection.close()
-            if "locked" in str(error):
-                raise ProtectionError(f"{self._name} is held by another process") from error
-            raise Corruption(f"{self._name} cannot be opened: {error}") from error
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            raise Corruption(f"{self._name} is damaged: {error}") from error
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _check(self, connection: sqlite3.Connection) -> None:
-        found = connection.execute("PRAGMA quick_check").fetchone()
-        if found != ("ok",):
-            raise Corruption(f"{self._name} is damaged: {found}")
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+    def _check(self) -> None:
         want = (SCHEMA_VERSION, bytes(self.genesis_hash), self.slots_per_epoch)
-        connection.execute("INSERT OR IGNORE INTO chain VALUES (1, ?, ?, ?)", want)
-        version, genesis_hash, slots_per_epoch = connection.execute(
-            "SELECT schema_version, genesis_hash, slots_per_epoch FROM chain"
-        ).fetchone()
+        with self._file.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO chain VALUES (1, ?, ?, ?)", want)
+            version, genesis_hash, slots_per_epoch = connection.execute(
+                "SELECT schema_version, genesis_hash, slots_per_epoch FROM chain"
+            ).fetchone()
         if (version, genesis_hash, slots_per_epoch) != want:
             raise ProtectionError(
-                f"{self._name} belongs to the chain of genesis 0x{genesis_hash.hex()} with "
+                f"{self._file.name} belongs to the chain of genesis 0x{genesis_hash.hex()} with "
                 f"{slots_per_epoch} slots an epoch (schema {version}); this chain's genesis is "
                 f"0x{self.genesis_hash.hex()} with {self.slots_per_epoch} (schema {SCHEMA_VERSION})"
             )
-
-    def _roll_back(self) -> None:
-        # A failed commit may have ended the transaction already; what failed is reported either way.
-        with suppress(sqlite3.DatabaseError):
-            self._connection.execute("ROLLBACK")
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
 
 
 class Rows:
@@ -274,18 +217,10 @@ def _read_link(encoded: bytes) -> tuple[Checkpoint, Checkpoint] | None:
     return read_checkpoint(source), read_checkpoint(target)
 
 
-def _lock_file(path: Path) -> int:
-    """Take the lock beside the database; it ends with the process, however it ends."""
-    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _opened(path: Path | None) -> SqliteFile:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.read(lock, 32).decode("ascii", "replace") or "unknown"
-        os.close(lock)
+        return SqliteFile(path, name="the signer database", schema=_SCHEMA)
+    except HeldElsewhere as held:
         raise ProtectionError(
-            f"the signer database {path} is held by another process (pid {holder}): "
-            "two signers with the same keys would be slashed"
-        ) from error
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
-    return lock
+            f"{held} (pid {held.holder or 'unknown'}): two signers with the same keys would be slashed"
+        ) from held

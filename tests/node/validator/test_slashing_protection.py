@@ -46,8 +46,8 @@ def test_a_raising_transaction_leaves_no_trace(tmp_path: Path) -> None:
 
 
 def test_commits_wait_for_the_disk(tmp_path: Path) -> None:
-    with open_database(tmp_path / "signer.db") as protection:
-        connection = protection._connection
+    database = open_database(tmp_path / "signer.db")
+    with database, database._file.transaction() as connection:
         assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
