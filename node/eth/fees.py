@@ -16,6 +16,9 @@ BASE_FEE_CHANGE_DENOMINATOR = 8
 MIN_BLOB_BASE_FEE = 1
 """Wei (EIP-4844)."""
 
+GAS_PER_BLOB = 1 << 17
+"""Blob gas of one blob (EIP-4844)."""
+
 BLOB_UPDATE_FRACTION = 11_684_671
 """How slowly the price of blob gas moves: BPO2's (EIP-7892), the schedule that this devnet runs at."""
 
@@ -31,9 +34,9 @@ def next_base_fee(parent: Header) -> int:
     return base_fee + max(change, 1) if parent.gas_used > target else base_fee - change
 
 
-def blob_base_fee(excess_blob_gas: int) -> int:
-    """Compute the price of blob gas, wei a unit (EIP-4844)."""
-    return fake_exponential(MIN_BLOB_BASE_FEE, excess_blob_gas, BLOB_UPDATE_FRACTION)
+def blob_base_fee(excess_blob_gas: int, update_fraction: int = BLOB_UPDATE_FRACTION) -> int:
+    """Compute the price of blob gas, wei a unit (EIP-4844), where its schedule has this update fraction."""
+    return fake_exponential(MIN_BLOB_BASE_FEE, excess_blob_gas, update_fraction)
 
 
 def fake_exponential(factor: int, numerator: int, denominator: int) -> int:

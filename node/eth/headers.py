@@ -1,12 +1,16 @@
-"""The header of a post-merge block, with every field up to EIP-7685's requests hash.
+"""A block's header, with every field up to EIP-7685's requests hash.
 
     block RLP -> header_of_block / withdrawals_of_block -> rules of consensus, without decoding one transaction
+              -> any_header_of_block -> chains of others, from Frontier on
+
+A block of ours has all 21 fields; `decode_header` takes nothing else. Earlier forks end a header sooner (`FIELD_COUNTS`).
 
 Deliberately absent: the rules of the fields. The engine judges execution's, `node.consensus` its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from node.errors import Rejected
@@ -33,7 +37,11 @@ EMPTY_REQUESTS_HASH = Hash32(
 ZERO_NONCE = bytes(8)
 """The nonce of every block after the merge (EIP-3675)."""
 
-_FIELD_COUNT = 21
+FIELD_COUNT = 21
+"""Fields since Prague: all of ours have them."""
+
+FIELD_COUNTS = (15, 16, 17, 20, FIELD_COUNT)
+"""Fields at the beginning, and since London, Shanghai, Cancun and Prague."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +65,7 @@ class Header:
     parent_hash: Hash32
     """Hash of the header below."""
     ommers_hash: Hash32 = EMPTY_OMMERS_HASH
-    """Always that of the empty list."""
+    """Since the merge that of the empty list."""
     fee_recipient: Address
     """Who gets the priority fees; 20 bytes."""
     state_root: Hash32
@@ -69,7 +77,7 @@ class Header:
     logs_bloom: bytes = bytes(256)
     """Bloom filter of all logs; 256 bytes."""
     difficulty: int = 0
-    """Always 0."""
+    """0 since the merge."""
     number: int
     """Blocks below this one."""
     gas_limit: int
@@ -83,9 +91,9 @@ class Header:
     mix_hash: Hash32
     """prevRandao (EIP-4399)."""
     nonce: bytes = ZERO_NONCE
-    """8 bytes, always zero."""
+    """8 bytes, zero since the merge."""
     base_fee_per_gas: int
-    """Wei (EIP-1559)."""
+    """Wei (EIP-1559); 0 before."""
     withdrawals_root: Hash32 = EMPTY_TRIE_ROOT
     """Root of the trie of withdrawals (EIP-4895)."""
     blob_gas_used: int = 0
@@ -96,34 +104,35 @@ class Header:
     """On L1 the root of the consensus state after the parent (EIP-4788)."""
     requests_hash: Hash32 = EMPTY_REQUESTS_HASH
     """Commitment to the execution requests (EIP-7685)."""
+    field_count: int = FIELD_COUNT
+    """How many of the fields above its fork has, one of `FIELD_COUNTS`; the others are as here by default."""
 
     def encode(self) -> bytes:
         """Encode the header in RLP."""
-        return rlp.encode(
-            (
-                self.parent_hash,
-                self.ommers_hash,
-                self.fee_recipient,
-                self.state_root,
-                self.transactions_root,
-                self.receipts_root,
-                self.logs_bloom,
-                self.difficulty,
-                self.number,
-                self.gas_limit,
-                self.gas_used,
-                self.timestamp,
-                self.extra_data,
-                self.mix_hash,
-                self.nonce,
-                self.base_fee_per_gas,
-                self.withdrawals_root,
-                self.blob_gas_used,
-                self.excess_blob_gas,
-                self.parent_beacon_block_root,
-                self.requests_hash,
-            )
+        fields = (
+            self.parent_hash,
+            self.ommers_hash,
+            self.fee_recipient,
+            self.state_root,
+            self.transactions_root,
+            self.receipts_root,
+            self.logs_bloom,
+            self.difficulty,
+            self.number,
+            self.gas_limit,
+            self.gas_used,
+            self.timestamp,
+            self.extra_data,
+            self.mix_hash,
+            self.nonce,
+            self.base_fee_per_gas,
+            self.withdrawals_root,
+            self.blob_gas_used,
+            self.excess_blob_gas,
+            self.parent_beacon_block_root,
+            self.requests_hash,
         )
+        return rlp.encode(fields[: self.field_count])
 
     def hash(self) -> Hash32:
         """Hash the header; this is the block's hash."""
@@ -132,12 +141,29 @@ class Header:
 
 def decode_header(encoded: bytes) -> Header:
     """Decode a header with all 21 fields. Raises Rejected with an EncodingReason."""
-    fields = rlp.as_list(rlp.decode(encoded, max_bytes=4096, max_items=64), _FIELD_COUNT)
+    return _header_of(rlp.as_list(_items(encoded), FIELD_COUNT))
+
+
+def decode_any_header(encoded: bytes) -> Header:
+    """Decode a header of any fork. Raises Rejected with an EncodingReason."""
+    fields = rlp.as_list(_items(encoded))
+    if len(fields) not in FIELD_COUNTS:
+        raise Rejected(EncodingReason.WRONG_LENGTH, f"a header of {len(fields)} fields")
+    return _header_of(fields)
+
+
+def _items(encoded: bytes) -> rlp.Item:
+    return rlp.decode(encoded, max_bytes=4096, max_items=64)
+
+
+def _header_of(fields: Sequence[rlp.Item]) -> Header:
+    """Reads as many fields as there are."""
     extra_data = rlp.as_bytes(fields[12])
     if len(extra_data) > 32:
         raise Rejected(
             EncodingReason.WRONG_LENGTH, f"extra data of {len(extra_data)} bytes, at most 32"
         )
+    count = len(fields)
     return Header(
         parent_hash=Hash32(rlp.as_bytes(fields[0], 32)),
         ommers_hash=Hash32(rlp.as_bytes(fields[1], 32)),
@@ -154,12 +180,15 @@ def decode_header(encoded: bytes) -> Header:
         extra_data=extra_data,
         mix_hash=Hash32(rlp.as_bytes(fields[13], 32)),
         nonce=rlp.as_bytes(fields[14], 8),
-        base_fee_per_gas=rlp.as_integer(fields[15], 256),
-        withdrawals_root=Hash32(rlp.as_bytes(fields[16], 32)),
-        blob_gas_used=rlp.as_integer(fields[17]),
-        excess_blob_gas=rlp.as_integer(fields[18]),
-        parent_beacon_block_root=Hash32(rlp.as_bytes(fields[19], 32)),
-        requests_hash=Hash32(rlp.as_bytes(fields[20], 32)),
+        base_fee_per_gas=rlp.as_integer(fields[15], 256) if count > 15 else 0,
+        withdrawals_root=Hash32(rlp.as_bytes(fields[16], 32)) if count > 16 else EMPTY_TRIE_ROOT,
+        blob_gas_used=rlp.as_integer(fields[17]) if count > 17 else 0,
+        excess_blob_gas=rlp.as_integer(fields[18]) if count > 17 else 0,
+        parent_beacon_block_root=(
+            Hash32(rlp.as_bytes(fields[19], 32)) if count > 17 else Hash32(bytes(32))
+        ),
+        requests_hash=Hash32(rlp.as_bytes(fields[20], 32)) if count > 20 else EMPTY_REQUESTS_HASH,
+        field_count=count,
     )
 
 
@@ -172,6 +201,16 @@ def header_bytes_of_block(block_rlp: bytes) -> bytes:
 def header_of_block(block_rlp: bytes) -> Header:
     """Decode only the header of a block's RLP. Raises Rejected with an EncodingReason."""
     return decode_header(header_bytes_of_block(block_rlp))
+
+
+def any_header_of_block(block_rlp: bytes) -> tuple[Header, bytes]:
+    """Decode only the header of a block of any fork; gives its RLP too. Raises Rejected with an EncodingReason."""
+    parts = rlp.spans(block_rlp, max_items=4)
+    if len(parts) < 3:
+        raise Rejected(EncodingReason.WRONG_LENGTH, f"a block of {len(parts)} parts, want 3 or 4")
+    _, start, _, end = parts[0]
+    encoded = block_rlp[start:end]
+    return decode_any_header(encoded), encoded
 
 
 def withdrawals_of_block(block_rlp: bytes) -> tuple[Withdrawal, ...]:

@@ -61,6 +61,9 @@ PORTION_BYTES: Final = 8 << 20
 BlobFee = Callable[[Header], int]
 """Wei a unit of blob gas in a block with this header."""
 
+BlobGasMax = Callable[[Header], int]
+"""Most blob gas of a block with this header; 0 where there are no blobs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeeHistory:
@@ -89,10 +92,10 @@ class Fees:
         engine: Engine,
         *,
         blob_fee: BlobFee,
-        blob_gas_max: int,
+        blob_gas_max: BlobGasMax,
         tip_wei: int | None = None,
     ) -> None:
-        """`blob_gas_max`: the most blob gas a block may use, 0 where there are no blobs; `tip_wei`: a constant tip."""
+        """`tip_wei`: a constant tip."""
         self._chain: Final = chain
         self._engine: Final = engine
         self._blob_fee: Final = blob_fee
@@ -201,7 +204,7 @@ class Fees:
             gas_used_ratios=[one.gas_used / one.gas_limit for one in headers],
             blob_base_fees=[self._blob_fee(one) for one in (*headers, following)],
             blob_gas_used_ratios=[
-                one.blob_gas_used / self._blob_gas_max if self._blob_gas_max else 0.0
+                one.blob_gas_used / most if (most := self._blob_gas_max(one)) else 0.0
                 for one in headers
             ],
             rewards=rewards,

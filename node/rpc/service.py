@@ -21,7 +21,7 @@ from node.rpc.blocks import Blocks
 from node.rpc.bridging import BridgeView
 from node.rpc.dispatch import Dispatcher, Method
 from node.rpc.events import WAITING_BLOCKS_MAX, HeadQueue, HeadSignal
-from node.rpc.fees import CHECKED_BLOCKS, BlobFee, Fees
+from node.rpc.fees import CHECKED_BLOCKS, BlobFee, BlobGasMax, Fees
 from node.rpc.filters import Filters
 from node.rpc.http import Policy
 from node.rpc.limits import ServerLimits
@@ -69,8 +69,6 @@ class RpcSettings:
     """EIP-155 chain id."""
     client_version: str
     """What `web3_clientVersion` answers."""
-    blob_gas_max: int = 0
-    """Most blob gas of a block, for ratios in fee histories; 0 where there are no blobs."""
     tip_wei: int | None = None
     """The priority fee to suggest, as op-geth does where blocks have room; None asks the newest blocks."""
     waiting_blocks_max: int = WAITING_BLOCKS_MAX
@@ -109,6 +107,8 @@ class RpcParts:
     """Where what subscribers are told is prepared: a thread of its own, for callers can keep the others busy for seconds."""
     blob_fee: BlobFee
     """Wei a unit of blob gas in a block with a given header."""
+    blob_gas_max: BlobGasMax = lambda _: 0
+    """Most blob gas of a block with a given header, for ratios in fee histories; 0 where there are no blobs."""
     peer_count: Callable[[], int]
     """Number of connected peers."""
     sync_progress: Callable[[], SyncProgress | None]
@@ -144,7 +144,7 @@ class RpcService:
             parts.chain,
             parts.engine,
             blob_fee=parts.blob_fee,
-            blob_gas_max=settings.blob_gas_max,
+            blob_gas_max=parts.blob_gas_max,
             tip_wei=settings.tip_wei,
         )
         self._heads: Final = heads
