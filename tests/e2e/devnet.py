@@ -30,6 +30,9 @@ BASE_PORTS = [
 ]
 """Every port that a devnet may bind at offset 0."""
 
+FOLLOWERS = ("sequencer", "bridge", "watchtower")
+"""Who follows L1 without voting: a partition that leaves them out is bridged by them."""
+
 DEADLINE_S = 180.0
 """The longest wait for any condition; machines are slow at times."""
 

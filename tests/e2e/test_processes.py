@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.devnet import Devnet, running_devnet, wait_for
+from tests.e2e.devnet import FOLLOWERS, Devnet, running_devnet, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("processes"), pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("breaking"), pytest.mark.timeout(1_500)]
 
 VALIDATORS = 4
 
@@ -72,7 +72,7 @@ def _answers(devnet: Devnet, validator: int) -> bool:
 
 def test_a_split_network_heals(devnet_to_break: Devnet) -> None:
     devnet = devnet_to_break
-    groups = [["validator-0", "validator-1"], ["validator-2", "validator-3"]]
+    groups = [["validator-0", "validator-1", *FOLLOWERS], ["validator-2", "validator-3"]]
     for validator in range(VALIDATORS):
         devnet.rpc("devnet_break", "partition", {"groups": groups}, validator=validator)
     final_before = max(devnet.number("finalized", validator) for validator in range(VALIDATORS))

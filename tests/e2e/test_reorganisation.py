@@ -9,13 +9,13 @@ import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
-from tests.e2e.devnet import Devnet, wait_for
+from tests.e2e.devnet import FOLLOWERS, Devnet, wait_for
 from tests.kit.execution_chain import GWEI, sign
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("processes"), pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("breaking"), pytest.mark.timeout(1_500)]
 
 VALIDATORS: Final = range(4)
-GROUPS: Final = [["validator-0", "validator-1"], ["validator-2", "validator-3"]]
+GROUPS: Final = [["validator-0", "validator-1", *FOLLOWERS], ["validator-2", "validator-3"]]
 
 SIDES: Final = (0, 2)
 """A validator of each side."""

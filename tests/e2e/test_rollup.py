@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,25 +12,17 @@ import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 
-from tests.e2e.devnet import Devnet, RpcFailure, running_devnet, wait_for
+from tests.e2e.devnet import Devnet, RpcFailure, wait_for
 from tests.e2e.environments import WALLETS, node_project
 from tests.e2e.test_wallets import run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("rollup"), pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("breaking"), pytest.mark.timeout(1_500)]
 
 REPLICA = 0
 """The bridge, which derives the L2 as any replica does."""
 
 CHAIN_ID = 901
 JUNK = "test test test test test test test test test test test junk"
-
-
-@pytest.fixture(scope="module")
-def rollup_to_break(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    """A devnet with an L2 for tests that break and heal it, one after the other."""
-    with running_devnet(tmp_path_factory.mktemp("rollup"), with_l2=True) as running:
-        wait_for("the first safe L2 block", lambda: running.l2_number("safe") > 0)
-        yield running
 
 
 def account(index: int) -> LocalAccount:
@@ -149,14 +140,14 @@ def wallet_script(devnet: Devnet, tmp_path: Path, script: str, *arguments: str) 
     return run(["node", script, *arguments, portal], folder)
 
 
-def test_viem_on_both_chains(rollup_to_break: Devnet, tmp_path: Path) -> None:
-    devnet = rollup_to_break
+def test_viem_on_both_chains(devnet_to_break: Devnet, tmp_path: Path) -> None:
+    devnet = devnet_to_break
     urls = (devnet.rpc_url(), devnet.l2_url(), devnet.l2_url(REPLICA))
     assert wallet_script(devnet, tmp_path, "viem_rollup.mjs", *urls).strip().startswith("{")
 
 
-def test_ethers_hashes_the_l2_as_its_nodes_do(rollup_to_break: Devnet, tmp_path: Path) -> None:
-    devnet = rollup_to_break
+def test_ethers_hashes_the_l2_as_its_nodes_do(devnet_to_break: Devnet, tmp_path: Path) -> None:
+    devnet = devnet_to_break
     # Given transactions of every type that ends in a receipt of its own, a deposit among them
     sender = account(4)
     devnet.faultline("deposit", "0.5", "--to", "0x" + "e7" * 20)
@@ -180,8 +171,8 @@ def test_ethers_hashes_the_l2_as_its_nodes_do(rollup_to_break: Devnet, tmp_path:
     assert wallet_script(devnet, tmp_path, "ethers_rollup.mjs", *urls).strip().startswith("{")
 
 
-def test_a_killed_sequencer_loses_nothing_that_it_acknowledged(rollup_to_break: Devnet) -> None:
-    devnet = rollup_to_break
+def test_a_killed_sequencer_loses_nothing_that_it_acknowledged(devnet_to_break: Devnet) -> None:
+    devnet = devnet_to_break
     load = Load(devnet=devnet, sender=account(6))
     thread = threading.Thread(target=load.run)
     thread.start()
@@ -217,9 +208,9 @@ def _exceeds(found: list[str], count: int) -> bool:
     "fault", ["garbage-batch", "bomb-batch", "truncated-batch", "overlapping-batch"]
 )
 def test_whatever_is_posted_all_nodes_agree_and_users_lose_nothing(
-    rollup_to_break: Devnet, fault: str
+    devnet_to_break: Devnet, fault: str
 ) -> None:
-    devnet, sender = rollup_to_break, account(7)
+    devnet, sender = devnet_to_break, account(7)
     devnet.l2_rpc("devnet_break", fault, {"count": 1})
     nonce = nonce_of(devnet, sender)
     sent = [
@@ -242,8 +233,8 @@ def test_whatever_is_posted_all_nodes_agree_and_users_lose_nothing(
     wait_for("the replica to agree", lambda: nodes_agree(devnet, devnet.l2_number("safe")))
 
 
-def test_unsafe_blocks_of_two_minds_end_with_l1(rollup_to_break: Devnet) -> None:
-    devnet, sender = rollup_to_break, account(7)
+def test_unsafe_blocks_of_two_minds_end_with_l1(devnet_to_break: Devnet) -> None:
+    devnet, sender = devnet_to_break, account(7)
     before = equivocations(devnet)
     for _ in range(10):
         devnet.l2_rpc("devnet_break", "equivocate-unsafe", {"count": 1})
@@ -285,9 +276,9 @@ def heads_of_sides(devnet: Devnet) -> list[int]:
     return [devnet.number(validator=one) for one in (0, 1)]
 
 
-def test_a_split_l1_under_load_heals_into_one_l2(rollup_to_break: Devnet) -> None:
+def test_a_split_l1_under_load_heals_into_one_l2(devnet_to_break: Devnet) -> None:
     # Given the sequencer on the side of L1 that is going to lose: one validator of four
-    devnet = rollup_to_break
+    devnet = devnet_to_break
     groups = [
         ["validator-0", "sequencer"],
         ["validator-1", "validator-2", "validator-3", "bridge", "watchtower"],
@@ -327,8 +318,8 @@ def test_a_split_l1_under_load_heals_into_one_l2(rollup_to_break: Devnet) -> Non
     wait_for("L1 to hold them", lambda: nodes_agree(devnet, last))
 
 
-def test_a_replica_from_nothing_derives_the_chain_from_l1(rollup_to_break: Devnet) -> None:
-    devnet = rollup_to_break
+def test_a_replica_from_nothing_derives_the_chain_from_l1(devnet_to_break: Devnet) -> None:
+    devnet = devnet_to_break
     known = devnet.l2_number("safe", REPLICA)
     hashes = [l2_hash(devnet, number) for number in range(known + 1)]
     devnet.faultline("processes", "stop", "bridge")
@@ -340,9 +331,9 @@ def test_a_replica_from_nothing_derives_the_chain_from_l1(rollup_to_break: Devne
     assert [l2_hash(devnet, number, REPLICA) for number in range(known + 1)] == hashes
 
 
-def test_a_deposit_arrives_without_the_sequencer(rollup_to_break: Devnet) -> None:
+def test_a_deposit_arrives_without_the_sequencer(devnet_to_break: Devnet) -> None:
     # Given a devnet whose sequencer is gone
-    devnet, lucky = rollup_to_break, "0x" + "ab" * 20
+    devnet, lucky = devnet_to_break, "0x" + "ab" * 20
     devnet.faultline("processes", "stop", "sequencer")
     # When a user deposits
     devnet.faultline("deposit", "1.5", "--to", lucky, timeout_s=600)
@@ -367,8 +358,8 @@ def test_a_deposit_arrives_without_the_sequencer(rollup_to_break: Devnet) -> Non
     wait_for("L1 to hold it", lambda: nodes_agree(devnet, number))
 
 
-def test_a_stopped_devnet_continues_both_chains(rollup_to_break: Devnet) -> None:
-    devnet = rollup_to_break
+def test_a_stopped_devnet_continues_both_chains(devnet_to_break: Devnet) -> None:
+    devnet = devnet_to_break
     final = devnet.l2_number("finalized")
     before = l2_hash(devnet, final)
     devnet.down()

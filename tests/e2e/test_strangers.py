@@ -37,6 +37,8 @@ def peers_of(devnet: Devnet) -> list[dict[str, str]]:
     assert isinstance(info, dict)
     peers = []
     for process in info["processes"]:
+        if process["role"] != "validator":
+            continue
         address, _, peer_id = process["p2p"].rpartition("/p2p/")
         peers.append({"name": process["name"], "peer_id": peer_id, "address": address})
     return peers
