@@ -228,6 +228,23 @@ class NativeEngine:
         gas_cap: int = 50_000_000,
         deadline_us: int | None = None,
     ) -> bytes: ...
+    def trace_entries(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        index: int,
+        *,
+        deadline_us: int | None = None,
+    ) -> bytes: ...
+    def trace_parties(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        *,
+        deadline_us: int | None = None,
+    ) -> bytes: ...
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes: ...
     def block_json(self, block: bytes, receipts: bytes, *, full: bool) -> bytes: ...
     def header_json(self, header: bytes) -> bytes: ...

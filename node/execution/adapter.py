@@ -458,6 +458,31 @@ class RevmEngine:
             root, header, ancestors, call, options, gas_cap=gas_cap, deadline_us=deadline_us
         )
 
+    def trace_entries(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        index: int,
+        *,
+        deadline_us: int | None = None,
+    ) -> bytes:
+        """Otterscan's list of a transaction's calls."""
+        return self._native.trace_entries(
+            parent_root, block, ancestors, index, deadline_us=deadline_us
+        )
+
+    def trace_parties(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        *,
+        deadline_us: int | None = None,
+    ) -> bytes:
+        """Who had a part in each transaction of a block."""
+        return self._native.trace_parties(parent_root, block, ancestors, deadline_us=deadline_us)
+
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
         """`debug_executionWitness` with hashes in place of headers."""
         return self._native.execution_witness(parent_header, block, ancestors)

@@ -391,6 +391,30 @@ class Engine(Protocol):
     ) -> bytes:
         """`debug_traceCall`: the answer's JSON; overrides stand in `options`, as geth has them."""
 
+    def trace_entries(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        index: int,
+        *,
+        deadline_us: int | None = None,
+    ) -> bytes:
+        """A transaction's calls, creations and destructions in the order they began, a JSON list as Otterscan wants it.
+
+        Beside erigon's fields each has `failed`: whether it, or one around it, was undone.
+        """
+
+    def trace_parties(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        *,
+        deadline_us: int | None = None,
+    ) -> bytes:
+        """Who had a part in each transaction of a block: a JSON list of {txHash, result: addresses, ascending}."""
+
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
         """`debug_executionWitness`: the answer's JSON; its `headers` are hashes, from the parent down."""
 

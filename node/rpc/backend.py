@@ -206,6 +206,27 @@ class Engine(Protocol):
     ) -> bytes:
         """`debug_traceCall`; raises TimeoutError as `call` does."""
 
+    def trace_entries(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        index: int,
+        *,
+        deadline_us: int | None = None,
+    ) -> bytes:
+        """Otterscan's list of a transaction's calls, each with `failed`; raises TimeoutError as `call` does."""
+
+    def trace_parties(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        *,
+        deadline_us: int | None = None,
+    ) -> bytes:
+        """The addresses that had a part in each transaction of a block; raises TimeoutError as `call` does."""
+
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
         """`debug_executionWitness`; its `headers` are hashes, from the parent down to the oldest that was read."""
 

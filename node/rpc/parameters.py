@@ -205,6 +205,17 @@ def decimal_or_hex(params: Params, index: int) -> int:
     raise invalid(index, "invalid hex or decimal integer")
 
 
+def integer(params: Params, index: int, go_type: str, maximum: int) -> int:
+    """A number as JSON writes it, which is how Otterscan sends them; quantities are taken too."""
+    value = required(params, index)
+    if type(value) is int and 0 <= value <= maximum:
+        return value
+    if isinstance(value, str) and not _quantity_problem(value, 64) and int(value, 16) <= maximum:
+        return int(value, 16)
+    found = f"number {value}" if type(value) is int else _kind(value)
+    raise invalid(index, f"json: cannot unmarshal {found} into Go value of type {go_type}")
+
+
 # -- blocks
 
 

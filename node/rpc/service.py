@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from node.eth.blocks import Block
 from node.rollup.parameters import RollupParameters
+from node.rpc.appearances import Appearances
 from node.rpc.backend import Chain, DevnetView, Engine, Intake, Pool, RollupView, SyncProgress
 from node.rpc.blocks import Blocks
 from node.rpc.bridging import BridgeView
@@ -35,6 +36,7 @@ from node.rpc.namespaces.devnet import DevnetNamespace
 from node.rpc.namespaces.fees import FeesNamespace
 from node.rpc.namespaces.logs import LogsNamespace
 from node.rpc.namespaces.net import NetNamespace
+from node.rpc.namespaces.otterscan import OtterscanNamespace
 from node.rpc.namespaces.rollup import Explain, RollupNamespace
 from node.rpc.namespaces.state import StateNamespace
 from node.rpc.namespaces.transactions import TransactionsNamespace
@@ -249,6 +251,7 @@ class RpcService:
             LogsNamespace(blocks, search, filters, self._hub),
             TxpoolNamespace(pool, engine, worker),
             DebugNamespace(blocks, engine, worker, transactions, gas_cap=settings.gas_cap),
+            OtterscanNamespace(blocks, engine, worker, Appearances(chain, engine, worker)),
             DevnetNamespace(
                 parts.devnet, private=self._private, watch_origin=settings.watch_origin
             ),

@@ -323,6 +323,29 @@ class FakeEngine:
         self._simulate(root=root, header=header, call=call, options=options)
         return b'{"failed":false}'
 
+    def trace_entries(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        index: int,
+        *,
+        deadline_us: int | None = None,
+    ) -> bytes:
+        self._read(parent_root)
+        return b'[{"type":"CALL","depth":0,"output":"0x","failed":false}]'
+
+    def trace_parties(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        *,
+        deadline_us: int | None = None,
+    ) -> bytes:
+        self._read(parent_root)
+        return b"[]"
+
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
         return b'{"headers":[],"state":["0x01"],"codes":[],"keys":[]}'
 

@@ -2,6 +2,7 @@
 //! are rendered from.
 
 use crate::{
+    otterscan,
     outcome::{name, stack_words},
     watch::{Stop, Watched},
 };
@@ -36,6 +37,8 @@ pub struct Frame {
     pub from: Address,
     /// None for a creation that failed.
     pub to: Option<Address>,
+    /// Where a creation puts its contract if it succeeds.
+    pub aim: Option<Address>,
     pub input: Bytes,
     pub output: Bytes,
     pub gas: u64,
@@ -217,6 +220,7 @@ impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for Recorder {
         let frame = Frame {
             kind: if matches!(inputs.scheme(), CreateScheme::Create2 { .. }) { "CREATE2" } else { "CREATE" },
             from: inputs.caller(),
+            aim: otterscan::aim(context, inputs),
             input: inputs.init_code().clone(),
             gas: inputs.gas_limit(),
             value: Some(inputs.value()),

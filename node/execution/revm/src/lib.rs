@@ -39,6 +39,7 @@ mod l2;
 mod memory;
 mod meter;
 mod mpt;
+mod otterscan;
 mod outcome;
 mod overrides;
 mod precompile;

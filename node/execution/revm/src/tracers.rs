@@ -6,6 +6,7 @@ use crate::{
     frames::Recorder,
     frames_json::{self, CallOptions, FlatOptions, Position},
     json,
+    otterscan::{self, Parties},
     overrides::{BlockArguments, StateArguments},
     prestate::{self, Prestate},
     struct_logs::{self, StructLogger},
@@ -14,7 +15,7 @@ use crate::{
 use alloy_primitives::{Address, Log, U256};
 use revm::{
     Inspector,
-    context::{ContextTr, result::ResultAndState},
+    context::{ContextTr, Transaction, result::ResultAndState},
     interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter},
 };
 use serde::de::DeserializeOwned;
@@ -63,6 +64,10 @@ enum Wanted {
     One(Kind),
     /// muxTracer's, by name.
     Many(BTreeMap<String, Kind>),
+    /// Otterscan's list of calls.
+    Entries,
+    /// Who had a part in a transaction.
+    Parties,
 }
 
 /// What is traced, and for how long.
@@ -98,13 +103,24 @@ impl Plan {
         Ok(Self { wanted, timeout })
     }
 
+    /// Otterscan's list of calls.
+    pub fn entries() -> Self {
+        Self { wanted: Wanted::Entries, timeout: Duration::MAX }
+    }
+
+    /// Who had a part in each transaction.
+    pub fn parties() -> Self {
+        Self { wanted: Wanted::Parties, timeout: Duration::MAX }
+    }
+
     /// A tracer for one transaction; `first_log` is the number of the block's logs before it.
-    pub fn tracer(&self, first_log: usize) -> Tracer {
+    pub fn tracer(&self, first_log: usize, tx: &impl Transaction) -> Tracer {
         let frames = |kind: &Kind| matches!(kind, Kind::Calls(_) | Kind::FlatCalls(_) | Kind::Selectors);
         match &self.wanted {
             Wanted::Logs(options) => Tracer::Logs(StructLogger::new(*options, SIZE_MAX)),
             Wanted::One(kind) if !frames(kind) => Tracer::Idle,
             Wanted::Many(kinds) if !kinds.values().any(frames) => Tracer::Idle,
+            Wanted::Parties => Tracer::Parties(Parties::of(tx)),
             _ => Tracer::Frames(Recorder::new(first_log, SIZE_MAX)),
         }
     }
@@ -113,6 +129,7 @@ impl Plan {
     pub fn finish(&self, tracer: Tracer, run: &Run<'_>) -> Result<Vec<u8>> {
         let recorder = match tracer {
             Tracer::Logs(logger) => return Ok(logger.finish(&run.result.result)),
+            Tracer::Parties(parties) => return parties.finish(),
             Tracer::Idle => None,
             Tracer::Frames(mut recorder) => {
                 recorder.finish(&run.result.result);
@@ -132,7 +149,11 @@ impl Plan {
                 out.push(b'}');
                 Ok(out)
             }
-            Wanted::Logs(_) => Err(Error::Fatal("a trace of instructions without its logger".into())),
+            Wanted::Entries => {
+                let frames = recorder.map(|recorder| &recorder.frames[..]).unwrap_or_default();
+                otterscan::entries(frames, run.precompiles)
+            }
+            Wanted::Logs(_) | Wanted::Parties => Err(Error::Fatal("a trace without its tracer".into())),
         }
     }
 }
@@ -215,6 +236,7 @@ pub enum Tracer {
     Idle,
     Logs(StructLogger),
     Frames(Recorder),
+    Parties(Parties),
 }
 
 macro_rules! delegate {
@@ -223,6 +245,7 @@ macro_rules! delegate {
             Self::Idle => $idle,
             Self::Logs($inspector) => $call,
             Self::Frames($inspector) => $call,
+            Self::Parties($inspector) => $call,
         }
     };
 }

@@ -103,7 +103,13 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// With the options of a caller.
     fn new(root: &[u8], block: &[u8], ancestors: &'a [u8], options: &[u8], deadline_us: Option<u64>) -> Result<Self> {
+        let plan = Plan::new(&trace_arguments(1, options)?)?;
+        Self::planned(root, block, ancestors, plan, deadline_us)
+    }
+
+    fn planned(root: &[u8], block: &[u8], ancestors: &'a [u8], plan: Plan, deadline_us: Option<u64>) -> Result<Self> {
         let block = Block::decode(Bytes::copy_from_slice(block))?;
         if block.header.number == 0 {
             return Err(Error::call("genesis is not traceable"));
@@ -113,7 +119,7 @@ impl<'a> Request<'a> {
             header: alloy_rlp::encode(&block.header).into(),
             block,
             ancestors,
-            plan: Plan::new(&trace_arguments(1, options)?)?,
+            plan,
             patience: deadline_us.map(Duration::from_micros),
         })
     }
@@ -197,7 +203,7 @@ impl<E: Stage> Replay<E> {
             transaction_hash: Some(hash),
             transaction_index: index,
         };
-        let tracer = self.plan.tracer(self.logs);
+        let tracer = self.plan.tracer(self.logs, &message.tx);
         let (json, logs) = traced(&mut self.scene, &self.plan, tracer, message, position, self.deadline)?;
         self.logs += logs;
         Ok(json)
@@ -295,7 +301,8 @@ fn trace_call(engine: &Engine, place: Place<'_>, call: &[u8], options: &[u8], ga
     scene.relax(&message);
     scene.check(&message)?.map_err(|refusal| Error::call(format_args!("tracing failed: {}", refusal.words())))?;
     let transaction = scene.transaction(&message)?;
-    let (json, _) = traced(&mut scene, &plan, plan.tracer(0), transaction.into(), Position::default(), deadline)?;
+    let tracer = plan.tracer(0, &transaction);
+    let (json, _) = traced(&mut scene, &plan, tracer, transaction.into(), Position::default(), deadline)?;
     Ok(json)
 }
 
@@ -394,6 +401,40 @@ impl NativeEngine {
     ) -> Result<Bound<'py, PyBytes>> {
         let place = Place::new(root, header, ancestors, deadline_us)?;
         let json = detached(py, || self::trace_call(&self.engine, place, call, options, gas_cap))?;
+        Ok(PyBytes::new(py, &json))
+    }
+
+    /// Otterscan's list of a transaction's calls, JSON. TimeoutError if `deadline_us` has passed.
+    #[pyo3(signature = (parent_root, block, ancestors, index, *, deadline_us=None))]
+    fn trace_entries<'py>(
+        &self,
+        py: Python<'py>,
+        parent_root: &[u8],
+        block: &[u8],
+        ancestors: &[u8],
+        index: usize,
+        deadline_us: Option<u64>,
+    ) -> Result<Bound<'py, PyBytes>> {
+        let json = detached(py, || {
+            Request::planned(parent_root, block, ancestors, Plan::entries(), deadline_us)?
+                .run(&self.engine, Some(index))
+        })?;
+        Ok(PyBytes::new(py, &json))
+    }
+
+    /// Who had a part in each transaction of a block, JSON. TimeoutError if `deadline_us` has passed.
+    #[pyo3(signature = (parent_root, block, ancestors, *, deadline_us=None))]
+    fn trace_parties<'py>(
+        &self,
+        py: Python<'py>,
+        parent_root: &[u8],
+        block: &[u8],
+        ancestors: &[u8],
+        deadline_us: Option<u64>,
+    ) -> Result<Bound<'py, PyBytes>> {
+        let json = detached(py, || {
+            Request::planned(parent_root, block, ancestors, Plan::parties(), deadline_us)?.run(&self.engine, None)
+        })?;
         Ok(PyBytes::new(py, &json))
     }
 
