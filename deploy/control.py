@@ -2,14 +2,12 @@
 
     faultline down|status|processes -> ask() -> supervisor.sock -> serve_control -> handler -> answer
 
-The lock file says who runs: it is held (flock) as long as its supervisor lives, so a socket or lock left behind
-by a killed supervisor is never mistaken for a running one.
+The lock (deploy.lock) says who runs, so a socket left behind by a killed supervisor is never mistaken for a running one.
 Deliberately absent: access control beyond the socket's mode; whoever may open it owns the data anyway.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Awaitable, Callable
@@ -21,6 +19,7 @@ import trio
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from deploy.layout import Layout
+from deploy.lock import is_running
 
 REQUEST_BYTES_MAX: Final = 4_096
 """A request is never longer."""
@@ -42,10 +41,6 @@ class NotRunning(Exception):
     """No supervisor runs on this data."""
 
 
-class AlreadyRunning(Exception):
-    """A supervisor runs on this data already; the message says which process it is."""
-
-
 class Refused(Exception):
     """The supervisor could not do what it was asked; the message says why."""
 
@@ -63,49 +58,6 @@ class Request(BaseModel):
 
 Handler = Callable[[Request], Awaitable[JsonValue]]
 """Carries out a request; raises Refused."""
-
-
-class SupervisorLock:
-    """Says that a supervisor runs on some data; let go by the kernel when its process ends."""
-
-    def __init__(self, layout: Layout) -> None:
-        """Take the lock. Raises AlreadyRunning."""
-        layout.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(self._descriptor, 64, 0).decode(errors="replace").strip()
-            os.close(self._descriptor)
-            raise AlreadyRunning(
-                f"a devnet runs on {layout.data} already (process {holder or 'unknown'}); "
-                "`faultline down` stops it, `--data` names another folder"
-            ) from None
-        self.renew()
-
-    def renew(self) -> None:
-        """Write down which process holds it now."""
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
-
-    def release(self) -> None:
-        """Let go."""
-        os.close(self._descriptor)
-
-
-def is_running(layout: Layout) -> bool:
-    """Whether a supervisor runs on this data."""
-    try:
-        descriptor = os.open(layout.lock, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def ask(layout: Layout, request: Request, *, deadline_s: float) -> JsonValue:

@@ -28,7 +28,6 @@ from deploy.network import (
     SEQUENCER,
     WATCHTOWER,
     Network,
-    erase,
     follower_names,
     places,
     replace_file,
@@ -38,17 +37,6 @@ from deploy.network import (
 from node.eth.headers import header_of_block
 from node.execution.adapter import RevmEngine
 from node.rollup.outputs import Output, output_of
-
-
-def claim(layout: Layout) -> None:
-    """Take a folder for a new network; the one that is there, whole or cut off while it was made, is removed.
-
-    Raises:
-        NetworkError: when the folder holds other things.
-    """
-    layout.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    erase(layout)
-    layout.unfinished.touch()
 
 
 def create(layout: Layout, manifest: Manifest, start: int) -> Network:

@@ -297,6 +297,17 @@ def erase(layout: Layout) -> None:
             entry.unlink(missing_ok=True)
 
 
+def claim(layout: Layout) -> None:
+    """Take a folder for a new network; the one that is there, whole or cut off while it was made, is removed.
+
+    Raises:
+        NetworkError: when the folder holds other things.
+    """
+    layout.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    erase(layout)
+    layout.unfinished.touch()
+
+
 def foreign_entries(layout: Layout) -> list[Path]:
     """What lies in a folder and is not ours; without a network in it, only the lock is."""
     if not layout.data.is_dir():

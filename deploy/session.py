@@ -2,7 +2,7 @@
 
     supervisor, control socket -> processes started -> all ready -> facts printed -> until Ctrl-C, SIGTERM or `down`
 
-Deliberately absent: making the network (deploy.creation) and options (deploy.commands.up).
+Deliberately absent: making the network (deploy.creation) and options (deploy.commands).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pydantic import JsonValue
 
 from deploy import pace
 from deploy.control import Refused, Request, serve_control
+from deploy.launching import Launcher
 from deploy.layout import Layout
 from deploy.live import LiveTable
 from deploy.network import Network, write_info
 from deploy.observation import is_ready
 from deploy.rendering import announcement
 from deploy.supervisor import (
-    Launcher,
     LauncherDied,
     ProcessEvent,
     ProcessSpec,

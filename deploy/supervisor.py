@@ -12,14 +12,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, Final, assert_never
+from typing import Final, assert_never
 
 import trio
 
@@ -36,6 +33,7 @@ from deploy.launcher import (
     decode_report,
     encode,
 )
+from deploy.launching import Launcher
 from deploy.restarts import RestartHistory, after_end, describe_end
 
 STOP_GRACE_S: Final = 2.0
@@ -136,44 +134,6 @@ class ProcessStatus:
     """How long it has run."""
     last_end: str
     """How it ended the last time; empty if it never did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Launcher:
-    """A launcher process that was started; it warms up while its starter does other things."""
-
-    process: subprocess.Popen[bytes]
-    """The process."""
-    control: socket.socket
-    """Our end of its socket."""
-
-
-def start_launcher(
-    imports: Sequence[str], log: BinaryIO | int, *, never_fork: bool = False
-) -> Launcher:
-    """Start a launcher that imports these modules.
-
-    Args:
-        imports: modules that its processes need.
-        log: where its own complaints go.
-        never_fork: start a new interpreter for each process.
-    """
-    ours, theirs = socket.socketpair()
-    command = [sys.executable, "-m", "deploy.launcher", "--socket", str(theirs.fileno())]
-    for module in imports:
-        command += ["--import", module]
-    if never_fork:
-        command.append("--never-fork")
-    with theirs:
-        process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,
-        )
-    return Launcher(process=process, control=ours)
 
 
 class Supervisor:

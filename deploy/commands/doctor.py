@@ -25,8 +25,8 @@ from deploy.commands.options import (
     print_json,
 )
 from deploy.commands.preparing import resolve_manifest
-from deploy.control import is_running
 from deploy.layout import Layout
+from deploy.lock import is_running
 from deploy.manifest import Manifest
 from deploy.network import busy_ports, places
 

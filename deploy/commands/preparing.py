@@ -10,8 +10,8 @@ from typing import Final
 from pydantic import JsonValue
 
 from deploy.commands.options import CommandFailed, WrongUse
-from deploy.control import AlreadyRunning, SupervisorLock
 from deploy.layout import MANIFEST_NAME, Layout
+from deploy.lock import AlreadyRunning, SupervisorLock
 from deploy.manifest import (
     ManifestError,
     Resolved,

@@ -18,8 +18,9 @@ from deploy.commands.options import (
     layout_of,
     print_json,
 )
-from deploy.control import Action, NotRunning, Refused, Request, ask, is_running
+from deploy.control import Action, NotRunning, Refused, Request, ask
 from deploy.layout import Layout
+from deploy.lock import is_running
 from deploy.network import Network, NetworkError, load_network
 from deploy.observation import Observation, observe
 

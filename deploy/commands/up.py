@@ -1,42 +1,29 @@
 """`faultline up`: makes or continues a network and keeps its processes running.
 
-lock -> launcher warms up -> network made or opened meanwhile -> ports free? -> supervisor -> ready -> facts printed
+lock -> launcher warms up -> deploy.commands.starting meanwhile: network -> supervisor -> ready -> facts printed
 --detach: the same in a session of its own; the command returns once it is ready
+
+What a process needs takes two seconds to import, so the launcher begins before this one imports what comes after it:
+nothing here may import an event loop, a chain or an engine.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
-import sys
-import time
 from pathlib import Path
 from typing import Final
 
 import click
-import trio
 from pydantic import JsonValue
 
-from deploy.commands.options import (
-    CommandFailed,
-    WrongUse,
-    data_option,
-    layout_of,
-    manifest_option,
-)
+from deploy.commands.options import WrongUse, data_option, layout_of, manifest_option
 from deploy.commands.preparing import resolve_manifest, take_lock
-from deploy.configs import write_configs
-from deploy.creation import claim, create
+from deploy.launching import Launcher, start_launcher
 from deploy.layout import Layout
 from deploy.manifest import Manifest, Resolved
-from deploy.network import (
-    Network,
-    NetworkError,
-    busy_ports,
-    open_network,
-)
-from deploy.session import Session, SessionFailed
-from deploy.supervisor import start_launcher
+from deploy.network import NetworkError, claim
 
 WARM_IMPORTS: Final = ("node.__main__", "node.app.process")
 """What a validator needs, imported once for all of them."""
@@ -46,9 +33,6 @@ WARM_IMPORTS_WITH_L2: Final = (*WARM_IMPORTS, "sequencer.__main__", "sequencer.a
 
 WARM_IMPORTS_WITH_BRIDGE: Final = (*WARM_IMPORTS_WITH_L2, "bridge.__main__", "bridge.app.process")
 """What bridge and watchtower need as well."""
-
-BOOT_SECONDS: Final = 2
-"""From making a network to its first block: time for the processes to start and find each other."""
 
 
 @click.command("up")
@@ -124,37 +108,25 @@ def _run(
 ) -> int:
     lock = take_lock(layout)
     try:
-        if fresh or not layout.network.exists():
-            claim(layout)
-        layout.logs.mkdir(exist_ok=True)
-        with (layout.logs / "supervisor.log").open("ab") as log:
-            launcher = start_launcher(_imports(resolved.manifest), log)
-        try:
-            network = _prepare(layout, resolved)
-        except BaseException:
-            launcher.control.close()
-            launcher.process.kill()  # It runs nothing yet.
-            launcher.process.wait()
-            raise
+        launcher = _launcher(layout, resolved, fresh=fresh)
+        starting = importlib.import_module("deploy.commands.starting")
+        interrupted: bool = starting.start(layout, resolved, launcher, quiet, ready_pipe)
     except NetworkError as error:
         raise WrongUse(str(error)) from error
-    session = Session(
-        network=network,
-        launcher=launcher,
-        quiet=quiet,
-        live=not quiet and ready_pipe is None and sys.stdout.isatty(),
-        detached=ready_pipe is not None,
-        on_ready=lambda: _leave_terminal(layout, ready_pipe),
-    )
-    try:
-        interrupted_early = trio.run(session.run)
-    except SessionFailed as error:
-        raise CommandFailed(str(error)) from error
     finally:
         lock.release()
-    if interrupted_early:
+    if interrupted:
         raise click.exceptions.Abort
     return 0
+
+
+def _launcher(layout: Layout, resolved: Resolved, *, fresh: bool) -> Launcher:
+    """A launcher that has begun to import. Raises NetworkError."""
+    if fresh or not layout.network.exists():
+        claim(layout)
+    layout.logs.mkdir(exist_ok=True)
+    with (layout.logs / "supervisor.log").open("ab") as log:
+        return start_launcher(_imports(resolved.manifest), log)
 
 
 def _imports(manifest: Manifest) -> tuple[str, ...]:
@@ -162,39 +134,6 @@ def _imports(manifest: Manifest) -> tuple[str, ...]:
     if not manifest.l2.enabled:
         return WARM_IMPORTS
     return WARM_IMPORTS_WITH_BRIDGE if manifest.bridge.enabled else WARM_IMPORTS_WITH_L2
-
-
-def _prepare(layout: Layout, resolved: Resolved) -> Network:
-    """Make or open the network. Raises NetworkError, CommandFailed."""
-    if layout.network.exists():
-        network = open_network(layout, resolved)
-    else:
-        network = create(layout, resolved.manifest, int(_now_s()) + 1 + BOOT_SECONDS)
-    if busy := busy_ports(network.manifest):
-        hint = "(`--port-offset N` moves all ports)"
-        raise CommandFailed("\n".join([*busy, hint]))
-    write_configs(network)
-    return network
-
-
-def _now_s() -> float:
-    return time.time_ns() / 1e9
-
-
-def _leave_terminal(layout: Layout, ready_pipe: int | None) -> None:
-    """In the background: say that it is ready, and write to the log from now on."""
-    if ready_pipe is None:
-        return
-    sys.stdout.flush()
-    log = os.open(layout.logs / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
-    os.close(nothing)
-    os.write(ready_pipe, b"r")
-    os.close(ready_pipe)
 
 
 COMMANDS: Final = {"up": up}

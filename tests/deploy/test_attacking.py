@@ -13,11 +13,11 @@ from deploy.adversaries.attack import Attack, Values
 from deploy.adversaries.stage import AttackFailed, Stage, Verdict
 from deploy.cli import main
 from deploy.commands import attacking
-from deploy.creation import claim, create
+from deploy.creation import create
 from deploy.json_rpc import RpcUnavailable
 from deploy.layout import Layout
 from deploy.manifest import Manifest, Setting, resolve
-from deploy.network import Network
+from deploy.network import Network, claim
 from node.runtime.fault_entries import Kind, Parameter
 
 COUNT = Parameter(

@@ -11,10 +11,11 @@ from pydantic import JsonValue
 
 from deploy.adversaries.catalogue import ATTACKS
 from deploy.cli import main
-from deploy.creation import claim, create
+from deploy.creation import create
 from deploy.json_rpc import RpcRefused, RpcUnavailable
 from deploy.layout import Layout
 from deploy.manifest import Manifest
+from deploy.network import claim
 from node.runtime.fault_catalogue import FAULTS
 
 Asked = list[tuple[str, str, tuple[JsonValue, ...]]]

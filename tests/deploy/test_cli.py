@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from deploy.cli import main
-from deploy.creation import claim, create
+from deploy.creation import create
 from deploy.layout import Layout
 from deploy.manifest import Manifest
-from deploy.network import Network
+from deploy.network import Network, claim
 from deploy.rendering import addresses_env, addresses_viem, announcement
 from deploy.sections import L2Section
 

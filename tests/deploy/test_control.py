@@ -15,16 +15,14 @@ import trio
 from pydantic import JsonValue
 
 from deploy.control import (
-    AlreadyRunning,
     NotRunning,
     Refused,
     Request,
-    SupervisorLock,
     ask,
-    is_running,
     serve_control,
 )
 from deploy.layout import Layout
+from deploy.lock import AlreadyRunning, SupervisorLock, is_running
 
 
 async def handler(request: Request) -> JsonValue:
@@ -91,7 +89,7 @@ def test_a_second_supervisor_is_refused(tmp_path: Path) -> None:
 HOLDER = """
 import signal, sys
 from pathlib import Path
-from deploy.control import SupervisorLock
+from deploy.lock import SupervisorLock
 from deploy.layout import Layout
 lock = SupervisorLock(Layout(Path(sys.argv[1])))
 print("held", flush=True)

@@ -16,12 +16,13 @@ from deploy import chains as deploy_chains, depositing
 from deploy.accounts import FundedAccount
 from deploy.chains import Chain, units_of
 from deploy.cli import main
-from deploy.creation import claim, create
+from deploy.creation import create
 from deploy.depositing import Arrived, DepositFailed, follow, send
 from deploy.derivation import mnemonic_accounts
 from deploy.json_rpc import RpcRefused, RpcUnavailable
 from deploy.layout import Layout
 from deploy.manifest import Manifest
+from deploy.network import claim
 from deploy.published import contracts
 from deploy.sections import L2Section
 from node.contracts.addresses import L2_CROSS_DOMAIN_MESSENGER, PORTAL

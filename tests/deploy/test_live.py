@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 
 from deploy.commands import running
-from deploy.creation import claim, create
+from deploy.creation import create
 from deploy.layout import Layout
 from deploy.live import table
 from deploy.manifest import Manifest
-from deploy.network import Network
+from deploy.network import Network, claim
 from deploy.observation import Observation
 from deploy.published import Layer
 from deploy.supervisor import ProcessStatus, State

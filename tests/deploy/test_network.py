@@ -14,13 +14,14 @@ from pydantic import JsonValue
 from bridge.config import load_config as load_bridge_config
 from deploy.bridge_terms import open_games
 from deploy.configs import write_configs
-from deploy.creation import claim, create
+from deploy.creation import create
 from deploy.layout import Layout
 from deploy.manifest import Manifest, Setting, resolve
 from deploy.network import (
     Network,
     NetworkError,
     busy_ports,
+    claim,
     erase,
     load_network,
     open_network,

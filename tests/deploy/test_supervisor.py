@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from deploy.launching import start_launcher
 from deploy.supervisor import (
     LauncherDied,
     ProcessEvent,
@@ -21,7 +22,6 @@ from deploy.supervisor import (
     Supervisor,
     UnknownProcess,
     rotate_log,
-    start_launcher,
 )
 
 PROGRAM = "tests.deploy.fake_process"

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.control import SupervisorLock
-from deploy.creation import claim, create
+from deploy.creation import create
 from deploy.layout import Layout
+from deploy.lock import SupervisorLock
 from deploy.manifest import Manifest
+from deploy.network import claim
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -77,3 +78,18 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
         assert done.returncode == 2, done.stderr
         assert str(tmp_path) in done.stderr
     assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_the_launcher_begins_before_what_takes_long_is_imported() -> None:
+    program = (
+        "import sys; import deploy.commands.up\n"
+        "print(sorted({'trio', 'libp2p', 'eth_account', 'node._engine'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout.strip() == "[]"

@@ -20,11 +20,12 @@ from deploy.accounts import FundedAccount
 from deploy.chains import Chain
 from deploy.cli import main
 from deploy.commands import withdrawing as command
-from deploy.creation import claim, create
+from deploy.creation import create
 from deploy.derivation import mnemonic_accounts
 from deploy.json_rpc import RpcRefused, RpcUnavailable
 from deploy.layout import Layout
 from deploy.manifest import Manifest
+from deploy.network import claim
 from deploy.progress import Progress
 from deploy.sections import BridgeSection, L2Section
 from deploy.withdrawing import (
