@@ -3,6 +3,8 @@
     supervisor --(JSON lines over a socket)--> launcher --fork--> process (a session of its own)
                <-- warm, started, exited ----           --reap-->
 
+The imports of a program wait until its first process is asked for: validators start while those of the L2 are imported.
+
 Forked processes start in milliseconds and share the memory of everything that was imported.
 Single-threaded and without an event loop library on purpose: a fork copies only the thread that calls it.
 Where fork is unsafe (macOS) or imports have started threads, a process is a new interpreter instead.
@@ -77,7 +79,7 @@ class Signal(_Message):
 
 
 class Warm(_Message):
-    """Launcher to supervisor: imports are done."""
+    """Launcher to supervisor: the first program's imports are done."""
 
     kind: Literal["warm"] = "warm"
     forks: bool
@@ -152,6 +154,7 @@ class Launcher:
         self._forks = False
         self._names: dict[int, str] = {}
         self._buffer = b""
+        self._imports: list[str] = []
 
     def run(self, imports: Sequence[str]) -> None:
         """Warm up, then serve until the supervisor is gone."""
@@ -162,7 +165,10 @@ class Launcher:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
             signal.signal(number, _ignore)
         signal.set_wakeup_fd(wakes, warn_on_full_buffer=False)
-        self._warm_up(imports)
+        gc.disable()
+        self._imports = list(imports)
+        self._warm_up(imports[0].partition(".")[0] if imports else "")
+        self._send(Warm(forks=self._forks))
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
             selector.register(woken, selectors.EVENT_READ)
@@ -175,10 +181,10 @@ class Launcher:
                     break
         self._stop_all()
 
-    def _warm_up(self, imports: Sequence[str]) -> None:
-        gc.disable()
-        for name in imports:
-            importlib.import_module(name)
+    def _warm_up(self, program: str) -> None:
+        """Import everything up to what a program (a top-level package) needs, and judge whether forking is safe then."""
+        while any(name.partition(".")[0] == program for name in self._imports):
+            importlib.import_module(self._imports.pop(0))
         gc.collect()
         gc.freeze()
         self._forks = (
@@ -187,7 +193,6 @@ class Launcher:
             and threading.active_count() == 1
             and len(list(Path("/proc/self/task").iterdir())) == 1
         )
-        self._send(Warm(forks=self._forks))
 
     def _receive(self) -> bool:
         """Carry out what has arrived; False when the supervisor is gone."""
@@ -212,6 +217,8 @@ class Launcher:
             return  # The supervisor is gone: reading will say so, and everything stops.
 
     def _start(self, order: Start) -> None:
+        if self._imports:
+            self._warm_up(order.program.partition(".")[0])
         try:
             log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError as error:

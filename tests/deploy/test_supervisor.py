@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -53,11 +53,15 @@ class Recorder:
 
 @asynccontextmanager
 async def supervised(
-    folder: Path, *specs: ProcessSpec, recorder: Recorder | None = None, never_fork: bool = False
+    folder: Path,
+    *specs: ProcessSpec,
+    recorder: Recorder | None = None,
+    never_fork: bool = False,
+    imports: Sequence[str] = (f"{PROGRAM}.__main__",),
 ) -> AsyncIterator[Supervisor]:
     """A supervisor of these processes, all started."""
     with (folder / "launcher.log").open("ab") as log:
-        launcher = start_launcher([f"{PROGRAM}.__main__"], log, never_fork=never_fork)
+        launcher = start_launcher(imports, log, never_fork=never_fork)
     supervisor = Supervisor(launcher, specs, recorder or Recorder())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(supervisor.run)
@@ -124,6 +128,16 @@ async def test_processes_run_in_sessions_of_their_own_and_stop_in_time(
             "ended by signal 9",
         ]
         assert not any(map(is_alive, pids))
+
+
+async def test_imports_of_a_program_wait_until_one_of_its_processes_is_started(
+    tmp_path: Path,
+) -> None:
+    only = spec(tmp_path, "only", "wait")
+    imports = [f"{PROGRAM}.__main__", "no_such_program.__main__"]
+    async with supervised(tmp_path, only, imports=imports) as supervisor:
+        await until(lambda: waits(supervisor, only))
+        assert state_of(supervisor, "only") is State.RUNNING
 
 
 async def test_a_crashed_process_starts_again(tmp_path: Path) -> None:
