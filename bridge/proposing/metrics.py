@@ -19,6 +19,16 @@ class ProposingMetrics:
             "Last L2 block that a true game of L1's head claims.",
             registry=registry,
         )
+        self.unclaimed_age_seconds = Gauge(
+            "faultline_bridge_unclaimed_age_seconds",
+            "How long the safe L2 blocks after it have waited for a claim.",
+            registry=registry,
+        )
+        self.interval_seconds = Gauge(
+            "faultline_bridge_output_interval_seconds",
+            "Time between two outputs at least.",
+            registry=registry,
+        )
         self.waiting_games = Gauge(
             "faultline_bridge_waiting_games",
             "True games that wait for their outcome.",

@@ -44,6 +44,7 @@ from node.contracts.disputes import GameStatus
 from node.errors import MissingState
 from node.eth.primitives import ZERO_HASH, Address, BlockNumber, Hash32
 from node.rollup.claims import CHUNK_ROOTS, CHUNKS_MAX, Claim, RootTree
+from node.runtime.waiting import FirstInLine
 from sequencer.l1.latest import Latest
 
 _log = structlog.get_logger()
@@ -69,6 +70,8 @@ class Proposer:
         self._options: Final = options
         self._own: Final = OwnClaims(parts.l2, parts.deriver.book, parts.worker)
         self._metrics: Final = ProposingMetrics(parts.registry)
+        self._metrics.interval_seconds.set(options.interval_ms / 1_000)
+        self._line: Final = FirstInLine()
         self._woken: Final = Latest(0)
         self._count: int | None = None
         self._seen: set[Address] = set()
@@ -134,7 +137,10 @@ class Proposer:
         return tuple(sound.values())
 
     def _show(self, games: Games, true: Sequence[Game]) -> None:
-        self._metrics.claimed_block.set(max((game.l2_block for game in true), default=0))
+        claimed = max((game.l2_block for game in true), default=games.anchor.l2_block)
+        waits = claimed if self._own.safe_block > claimed else None
+        self._metrics.claimed_block.set(claimed)
+        self._metrics.unclaimed_age_seconds.set(self._line.age_s(waits, trio.current_time()))
         self._metrics.waiting_games.set(sum(game.is_open for game in true))
         self._metrics.anchor_block.set(games.anchor.l2_block)
         for game in true:

@@ -41,6 +41,7 @@ from node.rpc.service import RpcParts, RpcService, RpcSettings
 from node.runtime.clock import SlotClock, SystemClock
 from node.runtime.faults import FaultBoard
 from node.runtime.health import Health, new_registry, serve_health
+from node.runtime.resources import Resources
 from node.runtime.version import version
 from node.runtime.worker import ThreadWorker
 from node.storage.chain_database import ChainDatabase, UnusableFolder
@@ -66,6 +67,7 @@ async def run_node(
     """
     document, genesis = read_genesis(config.genesis_file)
     registry = new_registry(version())
+    registry.register(Resources(config.data_dir))
     clock = SlotClock(
         genesis_time_ms=genesis.time * 1_000,
         slot_duration_ms=genesis.parameters.slot_seconds * 1_000,

@@ -311,6 +311,7 @@ class Chain:
         while True:
             slot = self.clock.current_slot()
             self._live.metrics.slot.set(slot)
+            self._live.metrics.epoch.set(self.rules.epoch_of(slot))
             self._ballots.begin_slot(slot)
             self._importer.begin_slot(slot)
             self._live.move_head(slot)

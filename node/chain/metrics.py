@@ -86,6 +86,9 @@ class ChainMetrics:
         self.slot = Gauge(
             "faultline_consensus_slot", "The slot that the clock says.", registry=registry
         )
+        self.epoch = Gauge(
+            "faultline_consensus_epoch", "The epoch that the clock says.", registry=registry
+        )
         self.head_slot = Gauge(
             "faultline_consensus_head_slot", "Slot of the head.", registry=registry
         )

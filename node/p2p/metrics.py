@@ -75,8 +75,11 @@ class Metrics:
             "Exceptions that one of our own handlers raised and that are bugs; each is logged.",
             registry=registry,
         )
+        # From 0 on, so that the first of each is an increase.
         for direction in Direction:
             self.bytes.labels(direction)
+        for reason in Misbehaviour:
+            self.misbehaviour.labels(reason)
 
     def count_message(self, topic: Topic, direction: Direction, outcome: Outcome) -> None:
         """One gossip message."""

@@ -48,6 +48,10 @@ class ValidatorMetrics:
             ["duty", "outcome"],
             registry=registry,
         )
+        # From 0 on, so that the first refusal is an increase.
+        for duty in Duty:
+            for outcome in Outcome:
+                self._duties.labels(duty=duty, outcome=outcome)
         self.proposed_seconds = Histogram(
             "faultline_validator_proposed_seconds",
             "Seconds from the start of a slot to the publication of an own block.",

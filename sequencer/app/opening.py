@@ -33,6 +33,7 @@ from node.rollup.parameters import RollupParameters
 from node.runtime.clock import SlotClock, SystemClock
 from node.runtime.faults import FaultBoard
 from node.runtime.health import new_registry
+from node.runtime.resources import Resources
 from node.runtime.version import version
 from node.runtime.worker import ThreadWorker
 from node.storage.chain_database import ChainDatabase, UnusableFolder
@@ -82,6 +83,7 @@ async def open_l2(
     parameters, _ = read_rollup(config.genesis_file, document)
     role = read_role(genesis, parameters)
     registry = new_registry(version())
+    registry.register(Resources(config.data_dir))
     clock = SlotClock(
         genesis_time_ms=genesis.time * 1_000,
         slot_duration_ms=genesis.parameters.slot_seconds * 1_000,

@@ -35,6 +35,16 @@ class BatchingMetrics:
             "Unsafe blocks that no batch carries yet.",
             registry=registry,
         )
+        self.unposted_age_seconds = Gauge(
+            "faultline_sequencer_unposted_age_seconds",
+            "How long the oldest of them has been the next to be posted.",
+            registry=registry,
+        )
+        self.interval_seconds = Gauge(
+            "faultline_sequencer_batch_interval_seconds",
+            "How long blocks are gathered for a batch that is not full.",
+            registry=registry,
+        )
         self.resent = Counter(
             "faultline_sequencer_batches_resent",
             "Batches sent again because L1 did not take them.",

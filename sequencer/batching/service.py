@@ -23,6 +23,7 @@ import trio
 from node.eth.fees import next_base_fee
 from node.eth.primitives import Hash32
 from node.rollup.parameters import RollupParameters
+from node.runtime.waiting import FirstInLine
 from node.runtime.worker import Worker
 from sequencer.batching.fees import Fee, raised, suggested
 from sequencer.batching.metrics import BatchingMetrics
@@ -128,6 +129,8 @@ class Batcher:
         assert parts.account.address == parts.parameters.batcher, "the Inbox takes this key only"
         self._parts: Final = parts
         self._posts: tuple[Post, ...] = ()
+        self._line: Final = FirstInLine()
+        parts.metrics.interval_seconds.set(parts.options.interval_ms / 1_000)
         self._posted_at = float("-inf")
         self._rests_until = float("-inf")
 
@@ -155,9 +158,10 @@ class Batcher:
         if inbox is None or not self._parts.l1.is_canonical(inbox.block):
             return
         settled = self._settle(inbox)
-        if settled is None or trio.current_time() < self._rests_until:
+        if settled is None:
             return
-        if self._parts.misbehaviour.is_idle():
+        self._show_unposted(settled.extent.next_block)
+        if trio.current_time() < self._rests_until or self._parts.misbehaviour.is_idle():
             return
         if await self._send_again(settled.live, inbox) and self._has_gathered():
             await self._post_all(settled, inbox)
@@ -183,6 +187,12 @@ class Batcher:
         self._posts = settled.posts
         parts.metrics.in_flight.set(len(settled.live))
         return settled
+
+    def _show_unposted(self, next_block: int) -> None:
+        metrics, count = self._parts.metrics, self._parts.unposted.count(next_block)
+        first = next_block if count else None
+        metrics.unposted_blocks.set(count)
+        metrics.unposted_age_seconds.set(self._line.age_s(first, trio.current_time()))
 
     # -- new posts
 
@@ -214,7 +224,6 @@ class Batcher:
         """What the next batch is to be made of; None if nothing is due."""
         parts = self._parts
         blocks = parts.unposted.read(extent.next_block)
-        parts.metrics.unposted_blocks.set(len(blocks))
         if not blocks or not self._is_due():
             return None
         before = parts.unposted.named(extent.next_block - 1)

@@ -88,6 +88,10 @@ class Unposted:
             number += 1
         return tuple(self._blocks)
 
+    def count(self, first: int) -> int:
+        """How many blocks there are from a number on, read or not."""
+        return max(0, self._chain.head.header.number - first + 1)
+
     def fill_a_batch(self) -> bool:
         """Whether what was read last probably fills one."""
         return self._packer.fills(len(self._blocks), self._total)

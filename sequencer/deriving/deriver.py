@@ -33,7 +33,7 @@ from node.rollup.records import InboxTip, follows, origins_hash, tip_after
 from node.runtime.worker import Worker
 from sequencer.deriving.book import Placed, RecordBook
 from sequencer.deriving.executing import DerivationEngine, Outcome, Task, derive_all
-from sequencer.deriving.metrics import DerivingMetrics
+from sequencer.deriving.metrics import DerivingMetrics, ResetReason
 from sequencer.l1.latest import Latest
 from sequencer.l1.places import Found, InboxAt, L1Ref
 from sequencer.l1.view import L1View
@@ -259,9 +259,9 @@ class Deriver:
         )
         anchored = _last(safe, known, lambda one: self._l1.is_canonical(self._origin(one)))
         if anchored < known:
-            self._drop_some(anchored, why="origin_reorganised")
+            self._drop_some(anchored, why=ResetReason.ORIGIN_REORGANISED)
             return False
-        self._end_reset("origin_reorganised")
+        self._end_reset(ResetReason.ORIGIN_REORGANISED)
         return True
 
     def _origin(self, number: int) -> L1Ref:
@@ -361,7 +361,9 @@ class Deriver:
         outcomes = await self._worker.run(work)
         while self._l1.is_canonical(found.block):
             replaced = self._first_replaced(outcomes)
-            if replaced is None or self._drop_some(replaced - 1, why="derivation_differs"):
+            if replaced is None or self._drop_some(
+                replaced - 1, why=ResetReason.DERIVATION_DIFFERS
+            ):
                 return self._apply(parent, outcomes)
             await trio.lowlevel.checkpoint()
         return False
@@ -424,7 +426,7 @@ class Deriver:
         self._remake_finalized()
         self._show()
 
-    def _drop_some(self, number: int, *, why: str) -> bool:
+    def _drop_some(self, number: int, *, why: ResetReason) -> bool:
         """Drop blocks above a number, as many as one step may; True once there are none. Raises Corruption for final ones.
 
         Between two steps the chain is whole, only shorter: others may read it, and put blocks on it that go next.
@@ -439,7 +441,7 @@ class Deriver:
         self._end_reset(why)
         return True
 
-    def _end_reset(self, why: str) -> None:
+    def _end_reset(self, why: ResetReason) -> None:
         """Tell of a reset that was made, or called off by L1, in one or many steps."""
         dropped, self._dropped_count = self._dropped_count, 0
         if dropped:

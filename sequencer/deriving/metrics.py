@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from node.chain.metrics import layer_metrics
+
+
+class ResetReason(StrEnum):
+    """Why unsafe blocks were dropped."""
+
+    ORIGIN_REORGANISED = "origin_reorganised"
+    """L1 no longer has the block they were built from."""
+    DERIVATION_DIFFERS = "derivation_differs"
+    """L1's records say otherwise."""
 
 
 class DerivingMetrics:
@@ -28,6 +39,8 @@ class DerivingMetrics:
             ["reason"],
             registry=registry,
         )
+        for reason in ResetReason:
+            self.resets.labels(reason=reason)
         self.records = Counter(
             "faultline_deriving_records", "Records derived, by kind.", ["kind"], registry=registry
         )

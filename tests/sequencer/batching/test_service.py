@@ -316,10 +316,14 @@ def test_a_stalled_batcher_posts_what_waits_once_it_is_healed(fault: str) -> Non
             for _ in range(4):
                 await net.slot()
             assert net.sent() == 0
+            assert net.node.metric("faultline_sequencer_unposted_blocks") == 40
+            assert net.node.metric("faultline_sequencer_unposted_age_seconds") > 2
             await net.board.heal(fault)
             await net.slot()
             await net.slot()
             assert net.recorded == 40
+            assert net.node.metric("faultline_sequencer_unposted_blocks") == 0
+            assert net.node.metric("faultline_sequencer_unposted_age_seconds") == 0
 
     virtually(history)
 
