@@ -23,7 +23,7 @@ def process_config(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
         "data_dir": str(layout.store(plan.name)),
         "genesis_file": str(layout.genesis),
         "rpc": _rpc(network, plan),
-        "metrics": {"host": manifest.metrics.host, "port": plan.metrics_port},
+        "metrics": {"host": manifest.metrics.host, "port": network.bound_port(plan.metrics_port)},
         "p2p": _p2p(network, plan),
         "log": {"format": "json", "level": "info"},
         "faults": manifest.faults.enabled,
@@ -86,7 +86,7 @@ def _rpc(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
     rpc = network.manifest.rpc
     return {
         "host": rpc.host,
-        "port": plan.rpc_port,
+        "port": network.bound_port(plan.rpc_port),
         "allowed_hosts": list(rpc.allowed_hosts),
         "allowed_origins": list(rpc.allowed_origins),
         "published_on_loopback": rpc.published_on_loopback,
@@ -98,7 +98,7 @@ def _p2p(network: Network, plan: ProcessPlan) -> dict[str, JsonValue]:
     """Everybody is everybody's peer: a devnet is a full mesh."""
     return {
         "host": network.manifest.p2p.host,
-        "port": plan.p2p_port,
+        "port": network.bound_port(plan.p2p_port),
         "key_file": str(network.layout.p2p_key(plan.name)),
         "peers": [
             {

@@ -28,6 +28,7 @@ from deploy.network import (
     SEQUENCER,
     WATCHTOWER,
     Network,
+    Placement,
     follower_names,
     places,
     replace_file,
@@ -39,13 +40,16 @@ from node.execution.adapter import RevmEngine
 from node.rollup.outputs import Output, output_of
 
 
-def create(layout: Layout, manifest: Manifest, start: int) -> Network:
+def create(
+    layout: Layout, manifest: Manifest, start: int, placement: Placement = "machine"
+) -> Network:
     """Make a new network in a folder that was claimed.
 
     Args:
         layout: the folder.
         manifest: what the network is.
         start: when its first block is due, seconds since the epoch of Unix.
+        placement: where its processes stand.
     """
     layout.keys.mkdir(mode=0o700)
     validators = [new_validator() for _ in range(manifest.network.validators)]
@@ -66,7 +70,13 @@ def create(layout: Layout, manifest: Manifest, start: int) -> Network:
     if l2 is not None:
         replace_file(layout.l2_genesis, orjson.dumps(l2, option=orjson.OPT_INDENT_2))
     replace_file(layout.genesis, orjson.dumps(l1, option=orjson.OPT_INDENT_2))
-    network = Network(layout=layout, manifest=manifest, accounts=accounts, peer_ids=peer_ids)
+    network = Network(
+        layout=layout,
+        manifest=manifest,
+        accounts=accounts,
+        peer_ids=peer_ids,
+        placement=placement,
+    )
     save_network(network)
     layout.unfinished.unlink()
     return network

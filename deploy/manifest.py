@@ -83,12 +83,11 @@ class Manifest(Section):
                 f"{shortest_s} ({CHALLENGE_SLOTS_MIN} slots: to see a claim, to answer it, and one to spare)"
             )
         self._check_ports()
-        if not _is_loopback(self.rpc.host) and not (
-            self.rpc.allowed_hosts and self.rpc.allowed_origins
-        ):
+        private = _is_loopback(self.rpc.host) or self.rpc.published_on_loopback
+        if not private and not (self.rpc.allowed_hosts and self.rpc.allowed_origins):
             raise ValueError(
-                f"rpc.host: found {self.rpc.host!r}, wanted a loopback address, "
-                "or rpc.allowed_hosts and rpc.allowed_origins beside it"
+                f"rpc.host: found {self.rpc.host!r}, wanted a loopback address, rpc.allowed_hosts "
+                "and rpc.allowed_origins beside it, or rpc.published_on_loopback"
             )
         return self
 

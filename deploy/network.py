@@ -15,7 +15,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
@@ -40,6 +40,9 @@ BRIDGE: Final = "bridge"
 WATCHTOWER: Final = "watchtower"
 """Name of the process that proves claims wrong."""
 
+Placement = Literal["machine", "containers"]
+"""Where processes stand: all on this machine, or each in a container that is reached by the process's name."""
+
 
 class NetworkError(Exception):
     """A data folder that cannot be used as it is asked to be; the message says why and what to do."""
@@ -60,6 +63,8 @@ class _Stored(BaseModel):
     """Funded accounts; their keys are public."""
     peer_ids: dict[str, str]
     """libp2p identity of each process."""
+    placement: Placement = "machine"
+    """Where processes stand."""
 
 
 _PROGRAMS: Final[Mapping[str, str]] = {
@@ -112,6 +117,8 @@ class Network:
     """Funded accounts."""
     peer_ids: Mapping[str, str]
     """libp2p identity of each process."""
+    placement: Placement = "machine"
+    """Where processes stand."""
 
     def processes(self) -> list[ProcessPlan]:
         """Every process, in the order they are started."""
@@ -136,7 +143,7 @@ class Network:
         return {
             layer: {
                 "chainId": chain_id,
-                "rpc": [self.rpc_url(plan) for plan in self.of_layer(layer)],
+                "rpc": [self.shown_rpc_url(plan) for plan in self.of_layer(layer)],
             }
             for layer, chain_id in CHAIN_IDS.items()
         }
@@ -147,16 +154,41 @@ class Network:
         return {"l1": {**named["l1"]}, "l2": {**named["l2"]}}
 
     def rpc_url(self, plan: ProcessPlan) -> str:
-        """Where a process's JSON-RPC is reached from this machine."""
-        return f"http://{_reachable(self.manifest.rpc.host)}:{plan.rpc_port}"
+        """Where commands and processes of this network reach a process's JSON-RPC."""
+        return self._inner_url(plan, plan.rpc_port) or self.shown_rpc_url(plan)
 
     def metrics_url(self, plan: ProcessPlan) -> str:
-        """Where a process's metrics and health are reached from this machine."""
+        """Where they reach its metrics and health."""
+        return self._inner_url(plan, plan.metrics_port) or self.shown_metrics_url(plan)
+
+    def shown_rpc_url(self, plan: ProcessPlan) -> str:
+        """Where people of this machine reach a process's JSON-RPC."""
+        return f"http://{_reachable(self.manifest.rpc.host)}:{plan.rpc_port}"
+
+    def shown_metrics_url(self, plan: ProcessPlan) -> str:
+        """Where they reach its metrics and health."""
         return f"http://{_reachable(self.manifest.metrics.host)}:{plan.metrics_port}"
 
     def p2p_address(self, plan: ProcessPlan) -> str:
-        """A process's libp2p address, a multiaddr."""
+        """Where its peers dial a process, a multiaddr."""
+        if self.placement == "containers":
+            return f"/dns4/{plan.name}/tcp/{self.bound_port(plan.p2p_port)}"
+        return self.shown_p2p_address(plan)
+
+    def shown_p2p_address(self, plan: ProcessPlan) -> str:
+        """Where others of this machine dial it, a multiaddr."""
         return f"/ip4/{_reachable(self.manifest.p2p.host)}/tcp/{plan.p2p_port}"
+
+    def bound_port(self, shown: int) -> int:
+        """The port that a process binds so that it is reached at the one shown: containers bind the same ones always."""
+        inner = self.placement == "containers"
+        return shown - self.manifest.network.port_offset if inner else shown
+
+    def _inner_url(self, plan: ProcessPlan, shown_port: int) -> str | None:
+        """In the containers' own network; None where there is none."""
+        if self.placement == "machine":
+            return None
+        return f"http://{plan.name}:{self.bound_port(shown_port)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,13 +279,16 @@ def open_network(layout: Layout, resolved: Resolved) -> Network:
         if wanted[section][key] != made[section][key]
     ]
     if differences:
-        hint = "(`--fresh` makes a new network, `--data` names another folder)"
-        raise NetworkError("\n".join([*differences, hint]))
+        hint = ["(`--fresh` makes a new network, `--data` names another folder)"]
+        raise NetworkError(
+            "\n".join([*differences, *(hint if stored.placement == "machine" else [])])
+        )
     network = Network(
         layout=layout,
         manifest=resolved.manifest,
         accounts=stored.accounts,
         peer_ids=stored.peer_ids,
+        placement=stored.placement,
     )
     save_network(network)
     return network
@@ -267,6 +302,7 @@ def load_network(layout: Layout) -> Network:
         manifest=stored.manifest,
         accounts=stored.accounts,
         peer_ids=stored.peer_ids,
+        placement=stored.placement,
     )
 
 
@@ -332,9 +368,9 @@ def network_info(network: Network, pids: Mapping[str, int]) -> dict[str, JsonVal
                 "name": plan.name,
                 "role": plan.role,
                 "pid": pids.get(plan.name),
-                "rpc": network.rpc_url(plan),
-                "metrics": f"{network.metrics_url(plan)}/metrics",
-                "p2p": f"{network.p2p_address(plan)}/p2p/{plan.peer_id}",
+                "rpc": network.shown_rpc_url(plan),
+                "metrics": f"{network.shown_metrics_url(plan)}/metrics",
+                "p2p": f"{network.shown_p2p_address(plan)}/p2p/{plan.peer_id}",
             }
             for plan in plans
         ],
@@ -397,6 +433,7 @@ def save_network(network: Network) -> None:
         "manifest": network.manifest.model_dump(mode="json"),
         "accounts": [asdict(account) for account in network.accounts],
         "peer_ids": dict(network.peer_ids),
+        "placement": network.placement,
     }
     replace_file(network.layout.network, orjson.dumps(stored, option=orjson.OPT_INDENT_2))
 

@@ -78,6 +78,15 @@ def observe(rpc_url: str, metrics_url: str, layer: Layer = "l1") -> Observation:
     )
 
 
+def is_alive(metrics_url: str) -> bool:
+    """Whether a process answers at all."""
+    try:
+        request(f"{metrics_url}/healthz", "GET", timeout_s=OBSERVATION_TIMEOUT_S)
+    except RpcUnavailable:
+        return False
+    return True
+
+
 def is_ready(metrics_url: str) -> tuple[bool, str]:
     """Whether a process follows the chain, and why not."""
     try:

@@ -32,18 +32,25 @@ def announcement(network: Network) -> str:
             f"{manifest.name} is ready ({manifest.validators} validators in "
             f"{manifest.validator_processes} processes, slots of {manifest.slot_seconds} s).",
             "",
-            "JSON-RPC (HTTP and WebSocket)",
-            *_rpc_lines(network),
-            "",
-            f"Funded accounts, 10,000 ETH each{_where(network)} "
-            "(their keys are public: never use them elsewhere)",
-            *accounts_lines(network),
-            *_contract_lines(network),
+            *facts(network),
             "",
             f"Data  {network.layout.data}",
             f"Logs  {network.layout.logs}",
         ]
     )
+
+
+def facts(network: Network) -> list[str]:
+    """What stays the same: where, who, which contracts."""
+    return [
+        "JSON-RPC (HTTP and WebSocket)",
+        *_rpc_lines(network),
+        "",
+        f"Funded accounts, 10,000 ETH each{_where(network)} "
+        "(their keys are public: never use them elsewhere)",
+        *accounts_lines(network),
+        *_contract_lines(network),
+    ]
 
 
 def accounts_lines(network: Network) -> list[str]:
@@ -60,7 +67,7 @@ def addresses_table(network: Network) -> str:
     for layer in layers(network):
         lines.append(f"{_TITLES[layer]}, chain id {CHAIN_IDS[layer]}")
         lines += [
-            f"  {plan.name:<{NAME_WIDTH}} {network.rpc_url(plan)}"
+            f"  {plan.name:<{NAME_WIDTH}} {network.shown_rpc_url(plan)}"
             for plan in network.of_layer(layer)
         ]
         lines += [
@@ -138,7 +145,7 @@ def _rpc_lines(network: Network) -> list[str]:
     for layer in layers(network):
         heading = f"{_TITLES[layer]}, chain id {CHAIN_IDS[layer]}:"
         for plan in network.of_layer(layer):
-            lines.append(f"  {heading:<17} {network.rpc_url(plan)}  {plan.name}")
+            lines.append(f"  {heading:<17} {network.shown_rpc_url(plan)}  {plan.name}")
             heading = ""
     return lines
 
@@ -162,7 +169,7 @@ def _contracts(network: Network, layer: Layer) -> list[tuple[str, str]]:
 
 
 def _first_url(network: Network, layer: Layer) -> str:
-    return network.rpc_url(network.of_layer(layer)[0])
+    return network.shown_rpc_url(network.of_layer(layer)[0])
 
 
 def _socket_url(url: str) -> str:

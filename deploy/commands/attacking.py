@@ -27,12 +27,15 @@ from deploy.commands.running import asked
 from deploy.derivation import account_of
 from deploy.json_rpc import RpcRefused, RpcUnavailable
 from deploy.network import Network
-from deploy.observation import is_ready
+from deploy.observation import is_alive, is_ready
 from deploy.published import Layer
 from node.rollup.parameters import RollupParameters, parse
 
 HEALTHY_DEADLINE_S: Final = 120.0
 """Everything is ready again by then."""
+
+BY_HAND_DEADLINE_S: Final = 120.0
+"""Somebody who is asked to stop a container has done so by then."""
 
 LOOK_EVERY_S: Final = 0.2
 """How often the processes are asked."""
@@ -47,18 +50,30 @@ _SPEAKER_COLOURS: Final[Mapping[Speaker, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class DevnetProcesses:
-    """The processes of a devnet that runs here."""
+    """The processes of a devnet: a supervisor stops them, or whoever has docker does, by hand."""
 
     network: Network
     """The devnet."""
 
     def stop(self, name: str) -> None:
-        """Stop one; returns when it has ended."""
-        asked(self.network.layout, "stop", name)
+        """Stop one; returns when it has ended. Raises AttackFailed when nobody stops it."""
+        if self.network.placement == "machine":
+            asked(self.network.layout, "stop", name)
+            return
+        [plan] = [plan for plan in self.network.processes() if plan.name == name]
+        _to_be_typed(f"docker compose stop {name}")
+        end = time.monotonic() + BY_HAND_DEADLINE_S
+        while is_alive(self.network.metrics_url(plan)):
+            if time.monotonic() > end:
+                raise AttackFailed(f"{name} was not stopped within {BY_HAND_DEADLINE_S:g} s")
+            time.sleep(LOOK_EVERY_S)  # noqa: TID251  # a command without a loop
 
     def start(self, name: str) -> None:
         """Start one; returns once it has been asked for."""
-        asked(self.network.layout, "start", name)
+        if self.network.placement == "machine":
+            asked(self.network.layout, "start", name)
+        else:
+            _to_be_typed(f"docker compose start {name}")
 
     def unready(self) -> str:
         """Which of them are not ready and why; empty if all are."""
@@ -68,6 +83,11 @@ class DevnetProcesses:
             if not ready:
                 reasons.append(f"{plan.name}: {reason}")
         return "; ".join(reasons)
+
+
+def _to_be_typed(command: str) -> None:
+    """Containers are docker's: no process in one may stop another."""
+    click.echo(f"          now, in another terminal:  {command}", err=True)
 
 
 def play(network: Network, attack: Attack, given: Mapping[str, JsonValue], *, as_json: bool) -> int:

@@ -12,6 +12,7 @@ import orjson
 import trio
 
 from deploy.commands.options import CommandFailed, data_option, json_option, layout_of
+from deploy.commands.preparing import refuse_containers
 from deploy.layout import Layout
 
 FOLLOW_POLL_S: Final = 0.2
@@ -57,6 +58,7 @@ def logs(
     process: str | None, data: Path | None, *, follow: bool, lines: int, as_json: bool
 ) -> None:
     """Print what the processes say; `supervisor` is the process that keeps them running."""
+    refuse_containers(layout_of(data), "docker compose logs")
     followed = [_Followed(file) for file in _files(layout_of(data), process)]
     latest = [line for entry in followed for line in deque(entry.new_lines(), maxlen=lines)]
     for line in sorted(latest, key=_timestamp):

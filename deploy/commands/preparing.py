@@ -20,7 +20,7 @@ from deploy.manifest import (
     read_manifest,
     resolve,
 )
-from deploy.network import NetworkError, stored_settings
+from deploy.network import NetworkError, load_network, stored_settings
 
 FLAGS: Final[Mapping[str, tuple[str, str]]] = {
     "--profile": ("network", "profile"),
@@ -53,6 +53,18 @@ def resolve_manifest(
         )
     except (ManifestError, NetworkError) as error:
         raise WrongUse(str(error)) from error
+
+
+def refuse_containers(layout: Layout, instead: str) -> None:
+    """A supervisor's commands mean nothing where docker keeps the processes running. Raises CommandFailed."""
+    if not layout.network.exists():
+        return
+    try:
+        network = load_network(layout)
+    except NetworkError:
+        return  # Whoever needs it says what is wrong with it; to delete it needs nothing.
+    if network.placement == "containers":
+        raise CommandFailed(f"this devnet runs in containers: `{instead}` does that")
 
 
 def take_lock(layout: Layout) -> SupervisorLock:

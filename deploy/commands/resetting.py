@@ -8,7 +8,7 @@ from typing import Final
 import click
 
 from deploy.commands.options import CommandFailed, WrongUse, data_option, layout_of
-from deploy.commands.preparing import take_lock
+from deploy.commands.preparing import refuse_containers, take_lock
 from deploy.network import NetworkError, erase, foreign_entries
 
 
@@ -21,6 +21,7 @@ def reset(data: Path | None, *, yes: bool) -> None:
     if not layout.data.exists():
         click.echo(f"{layout.data} does not exist: there is nothing to delete.")
         return
+    refuse_containers(layout, "docker compose down --volumes")
     if not yes:
         raise WrongUse(f"this deletes {layout.data} with its keys, chain and logs: say --yes")
     lock = take_lock(layout)

@@ -18,11 +18,12 @@ from deploy.commands.options import (
     layout_of,
     print_json,
 )
+from deploy.commands.preparing import refuse_containers
 from deploy.control import Action, NotRunning, Refused, Request, ask
 from deploy.layout import Layout
 from deploy.lock import is_running
 from deploy.network import Network, NetworkError, load_network
-from deploy.observation import Observation, observe
+from deploy.observation import Observation, is_alive, observe
 
 ANSWER_DEADLINE_S: Final = 15.0
 """The supervisor answers by then; stopping everything takes it 3 s."""
@@ -36,6 +37,7 @@ GONE_DEADLINE_S: Final = 10.0
 def down(data: Path | None) -> None:
     """Stop a running devnet; its data stays, and `faultline up` continues it."""
     layout = layout_of(data)
+    refuse_containers(layout, "docker compose down")
     asked(layout, "down")
     trio.run(_wait_until_gone, layout)
     click.echo(f"Stopped; the data stays in {layout.data}.")
@@ -57,15 +59,15 @@ def status(data: Path | None, *, as_json: bool) -> int:
     layout = layout_of(data)
     network = loaded(layout)
     try:
-        answer = ask(layout, Request(action="status"), deadline_s=ANSWER_DEADLINE_S)
+        processes = _known(network)
     except NotRunning as error:
         if as_json:
             print_json({**_heading(network), "running": False, "processes": []})
             return 1
-        raise CommandFailed(f"{error}; `faultline up` starts it") from error
+        raise CommandFailed(f"{error}; `{_start(network)}` starts it") from error
     except Refused as error:
         raise CommandFailed(str(error)) from error
-    rows = _observed(network, answer)
+    rows = _observed(network, processes)
     if as_json:
         print_json({**_heading(network), "running": True, "processes": rows})
     else:
@@ -78,11 +80,47 @@ def _heading(network: Network) -> dict[str, JsonValue]:
     return {"name": manifest.name, "profile": manifest.profile, "data": str(network.layout.data)}
 
 
-def _observed(network: Network, answer: JsonValue) -> list[dict[str, JsonValue]]:
-    """What the supervisor knows of each process, and what the process says itself."""
+def _start(network: Network) -> str:
+    return "docker compose up" if network.placement == "containers" else "faultline up"
+
+
+def _known(network: Network) -> list[dict[str, JsonValue]]:
+    """What is known of each process before it is asked itself. Raises NotRunning, Refused."""
+    if network.placement == "containers":
+        return _containers(network)
+    request = Request(action="status")
+    answer = ask(network.layout, request, deadline_s=ANSWER_DEADLINE_S)
     assert isinstance(answer, dict)
     processes = answer["processes"]
     assert isinstance(processes, list)
+    return [process for process in processes if isinstance(process, dict)]
+
+
+def _containers(network: Network) -> list[dict[str, JsonValue]]:
+    """Docker keeps the processes of containers running: all that can be told is whether one answers. Raises NotRunning."""
+    plans = network.processes()
+    with ThreadPoolExecutor(max_workers=len(plans)) as pool:
+        answers = list(pool.map(lambda plan: is_alive(network.metrics_url(plan)), plans))
+    if not any(answers):
+        raise NotRunning("no process of the devnet answers")
+    return [
+        {
+            "name": plan.name,
+            "role": plan.role,
+            "state": "running" if answers_now else "silent",
+            "pid": None,
+            "restarts": None,
+            "uptimeSeconds": None,
+            "lastEnd": None,
+        }
+        for plan, answers_now in zip(plans, answers, strict=True)
+    ]
+
+
+def _observed(
+    network: Network, processes: list[dict[str, JsonValue]]
+) -> list[dict[str, JsonValue]]:
+    """What is known of each process, and what the process says itself."""
     plans = {plan.name: plan for plan in network.processes()}
     with ThreadPoolExecutor(max_workers=len(plans)) as pool:
         seen = list(
@@ -94,15 +132,14 @@ def _observed(network: Network, answer: JsonValue) -> list[dict[str, JsonValue]]
     observations = dict(zip(plans, seen, strict=True))
     rows = []
     for process in processes:
-        assert isinstance(process, dict)
         name = str(process["name"])
         rows.append(
             {
                 **process,
                 "layer": plans[name].layer,
                 **_camel(observations[name]),
-                "rpc": network.rpc_url(plans[name]),
-                "metrics": f"{network.metrics_url(plans[name])}/metrics",
+                "rpc": network.shown_rpc_url(plans[name]),
+                "metrics": f"{network.shown_metrics_url(plans[name])}/metrics",
             }
         )
     return rows
@@ -115,7 +152,8 @@ def _camel(observation: Observation) -> dict[str, JsonValue]:
 
 
 def _table(network: Network, rows: list[dict[str, JsonValue]]) -> str:
-    lines = [f"{network.manifest.network.name} in {network.layout.data}"]
+    where = "containers" if network.placement == "containers" else network.layout.data
+    lines = [f"{network.manifest.network.name} in {where}"]
     headings = ("head", "safe", "finalized", "batches", "peers", "restarts", "rpc")
     lines.append(_row(["process", "state", "pid", *headings]))
     for row in rows:
@@ -145,6 +183,7 @@ def processes() -> None:
 
 def _process_command(action: Action, help_text: str, done: str) -> click.Command:
     def run(name: str, data: Path | None) -> None:
+        refuse_containers(layout_of(data), f"docker compose {action} {name}")
         asked(layout_of(data), action, name)
         click.echo(f"{name}: {done}.")
 

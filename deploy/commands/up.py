@@ -19,7 +19,7 @@ import click
 from pydantic import JsonValue
 
 from deploy.commands.options import WrongUse, data_option, layout_of, manifest_option
-from deploy.commands.preparing import resolve_manifest, take_lock
+from deploy.commands.preparing import refuse_containers, resolve_manifest, take_lock
 from deploy.launching import Launcher, start_launcher
 from deploy.layout import Layout
 from deploy.manifest import Manifest, Resolved
@@ -66,6 +66,7 @@ def up(  # one parameter for each option
     }
     flags = {flag: value for flag, value in given.items() if value is not None}
     layout = layout_of(data, manifest)
+    refuse_containers(layout, "docker compose up")
     resolved = resolve_manifest(layout, manifest, flags, fresh=fresh)
     if detach:
         ready = _go_background()

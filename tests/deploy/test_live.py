@@ -83,12 +83,10 @@ def test_status_shows_each_process_on_its_chain(
     monkeypatch.setattr(running, "observe", observe)
     rows = running._observed(
         network,
-        {
-            "processes": [
-                {"name": plan.name, "role": plan.role, "state": "running", "pid": 1, "restarts": 0}
-                for plan in network.processes()
-            ]
-        },
+        [
+            {"name": plan.name, "role": plan.role, "state": "running", "pid": 1, "restarts": 0}
+            for plan in network.processes()
+        ],
     )
     assert sorted(asked) == [
         ("8545", "l1"),

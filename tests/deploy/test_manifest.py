@@ -157,11 +157,18 @@ def test_port_ranges_must_not_meet() -> None:
 @pytest.mark.parametrize("host", ["::", "192.0.2.1", "example.org"])
 def test_other_binds_need_hosts_and_origins(host: str) -> None:
     [error] = errors_of(setting("rpc", "host", host))
-    assert error.startswith(f"test: rpc.host: found {host!r}, wanted a loopback address, or")
+    assert error.startswith(f"test: rpc.host: found {host!r}, wanted a loopback address, ")
     manifest_of(
         setting("rpc", "host", host),
         setting("rpc", "allowed_hosts", ["devnet.test"]),
         setting("rpc", "allowed_origins", ["https://devnet.test"]),
+    )
+
+
+def test_a_port_that_a_container_publishes_on_loopback_only_needs_no_origins() -> None:
+    manifest_of(
+        setting("rpc", "host", "0.0.0.0"),  # noqa: S104
+        setting("rpc", "published_on_loopback", True),
     )
 
 
