@@ -3,7 +3,7 @@
     python -m tests.benchmarks.rollup [--seconds 60] [--rate 4000] [--transactions 10000] [--only PART] [--no-anvil]
 
 One user who waits; ten thousand transfers of ETH and of a token with receipts; a burst of fifty thousand; a minute at a steady
-rate. Everything is signed before a clock starts and sent from another process. CPU is process time from /proc, all
+rate; and a replica with an empty disk that derives all of it from L1. Everything is signed before a clock starts and sent from another process. CPU is process time from /proc, all
 threads, so it says the same on a machine that does other things, while rates do not: its load is among the figures.
 anvil gets a gas limit that does not bound it.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -20,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from deploy.layout import Layout
 from node.contracts.addresses import WETH
 from tests.benchmarks import rollup_watch as watch
 from tests.benchmarks.figures import Figure, print_figures, save_figures
-from tests.benchmarks.processes import pss_megabytes
+from tests.benchmarks.processes import cpu_seconds, pss_megabytes
 from tests.benchmarks.rollup_loads import (
     Sign,
     enrich,
@@ -52,6 +54,9 @@ STREAM_CALLS: Final = 20
 REST_S: Final = 10.0
 """How long the CPU of a devnet at rest is looked at."""
 
+REPLICA: Final = "replica"
+"""Name of the process that derives."""
+
 REPLICA_ALONE: Final = {"FAULTLINE_BRIDGE_ENABLED": "false", "FAULTLINE_L2_REPLICAS": "1"}
 """Deriving and serving is measured without what a bridge does beside it."""
 
@@ -68,6 +73,9 @@ BURST_RATE_MIN: Final = 0.8
 """Of the rate of ten thousand."""
 
 SAFE_LAG_MAX_SLOTS: Final = 2.0
+
+CATCH_UP_MIN: Final = 3.0
+"""How much faster a replica derives than the sequencer built the fastest of what it derives."""
 
 AGAINST_ANVIL_MIN: Final = 2.0
 """Transactions a second, against anvil with blocks of a second."""
@@ -91,7 +99,7 @@ class Options:
     """Of the steady stream."""
     rate: float = 4_000.0
     """Of it, transactions a second."""
-    parts: tuple[str, ...] = ("rest", "alone", "many", "burst", "stream")
+    parts: tuple[str, ...] = ("rest", "alone", "many", "burst", "stream", "catch_up")
     """What is measured, in this order."""
     anvil: Path | None = None
     """The program; None measures without it."""
@@ -109,6 +117,16 @@ class Bench:
     """CPU of each role at rest, in cores; empty before it was looked at."""
     batch_rate: float = 0.0
     """Transfers a second in batches; 0 before it was measured."""
+    burst_rate: float = 0.0
+    """Transfers a second of the burst; 0 before it was measured."""
+    sent: int = 0
+    """Transactions on the L2 so far."""
+
+    def run(self, *arguments: str, lanes: Sequence[Sequence[str]]) -> dict[str, float]:
+        """Have a client send signed lanes to the sequencer; gives what it found."""
+        found = run_client(*arguments, lanes=lanes)
+        self.sent += int(found["sent"])
+        return found
 
     @property
     def server(self) -> Server:
@@ -175,7 +193,7 @@ def alone(bench: Bench) -> list[Figure]:
     figures: list[Figure] = []
     for form, method in (("sync", "eth_sendRawTransactionSync"), ("send", "send, then get")):
         lanes = signed_lanes(bench.server, transfer, ALONE, lanes=1)
-        ours = run_client("sends_client", str(bench.server.port), form, lanes=lanes)
+        ours = bench.run("sends_client", str(bench.server.port), form, lanes=lanes)
         name = f"one user, {method}"
         if theirs:
             figures.append(bounded(f"{name}: p50", ours["p50_us"], "us", most=theirs["p50_us"]))
@@ -214,7 +232,7 @@ def many(bench: Bench) -> list[Figure]:
 def _many_of_ours(bench: Bench, name: str, sign: Sign, form: str) -> list[Figure]:
     lanes = signed_lanes(bench.server, sign, bench.options.transactions)
     before = watch.cpu_by_role(bench.devnet)
-    found = run_client("sends_client", str(bench.server.port), form, lanes=lanes)
+    found = bench.run("sends_client", str(bench.server.port), form, lanes=lanes)
     acknowledged = watch.cpu_by_role(bench.devnet)["sequencer"] - before["sequencer"]
     followed_s, safe_s = watch.settle(bench.devnet)
     return [
@@ -248,11 +266,11 @@ def burst(bench: Bench) -> list[Figure]:
     count, devnet = bench.options.burst, bench.devnet
     lanes = signed_lanes(bench.server, transfer, count, lanes=count // BURST_CALLS)
     with watch.watched(devnet) as samples:
-        found = run_client(
+        found = bench.run(
             "rollup_client", str(bench.server.port), "0", str(BURST_CALLS), lanes=lanes
         )
         _, safe_s = watch.settle(devnet)
-    rate = found["sent"] / found["seconds"]
+    rate = bench.burst_rate = found["sent"] / found["seconds"]
     grown = max(samples.resident_megabytes) - samples.resident_megabytes[0]
     name = f"burst of {count}"
     figures = [
@@ -275,7 +293,7 @@ def stream(bench: Bench) -> list[Figure]:
     before, begun = watch.cpu_by_role(devnet), time.perf_counter()
     with watch.watched(devnet) as samples:
         told("the stream begins")
-        found = run_client(
+        found = bench.run(
             "rollup_client",
             str(bench.server.port),
             str(options.rate),
@@ -326,12 +344,47 @@ def stream(bench: Bench) -> list[Figure]:
     return figures
 
 
+def catch_up(bench: Bench) -> list[Figure]:
+    """A replica that has lost its disk: its L1 node fetches the blocks from its peers, then it derives the L2."""
+    devnet = bench.devnet
+    goal = devnet.l2_number("safe")
+    devnet.faultline("processes", "stop", REPLICA)
+    shutil.rmtree(Layout(devnet.data).store(REPLICA))
+    told(f"a replica with an empty disk derives {bench.sent} transactions")
+    begun = time.perf_counter()
+    devnet.faultline("processes", "start", REPLICA)
+    wait_for("the replica", lambda: _safe_of_replica(devnet) >= goal)
+    seconds = time.perf_counter() - begun
+    [pid] = watch.processes(devnet)["replica"]
+    name = "replica with an empty disk"
+    figures = [
+        Figure(
+            name=f"{name}: CPU a transaction", value=1e6 * cpu_seconds(pid) / bench.sent, unit="us"
+        ),
+    ]
+    rate = bench.sent / seconds
+    if built := max(bench.batch_rate, bench.burst_rate):
+        figures.append(at_least(f"{name}: derives", rate, "/s", least=CATCH_UP_MIN * built))
+    else:
+        figures.append(Figure(name=f"{name}: derives", value=rate, unit="/s"))
+    return figures
+
+
+def _safe_of_replica(devnet: Devnet) -> int:
+    """Its safe head; -1 while it does not answer."""
+    try:
+        return devnet.l2_number("safe", replica=0)
+    except OSError:
+        return -1
+
+
 PARTS: Final[dict[str, Callable[[Bench], list[Figure]]]] = {
     "rest": rest,
     "alone": alone,
     "many": many,
     "burst": burst,
     "stream": stream,
+    "catch_up": catch_up,
 }
 
 
