@@ -109,23 +109,15 @@ async def open_l2(
     l1_genesis_hash = Hash32(l1_engine.genesis().block_hash)
     network = Libp2pNetwork(network_settings(config.name, config.p2p, l1_genesis_hash), registry)
     l1 = await open_checked(
-        L1Surroundings(
+        _surroundings_of_l1(
+            config,
             genesis=genesis,
             engine=l1_engine,
             database=ChainDatabase(l1_tables, folder=str(config.data_dir / "l1")),
             network=network,
             clock=clock,
-            worker=ThreadWorker(threads_max=config.l1_engine.threads),
-            duty_worker=ThreadWorker(threads_max=DUTY_THREADS),
             registry=registry,
-            verify=verify_signatures,
-            options=L1ChainOptions(history_blocks=config.l1_engine.history_blocks),
-            journal=config.data_dir / "l1" / "transactions.journal",
-            keys=(),
-            protection=None,
-            fresh_keys=frozenset(),
             faults=faults,
-            name=config.name,
         )
     )
     rollup = await open_rollup_checked(
@@ -160,6 +152,38 @@ async def open_l2(
         engine=engine,
         l1=l1,
         rollup=rollup,
+    )
+
+
+def _surroundings_of_l1(
+    config: L2Config,
+    *,
+    genesis: Genesis,
+    engine: RevmEngine,
+    database: ChainDatabase,
+    network: Libp2pNetwork,
+    clock: SlotClock,
+    registry: CollectorRegistry,
+    faults: FaultBoard,
+) -> L1Surroundings:
+    """What its own full node of L1, which has no keys, is put together from."""
+    return L1Surroundings(
+        genesis=genesis,
+        engine=engine,
+        database=database,
+        network=network,
+        clock=clock,
+        worker=ThreadWorker(threads_max=config.l1_engine.threads),
+        duty_worker=ThreadWorker(threads_max=DUTY_THREADS),
+        registry=registry,
+        verify=verify_signatures,
+        options=L1ChainOptions(history_blocks=config.l1_engine.history_blocks),
+        journal=config.data_dir / "l1" / "transactions.journal",
+        keys=(),
+        protection=None,
+        fresh_keys=frozenset(),
+        faults=faults,
+        name=config.name,
     )
 
 
