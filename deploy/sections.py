@@ -80,7 +80,8 @@ class BridgeSection(Section):
     challenge_window_s: int = Field(default=12, ge=1, le=YEAR_S)
     """Seconds in which an output can be proven wrong, counted in finalized L1 blocks; 6 slots unless said."""
     quiet_s: int = Field(default=6, ge=0, le=YEAR_S)
-    """Seconds without a proven fault before any output is accepted; 3 slots unless said."""
+    """Seconds without a proven fault before any output is accepted; 3 slots unless said. A liar who loses nine tenths
+    of `bond_wei` in each of these spans holds up all outputs: who raises one raises the other."""
     air_gap_s: int = Field(default=4, ge=0, le=YEAR_S)
     """Seconds between a game's end and the withdrawals that rest on it; 2 slots unless said."""
     bond_wei: int = Field(default=10**18, ge=1, le=10**24)
