@@ -30,6 +30,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "deposit": ("depositing", "Move ETH or tokens from L1 to L2, and watch them arrive."),
     "withdraw": ("withdrawing", "Move ETH or tokens from L2 to L1."),
     "withdrawals": ("withdrawing", "Show where withdrawals stand, and settle one."),
+    "node": ("node", "Serve the JSON-RPC of another network's chain from files in geth's formats."),
     "accounts": ("facts", "List the funded accounts with their keys."),
     "addresses": ("facts", "List RPC addresses and contracts, also for viem and shells."),
     "config": ("configuring", "Check a manifest, or show what is in force."),

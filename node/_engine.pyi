@@ -2,6 +2,8 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import TypeAlias
 
+from node.errors import InvalidBlock
+
 def keccak256(data: bytes) -> bytes: ...
 def decode_batch(
     data: bytes, decompressed_limit: int, block_count: int
@@ -100,6 +102,15 @@ class NativeEngine:
     def execute(
         self, parent_header: bytes, block: bytes, ancestors: bytes, *, record_witness: bool = False
     ) -> BlockResult: ...
+    def import_chain(
+        self,
+        recent: Sequence[bytes],
+        blocks: Sequence[bytes],
+        ancestors: bytes,
+        total_difficulty: bytes,
+    ) -> tuple[list[BlockResult], InvalidBlock | None]: ...
+    def merge_at(self, number: int | None) -> None: ...
+    def following_header(self, parent_header: bytes, timestamp: int) -> bytes: ...
     def builder(
         self,
         parent_header: bytes,

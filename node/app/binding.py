@@ -1,6 +1,6 @@
 """Binding ports, so that whoever starts a process learns which key of its configuration to change.
 
-    bind(nursery, "rpc.port 8545", serve) -> serving, or SetupError
+    bind(nursery, "rpc.port 8545", serve) -> serving (the port), or SetupError
 
 Deliberately absent: what is served.
 """
@@ -22,13 +22,14 @@ class Serving(Protocol):
         """Serve; `task_status` is told once the port is bound."""
 
 
-async def bind(nursery: trio.Nursery, what: str, serve: Serving) -> None:
-    """Start what binds a port. Raises SetupError naming the key and the port, in a group or not."""
+async def bind(nursery: trio.Nursery, what: str, serve: Serving) -> object:
+    """Start what binds a port; gives what it reports. Raises SetupError naming the key and the port, in a group or not."""
     try:
-        await nursery.start(serve)
+        reported: object = await nursery.start(serve)
     except* OSError as group:  # The servers bind inside nurseries of their own.
         error = _first_os_error(group)
         raise SetupError(f"{what}: cannot be bound: {error.strerror or error}") from error
+    return reported
 
 
 def _first_os_error(group: BaseExceptionGroup[OSError]) -> OSError:

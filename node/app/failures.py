@@ -9,6 +9,10 @@ class SetupError(Exception):
     """The process cannot run as it is set up; the message says what to change."""
 
 
+class TaskFailed(Exception):
+    """What the process was asked to do cannot be done; the message says where and why."""
+
+
 def prepare_folder(folder: Path) -> None:
     """Make the folder for everything that is stored. Raises SetupError."""
     try:

@@ -18,7 +18,7 @@ import structlog
 import trio
 
 from node.app.assembly import read_genesis, run_node
-from node.app.failures import SetupError
+from node.app.failures import SetupError, TaskFailed
 from node.app.signing import export_protection, import_protection
 from node.config import ConfigError, LogConfig, NodeConfig
 from node.errors import Corruption
@@ -49,7 +49,7 @@ def run_process(name: str, log: LogConfig, run: Callable[[], Awaitable[None]]) -
     except* (ConfigError, SetupError) as group:
         _report(group)
         code = EXIT_SETUP
-    except* Corruption as group:
+    except* (Corruption, TaskFailed) as group:
         _report(group)
         code = EXIT_FAILED
     return code

@@ -1,6 +1,6 @@
 """Blocks in memory, least recently used first out, over the database.
 
-    head, RPC, logs -> BlockCache.get -> (memory | ChainDatabase.load_block)
+    head, RPC, logs -> BlockCache.get -> (memory | BlockSource.load_block)
     HeadChanged     -> BlockRun       -> one block after the other through the cache
 
 Bounded by bytes, because a full block is a thousand times an empty one.
@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from typing import Final, overload
+from typing import Final, Protocol, overload
 
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32
-from node.storage.chain_database import ChainDatabase
 
 CACHE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Bodies and receipts that stay in memory: about a hundred full blocks."""
@@ -26,10 +25,17 @@ _OVERHEAD_BYTES: Final = 2_048
 """What a decoded header costs beside its bytes, about."""
 
 
+class BlockSource(Protocol):
+    """What lies below."""
+
+    def load_block(self, block_hash: Hash32) -> Block | None:
+        """A block that was saved."""
+
+
 class BlockCache:
     """Blocks by hash."""
 
-    def __init__(self, database: ChainDatabase) -> None:
+    def __init__(self, database: BlockSource) -> None:
         self._database = database
         self._blocks: OrderedDict[Hash32, Block] = OrderedDict()
         self._bytes = 0

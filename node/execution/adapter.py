@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from node import _engine
+from node.errors import InvalidBlock
 from node.eth.primitives import Address
 from node.eth.transactions import Transaction
 from node.execution.engine import (
@@ -191,6 +192,27 @@ class RevmEngine:
     ) -> BlockResult:
         """Judges a whole RLP block on its parent's state."""
         return self._native.execute(parent_header, block, ancestors, record_witness=record_witness)
+
+    def import_chain(
+        self,
+        recent: Sequence[bytes],
+        blocks: Sequence[bytes],
+        ancestors: bytes,
+        total_difficulty: int,
+    ) -> tuple[list[BlockResult], InvalidBlock | None]:
+        """Judges and commits blocks, each on the one before, until one is refused."""
+        results, refusal = self._native.import_chain(
+            recent, blocks, ancestors, total_difficulty.to_bytes(32)
+        )
+        return [*results], refusal
+
+    def merge_at(self, number: int | None) -> None:
+        """The first block of proof of stake, where difficulty has been counted."""
+        self._native.merge_at(number)
+
+    def following_header(self, parent_header: bytes, timestamp: int) -> bytes:
+        """The header of an empty block on a parent, of any fork."""
+        return self._native.following_header(parent_header, timestamp)
 
     def stateless(
         self,

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from node.errors import InvalidBlock
 from node.eth.headers import Withdrawal
 from node.eth.primitives import Address, Hash32
 from node.eth.transactions import Transaction
@@ -251,6 +252,30 @@ class Engine(Protocol):
         self, parent_header: bytes, block: bytes, ancestors: bytes, *, record_witness: bool = False
     ) -> BlockResult:
         """Judges a whole RLP block on its parent's state: header rules, transactions, all roots."""
+
+    def import_chain(
+        self,
+        recent: Sequence[bytes],
+        blocks: Sequence[bytes],
+        ancestors: bytes,
+        total_difficulty: int,
+    ) -> tuple[list[BlockResult], InvalidBlock | None]:
+        """Judges and commits blocks of a chain of others, each on the one before, until one is refused.
+
+        Gives those that were taken in, and why the next was not. Difficulty, ommers and the merge are judged as well.
+
+        Args:
+            recent: the blocks below the first, the oldest first: seven, or all that there are.
+            blocks: whole ones, RLP.
+            ancestors: hashes from the last of `recent` down.
+            total_difficulty: of the last of `recent`.
+        """
+
+    def merge_at(self, number: int | None) -> None:
+        """The first block of proof of stake, where difficulty has been counted; None before there is one."""
+
+    def following_header(self, parent_header: bytes, timestamp: int) -> bytes:
+        """The header of an empty block on a parent, of any fork; its roots are not final."""
 
     def stateless(
         self,

@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// Stores a result's state; executes it again if its places are gone.
-    fn commit(&self, result: &BlockResult) -> Result<()> {
+    pub fn commit(&self, result: &BlockResult) -> Result<()> {
         self.senders.settle(&result.raws);
         let backing = self.backing()?;
         let mut outcome = backing.add(result.update(), result.number);

@@ -2,6 +2,7 @@
 
 use crate::{
     block::Block,
+    dao,
     errors::{Error, Result},
     spec::L1Spec,
 };
@@ -9,10 +10,11 @@ use alloy_consensus::{EMPTY_OMMER_ROOT_HASH, Header, proofs};
 use alloy_eips::{
     eip1559::{BaseFeeParams, INITIAL_BASE_FEE, calc_next_block_base_fee},
     eip4895::Withdrawal,
+    eip7685::EMPTY_REQUESTS_HASH,
 };
-use alloy_hardforks::EthereumHardforks;
-use alloy_primitives::{Address, B64, B256, Bytes};
-use alloy_trie::root::ordered_trie_root_encoded;
+use alloy_hardforks::{EthereumHardfork, EthereumHardforks};
+use alloy_primitives::{Address, B64, B256, Bytes, U256};
+use alloy_trie::{EMPTY_ROOT_HASH, root::ordered_trie_root_encoded};
 use std::fmt::Display;
 
 /// Longest `extra_data`.
@@ -26,6 +28,18 @@ const GAS_LIMIT_MAX: u64 = i64::MAX as u64;
 
 /// A gas limit moves by less than this part of its parent's (Yellow Paper).
 const GAS_LIMIT_DIVISOR: u64 = 1_024;
+
+/// Least difficulty (Yellow Paper).
+const DIFFICULTY_MIN: u64 = 131_072;
+
+/// A difficulty moves by multiples of this part of its parent's (Yellow Paper).
+const DIFFICULTY_DIVISOR: u64 = 2_048;
+
+/// It falls by at most so many of them (EIP-2).
+const DIFFICULTY_STEPS_MAX: u64 = 99;
+
+/// Blocks after which the bomb doubles (Yellow Paper).
+const DIFFICULTY_BOMB_PERIOD: u64 = 100_000;
 
 /// EIP-7934: 10 MiB less 2 MiB for the consensus layer's part.
 pub const BLOCK_BYTES_MAX: usize = (10 << 20) - (2 << 20);
@@ -45,9 +59,35 @@ fn must_maybe<T: PartialEq + Display>(field: &'static str, want: Option<T>, got:
 
 /// Judges a block's header against its parent's, and what of its body needs no execution.
 ///
-/// Seal and difficulty of proof-of-work blocks are not judged: such a chain is only ever given by the node's owner.
+/// The seal of proof-of-work blocks is not judged: such a chain is only ever given by the node's owner.
 pub fn check(spec: &L1Spec, parent: &Header, block: &Block) -> Result<()> {
     let header = &block.header;
+    check_header(spec, parent, header)?;
+    check_ommers(spec, block)?;
+    if spec.is_osaka_active_at_timestamp(header.timestamp) && block.rlp.len() > BLOCK_BYTES_MAX {
+        let got = format!("{} bytes", block.rlp.len());
+        return Err(Error::invalid("block_size", format!("at most {BLOCK_BYTES_MAX} bytes"), got));
+    }
+    must("transactions_root", transactions_root(&block.transactions), header.transactions_root)?;
+    let withdrawals_root = block.withdrawals.as_deref().map(proofs::calculate_withdrawals_root);
+    must_maybe("withdrawals_root", withdrawals_root, header.withdrawals_root)
+}
+
+/// EIP-3675: none since the merge; before it they are what the header says, and `ommers` judges them.
+fn check_ommers(spec: &L1Spec, block: &Block) -> Result<()> {
+    if spec.is_paris_active_at_block(block.header.number) {
+        must("ommers_hash", EMPTY_OMMER_ROOT_HASH, block.header.ommers_hash)?;
+        return must("ommers", 0, block.ommers.len());
+    }
+    let ommers_hash = match &block.ommers[..] {
+        [] => EMPTY_OMMER_ROOT_HASH,
+        ommers => proofs::calculate_ommers_root(ommers),
+    };
+    must("ommers_hash", ommers_hash, block.header.ommers_hash)
+}
+
+/// Judges a header against its parent's; an ommer's is judged so too.
+pub fn check_header(spec: &L1Spec, parent: &Header, header: &Header) -> Result<()> {
     if header.number.checked_sub(1) != Some(parent.number) {
         return Err(Error::invalid("number", parent.number.saturating_add(1), header.number));
     }
@@ -59,19 +99,21 @@ pub fn check(spec: &L1Spec, parent: &Header, block: &Block) -> Result<()> {
         let got = format!("{} bytes", header.extra_data.len());
         return Err(Error::invalid("extra_data", "at most 32 bytes", got));
     }
+    if let Some(wanted) = dao::wants_mark(spec, header).filter(|wanted| *wanted != dao::has_mark(header)) {
+        let want = if wanted { "the mark of the DAO fork" } else { "anything but the mark of the DAO fork" };
+        return Err(Error::invalid("extra_data", want, &header.extra_data));
+    }
     check_gas(spec, parent, header)?;
-    check_merge(spec, block)?;
+    if spec.is_paris_active_at_block(header.number) {
+        must("difficulty", U256::ZERO, header.difficulty)?;
+        must("nonce", B64::ZERO, header.nonce)?;
+    } else {
+        must("difficulty", difficulty(spec, parent, header.number, header.timestamp), header.difficulty)?;
+    }
     let next = Following::new(spec, parent, header.timestamp);
     must_maybe("base_fee_per_gas", next.base_fee, header.base_fee_per_gas)?;
     must_maybe("excess_blob_gas", next.excess_blob_gas, header.excess_blob_gas)?;
-    check_presence(spec, header)?;
-    if spec.is_osaka_active_at_timestamp(header.timestamp) && block.rlp.len() > BLOCK_BYTES_MAX {
-        let got = format!("{} bytes", block.rlp.len());
-        return Err(Error::invalid("block_size", format!("at most {BLOCK_BYTES_MAX} bytes"), got));
-    }
-    must("transactions_root", transactions_root(&block.transactions), header.transactions_root)?;
-    let withdrawals_root = block.withdrawals.as_deref().map(proofs::calculate_withdrawals_root);
-    must_maybe("withdrawals_root", withdrawals_root, header.withdrawals_root)
+    check_presence(spec, header)
 }
 
 fn check_gas(spec: &L1Spec, parent: &Header, header: &Header) -> Result<()> {
@@ -87,17 +129,35 @@ fn check_gas(spec: &L1Spec, parent: &Header, header: &Header) -> Result<()> {
     Ok(())
 }
 
-/// EIP-3675: what proof of stake fixes; before it, ommers are as the header says.
-fn check_merge(spec: &L1Spec, block: &Block) -> Result<()> {
-    let header = &block.header;
-    if spec.is_paris_active_at_block(header.number) {
-        must("difficulty", Default::default(), header.difficulty)?;
-        must("nonce", B64::ZERO, header.nonce)?;
-        must("ommers_hash", EMPTY_OMMER_ROOT_HASH, header.ommers_hash)?;
-        must("ommers", 0, block.ommers.len())
+/// The difficulty of a block of proof of work.
+///
+/// Source: geth's `CalcDifficulty`; EIP-2, EIP-100, and the delays of the bomb in EIP-649, 1234, 2384, 3554, 4345 and 5133.
+fn difficulty(spec: &L1Spec, parent: &Header, number: u64, timestamp: u64) -> U256 {
+    use EthereumHardfork::*;
+    let passed = timestamp - parent.timestamp; // A child is younger.
+    let (raise, lower) = if spec.is_byzantium_active_at_block(number) {
+        let raise = if parent.ommers_hash == EMPTY_OMMER_ROOT_HASH { 1 } else { 2 };
+        (raise, (passed / 9).min(DIFFICULTY_STEPS_MAX + raise))
+    } else if spec.is_homestead_active_at_block(number) {
+        (1, (passed / 10).min(DIFFICULTY_STEPS_MAX + 1))
     } else {
-        must("ommers_hash", proofs::calculate_ommers_root(&block.ommers), header.ommers_hash)
-    }
+        (1, if passed < 13 { 0 } else { 2 })
+    };
+    let step = parent.difficulty / U256::from(DIFFICULTY_DIVISOR);
+    let moved = parent.difficulty + step * U256::from(raise);
+    let base = moved.saturating_sub(step * U256::from(lower)).max(U256::from(DIFFICULTY_MIN));
+    let delays = [
+        (GrayGlacier, 11_400_000),
+        (ArrowGlacier, 10_700_000),
+        (London, 9_700_000),
+        (MuirGlacier, 9_000_000),
+        (Constantinople, 5_000_000),
+        (Byzantium, 3_000_000),
+    ];
+    let delay = delays.iter().find(|(fork, _)| spec.is_active(*fork, number)).map_or(0, |(_, delay)| *delay);
+    let periods = number.saturating_sub(delay) / DIFFICULTY_BOMB_PERIOD;
+    let bomb = if periods > 1 { U256::ONE << (periods - 2).min(200) } else { U256::ZERO };
+    base + bomb
 }
 
 /// A field stands in a header exactly from its fork on.
@@ -153,6 +213,36 @@ impl Following {
         });
         Self { base_fee, excess_blob_gas }
     }
+}
+
+/// The header of an empty block on a parent, exact but for its roots: what a chain without a builder calls pending.
+pub fn following(spec: &L1Spec, parent: &Header, timestamp: u64) -> Result<Header> {
+    let number = parent.number.checked_add(1).ok_or(Error::Argument("the parent has the last number".into()))?;
+    if timestamp <= parent.timestamp {
+        return Err(Error::Argument(format!("timestamp: {timestamp} is not above {}", parent.timestamp)));
+    }
+    let next = Following::new(spec, parent, timestamp);
+    let proof_of_stake = spec.is_paris_active_at_block(number);
+    let cancun = spec.is_cancun_active_at_timestamp(timestamp);
+    Ok(Header {
+        parent_hash: parent.hash_slow(),
+        ommers_hash: EMPTY_OMMER_ROOT_HASH,
+        state_root: parent.state_root,
+        transactions_root: EMPTY_ROOT_HASH,
+        receipts_root: EMPTY_ROOT_HASH,
+        difficulty: if proof_of_stake { U256::ZERO } else { difficulty(spec, parent, number, timestamp) },
+        number,
+        gas_limit: gas_limit_base(spec, parent, number),
+        timestamp,
+        mix_hash: parent.mix_hash,
+        base_fee_per_gas: next.base_fee,
+        withdrawals_root: spec.is_shanghai_active_at_timestamp(timestamp).then_some(EMPTY_ROOT_HASH),
+        blob_gas_used: cancun.then_some(0),
+        excess_blob_gas: next.excess_blob_gas,
+        parent_beacon_block_root: cancun.then_some(B256::ZERO),
+        requests_hash: spec.is_prague_active_at_timestamp(timestamp).then_some(EMPTY_REQUESTS_HASH),
+        ..Default::default()
+    })
 }
 
 /// What a builder is told of its block.

@@ -12,7 +12,7 @@ use crate::{
     result::BlockResult,
     spec::L1Spec,
     state::{Source, StateDb},
-    transactions::{Prepared, Senders, prepare, prepare_all},
+    transactions::{Prepared, Senders, prepare_all_by, prepare_by},
     witness::{Recorder, Witness},
 };
 use alloy_consensus::Header;
@@ -68,9 +68,10 @@ impl Judge<'_> {
     }
 
     fn prepare(&self, block: &Block) -> Result<Vec<Prepared>> {
+        let signing = self.spec.signing(block.header.number);
         let prepared = match self.senders {
-            Some(senders) => prepare_all(&block.transactions, self.spec.chain_id, senders),
-            None => block.transactions.iter().map(|raw| prepare(raw.clone(), self.spec.chain_id, None)).collect(),
+            Some(senders) => prepare_all_by(&block.transactions, signing, senders),
+            None => block.transactions.iter().map(|raw| prepare_by(raw.clone(), signing, None)).collect(),
         };
         let refused = |(place, refusal): (usize, crate::transactions::Refusal)| {
             Error::invalid("transaction", "a transaction of this chain", format!("{place}: {}", refusal.message))

@@ -3,6 +3,7 @@
 //! Import and building are the same run; they differ in what a transaction that does not execute means.
 
 use crate::{
+    dao,
     errors::{Error, Result},
     precompile::Step,
     record,
@@ -136,9 +137,18 @@ impl<S: Source> Open<S> {
         let failure = db.failure();
         let state = State::builder().with_database(db).with_bundle_update().build();
         let mut open = Self { spec, frame, step, state, failure, receipts: Vec::new(), executed: Executed::default() };
+        open.move_dao_ether()?;
         let outcome = open.executor().apply_pre_execution_changes().map_err(Error::from);
         open.explain(outcome)?;
         Ok(open)
+    }
+
+    fn move_dao_ether(&mut self) -> Result<()> {
+        if !self.spec.moves_dao_ether() || self.spec.dao_fork_block() != Some(self.frame.header.number) {
+            return Ok(());
+        }
+        let outcome = dao::move_ether(&mut self.state).map_err(|error| Error::Fatal(error.to_string()));
+        self.explain(outcome)
     }
 
     /// Gas that is left.

@@ -2,7 +2,8 @@
 //!
 //!     engine, builder, result, tables      what Python sees of blocks, states, look-ups and tables
 //!     calls, traces, render, receipts      what RPC sees: simulations, traces, JSON
-//!     import > header > block > transactions > l1 > state > mpt       a block's way to its roots
+//!     chain > ommers                       a list of blocks, proof of work included
+//!     import > header > dao > block > transactions > l1 > state > mpt       a block's way to its roots
 //!     backing > memory | store > database  where states live
 //!     sequencing, deriving > rollup > deposits > l2 > state > mpt     a rollup's block's
 //!     codec                                batches of rollup blocks
@@ -18,8 +19,10 @@ mod backing;
 mod block;
 mod builder;
 mod calls;
+mod chain;
 mod codec;
 mod codes;
+mod dao;
 mod database;
 mod deposits;
 mod deriving;
@@ -39,6 +42,7 @@ mod l2;
 mod memory;
 mod meter;
 mod mpt;
+mod ommers;
 mod otterscan;
 mod outcome;
 mod overrides;

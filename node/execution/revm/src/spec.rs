@@ -1,6 +1,9 @@
 //! The chain as its genesis file describes it: which forks are active when, the blob schedule, a block's environment.
 
-use crate::errors::{Error, Result};
+use crate::{
+    errors::{Error, Result},
+    transactions::Signing,
+};
 use alloy_consensus::Header;
 use alloy_eips::{BlobScheduleBlobParams, eip7840::BlobParams};
 use alloy_evm::{
@@ -13,6 +16,13 @@ use alloy_genesis::ChainConfig;
 use alloy_hardforks::{EthereumHardfork, EthereumHardforks, ForkCondition};
 use alloy_primitives::{Address, U256};
 use revm::{context::BlockEnv, primitives::hardfork::SpecId};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// Stands for a merge that has not happened.
+const NEVER: u64 = u64::MAX;
 
 /// What differs between chains for calls and traces.
 pub trait Chain: EthereumHardforks {
@@ -32,8 +42,8 @@ pub struct L1Spec {
     pub portal: Option<Address>,
     config: ChainConfig,
     blobs: BlobScheduleBlobParams,
-    /// The first block of proof of stake.
-    merge_block: Option<u64>,
+    /// The first block of proof of stake, shared by all clones; `NEVER` while it is not known.
+    merge_block: Arc<AtomicU64>,
 }
 
 impl L1Spec {
@@ -42,23 +52,40 @@ impl L1Spec {
         if config.amsterdam_time.is_some() {
             return Err(Error::Argument("genesis: config.amsterdamTime is a fork this engine does not know".into()));
         }
-        if config.dao_fork_block.is_some_and(|_| config.dao_fork_support) {
-            return Err(Error::Argument(
-                "genesis: config.daoForkSupport moves mainnet's accounts; leave it out".into(),
-            ));
-        }
         let merge_block = match (config.merge_netsplit_block, config.terminal_total_difficulty) {
             (Some(number), _) => Some(number),
-            (None, Some(difficulty)) if difficulty.is_zero() || config.terminal_total_difficulty_passed => Some(0),
-            (None, Some(_)) => {
-                let message = "genesis: config.mergeNetsplitBlock must say where terminalTotalDifficulty is reached";
-                return Err(Error::Argument(message.into()));
-            }
+            (None, Some(difficulty)) => (difficulty.is_zero() || config.terminal_total_difficulty_passed).then_some(0),
             // A chain that has a later fork has merged.
             (None, None) => config.shanghai_time.map(|_| 0),
         };
+        let merge_block = Arc::new(AtomicU64::new(merge_block.unwrap_or(NEVER)));
         let blobs = config.blob_schedule_blob_params();
         Ok(Self { chain_id: config.chain_id, portal, config, blobs, merge_block })
+    }
+
+    /// Where difficulty has been counted: the first block of proof of stake, in place of what the file lets guess.
+    pub fn merge_at(&self, number: Option<u64>) {
+        self.merge_block.store(number.unwrap_or(NEVER), Ordering::Relaxed);
+    }
+
+    /// Total difficulty after which proof of stake begins, on a chain that has begun with work.
+    pub fn terminal_difficulty(&self) -> Option<U256> {
+        self.config.terminal_total_difficulty.filter(|difficulty| !difficulty.is_zero())
+    }
+
+    /// Where the DAO fork happens, on either side of it.
+    pub fn dao_fork_block(&self) -> Option<u64> {
+        self.config.dao_fork_block
+    }
+
+    /// Whether this chain is on the side that moved the DAO's ether.
+    pub fn moves_dao_ether(&self) -> bool {
+        self.config.dao_fork_support
+    }
+
+    /// Whether a fork that has no method of its own is active.
+    pub fn is_active(&self, fork: EthereumHardfork, number: u64) -> bool {
+        self.ethereum_fork_activation(fork).active_at_block(number)
     }
 
     /// The blob schedule's entry in force.
@@ -71,6 +98,15 @@ impl L1Spec {
             Some(self.blobs.prague)
         } else {
             self.is_cancun_active_at_timestamp(timestamp).then_some(self.blobs.cancun)
+        }
+    }
+
+    /// Which signatures a block may hold.
+    pub fn signing(&self, number: u64) -> Signing {
+        Signing {
+            chain_id: self.chain_id,
+            low_s: self.is_homestead_active_at_block(number),
+            protected: self.is_spurious_dragon_active_at_block(number),
         }
     }
 
@@ -94,7 +130,7 @@ impl EthereumHardforks for L1Spec {
         match fork {
             Frontier => ForkCondition::ZERO_BLOCK,
             Homestead => block(config.homestead_block),
-            // An irregular state change; refused above.
+            // Ours to apply (`dao`): alloy-evm moves the ether behind the block's transactions.
             Dao => ForkCondition::Never,
             Tangerine => block(config.eip150_block),
             SpuriousDragon => block(config.eip158_block.or(config.eip155_block)),
@@ -108,11 +144,14 @@ impl EthereumHardforks for L1Spec {
             London => block(config.london_block),
             ArrowGlacier => block(config.arrow_glacier_block),
             GrayGlacier => block(config.gray_glacier_block),
-            Paris => self.merge_block.map_or(ForkCondition::Never, |number| ForkCondition::TTD {
-                activation_block_number: number,
-                fork_block: None,
-                total_difficulty: config.terminal_total_difficulty.unwrap_or(U256::ZERO),
-            }),
+            Paris => match self.merge_block.load(Ordering::Relaxed) {
+                NEVER => ForkCondition::Never,
+                number => ForkCondition::TTD {
+                    activation_block_number: number,
+                    fork_block: None,
+                    total_difficulty: config.terminal_total_difficulty.unwrap_or(U256::ZERO),
+                },
+            },
             Shanghai => time(config.shanghai_time),
             Cancun => time(config.cancun_time),
             Prague => time(config.prague_time),

@@ -14,7 +14,7 @@ use crate::{
     overrides::{BlockArguments, StateArguments},
     scene::{Halt, Place, Scene},
     tracers::{Plan, Run, SIZE_MAX, TraceArguments, Tracer},
-    transactions::{Prepared, Refusal, prepare_all},
+    transactions::{Prepared, Refusal, prepare_all_by},
     watch::{Stop, Watch, Watched},
 };
 use alloy_consensus::Header;
@@ -136,7 +136,7 @@ impl<'a> Request<'a> {
             Replay::open(self, engine, scene, transactions)?.answer(index)
         } else {
             let scene = Scene::open(engine, self.place(), None, None, Tracer::Idle)?;
-            let messages = signed(engine, &self.block.transactions)?.into_iter();
+            let messages = signed(engine, &self.block.transactions, self.block.header.number)?.into_iter();
             let message = |tx: Prepared| {
                 let env: TxEnv = (&*tx).into_tx_env();
                 (*tx.1.inner().tx_hash(), env.into())
@@ -148,8 +148,8 @@ impl<'a> Request<'a> {
 }
 
 /// Signed transactions of a block.
-fn signed(engine: &Engine, raws: &[Bytes]) -> Result<Vec<Prepared>> {
-    let transactions = prepare_all(raws, engine.spec.chain_id, &engine.senders).into_iter();
+fn signed(engine: &Engine, raws: &[Bytes], number: u64) -> Result<Vec<Prepared>> {
+    let transactions = prepare_all_by(raws, engine.spec.signing(number), &engine.senders).into_iter();
     let refused = |refusal: Refusal| Error::invalid("transaction", "a transaction of this chain", refusal.message);
     transactions.map(|tx| tx.map_err(refused)).collect()
 }
@@ -166,7 +166,7 @@ fn rollup_messages(engine: &Engine, root: B256, block: &Block) -> Result<Vec<(B2
     for stopped in open.stopped() {
         messages[stopped.place].1.stopped = Some(*stopped);
     }
-    let signed = signed(engine, raws)?.into_iter();
+    let signed = signed(engine, raws, block.header.number)?.into_iter();
     messages.extend(signed.map(|tx| (*tx.1.inner().tx_hash(), message(&tx).into())));
     Ok(messages)
 }

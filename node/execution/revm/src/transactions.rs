@@ -92,9 +92,37 @@ impl Senders {
     }
 }
 
+/// Which signatures a block may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signing {
+    /// The chain's id, where EIP-155 lets a transaction name it.
+    pub chain_id: u64,
+    /// EIP-2 (Homestead): s lies in the lower half.
+    pub low_s: bool,
+    /// EIP-155 (Spurious Dragon).
+    pub protected: bool,
+}
+
+impl Signing {
+    /// Since Spurious Dragon.
+    pub fn of_today(chain_id: u64) -> Self {
+        Self { chain_id, low_s: true, protected: true }
+    }
+}
+
 /// Decodes one; `senders` may be left out where nothing may be remembered.
 pub fn prepare(raw: Bytes, chain_id: u64, senders: Option<&Senders>) -> Result<Prepared, Refusal> {
+    prepare_by(raw, Signing::of_today(chain_id), senders)
+}
+
+/// As [`prepare`], by the rules of a block.
+pub fn prepare_by(raw: Bytes, signing: Signing, senders: Option<&Senders>) -> Result<Prepared, Refusal> {
     let tx = decode(&raw)?;
+    let chain_id = signing.chain_id;
+    let invalid = || Refusal::new("signature", "invalid sender: invalid transaction v, r, s values");
+    if signing.low_s && tx.signature().normalize_s().is_some() || !signing.protected && tx.chain_id().is_some() {
+        return Err(invalid());
+    }
     if let Some(id) = tx.chain_id().filter(|id| *id != chain_id) {
         let message = format!("invalid sender: invalid chain id for signer: have {id} want {chain_id}");
         return Err(Refusal::new("chain_id", message));
@@ -103,10 +131,7 @@ pub fn prepare(raw: Bytes, chain_id: u64, senders: Option<&Senders>) -> Result<P
     let sender = match senders.and_then(|senders| senders.get(&hash)) {
         Some(sender) => sender,
         None => {
-            // Enforces the low s of EIP-2; `recover_signer_unchecked` does not.
-            let sender = tx
-                .recover_signer()
-                .map_err(|_| Refusal::new("signature", "invalid sender: invalid transaction v, r, s values"))?;
+            let sender = tx.recover_signer_unchecked().map_err(|_| invalid())?;
             if let Some(senders) = senders {
                 senders.put(hash, sender);
             }
@@ -118,7 +143,12 @@ pub fn prepare(raw: Bytes, chain_id: u64, senders: Option<&Senders>) -> Result<P
 
 /// Decodes many, in order: what is not known, on all cores.
 pub fn prepare_all(raws: &[Bytes], chain_id: u64, senders: &Senders) -> Vec<Result<Prepared, Refusal>> {
-    unless_known(raws, senders, |raw| prepare(raw.clone(), chain_id, Some(senders)))
+    prepare_all_by(raws, Signing::of_today(chain_id), senders)
+}
+
+/// As [`prepare_all`], by the rules of a block.
+pub fn prepare_all_by(raws: &[Bytes], signing: Signing, senders: &Senders) -> Vec<Result<Prepared, Refusal>> {
+    unless_known(raws, senders, |raw| prepare_by(raw.clone(), signing, Some(senders)))
 }
 
 /// As [`prepare_all`], for what is to get into a block here: blobs have no network on this chain.
@@ -132,6 +162,19 @@ pub fn prepare_pooled(raws: &[Bytes], chain_id: u64, senders: &Senders) -> Vec<R
     });
     senders.keep(&prepared);
     prepared
+}
+
+/// Recovers the senders of many blocks' transactions on all cores, for a judgement that follows: nothing is refused here.
+pub fn recover_all(raws: &[Bytes], senders: &Senders) {
+    raws.par_iter().with_min_len(PARALLEL_MIN).for_each(|raw| {
+        let Ok(tx) = decode(raw) else { return };
+        let hash = *tx.tx_hash();
+        if senders.get(&hash).is_none()
+            && let Ok(sender) = tx.recover_signer_unchecked()
+        {
+            senders.put(hash, sender);
+        }
+    });
 }
 
 fn unless_known(

@@ -1,0 +1,1 @@
+"""A chain of others, taken from a file and served: no consensus, no peers."""
