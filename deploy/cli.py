@@ -33,6 +33,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "node": ("node", "Serve the JSON-RPC of another network's chain from files in geth's formats."),
     "accounts": ("facts", "List the funded accounts with their keys."),
     "addresses": ("facts", "List RPC addresses and contracts, also for viem and shells."),
+    "monitoring": ("monitoring", "Show how to watch a devnet with Prometheus and Grafana."),
     "config": ("configuring", "Check a manifest, or show what is in force."),
     "doctor": ("doctor", "Look for what keeps a devnet from running on this machine."),
     "reset": ("resetting", "Delete a devnet's data."),

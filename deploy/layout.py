@@ -10,6 +10,7 @@
     keys/               secrets of the network itself, mode 0600
     config/<name>.json  what a process is told (node.config, sequencer.config)
     <name>/             what a process stores
+    monitoring/         what Prometheus and Grafana need to show it; rewritten at every start
     logs/<name>.log     what it says, one JSON object a line; <name>.log.1 is the older part
     supervisor.lock     held by the supervisor while it lives; says where its control socket is
     supervisor.sock     the control socket
@@ -104,6 +105,11 @@ class Layout:
         return self.data / "config"
 
     @property
+    def monitoring(self) -> Path:
+        """What Prometheus and Grafana need to show it, and what they keep."""
+        return self.data / "monitoring"
+
+    @property
     def lock(self) -> Path:
         """Held by the supervisor while it lives."""
         return self.data / "supervisor.lock"
@@ -127,6 +133,7 @@ class Layout:
             self.unfinished,
             self.keys,
             self.configs,
+            self.monitoring,
             self.logs,
             self.socket,
         ]

@@ -18,6 +18,7 @@ from deploy.creation import create
 from deploy.launching import Launcher
 from deploy.layout import Layout
 from deploy.manifest import Resolved
+from deploy.monitoring.folder import write_monitoring
 from deploy.network import Network, busy_ports, open_network
 from deploy.session import Session, SessionFailed
 
@@ -72,6 +73,7 @@ def _prepare(layout: Layout, resolved: Resolved) -> Network:
         hint = "(`--port-offset N` moves all ports)"
         raise CommandFailed("\n".join([*busy, hint]))
     write_configs(network)
+    write_monitoring(network)
     return network
 
 

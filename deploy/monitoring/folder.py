@@ -1,0 +1,74 @@
+"""What Prometheus and Grafana need for the devnet of a data folder, written beside it.
+
+    Network, the files of this package -> <data>/monitoring/prometheus, <data>/monitoring/grafana
+
+Written anew at every start: ports may have moved, and rules and dashboards are those of the version that runs.
+Whoever changes them copies them elsewhere. Prometheus keeps its own data in there, too, so that `reset` takes it along.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import Final
+
+from deploy.monitoring.generated import HERE
+from deploy.monitoring.targets import targets_file, targets_of
+from deploy.network import Network, replace_file
+
+PARTS: Final = (
+    "prometheus/prometheus.yml",
+    "prometheus/rules",
+    "grafana/provisioning",
+    "grafana/dashboards",
+)
+"""What is copied; targets are the network's own."""
+
+PROMETHEUS_PORT: Final = 9_090
+GRAFANA_PORT: Final = 3_000
+"""Before the network's port offset."""
+
+
+def write_monitoring(network: Network) -> None:
+    """Write the folder."""
+    folder = network.layout.monitoring
+    for part in PARTS:
+        there = folder / part
+        if (HERE / part).is_dir():
+            shutil.copytree(HERE / part, there, dirs_exist_ok=True)
+        else:
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(HERE / part, there)
+    targets = folder / "prometheus" / "targets"
+    targets.mkdir(exist_ok=True)
+    replace_file(targets / "devnet.json", targets_file(targets_of(network)))
+
+
+def prometheus_command(network: Network) -> list[str]:
+    """What starts Prometheus on this network."""
+    folder = network.layout.monitoring / "prometheus"
+    return [
+        "prometheus",
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        "--storage.tsdb.retention.size=512MB",
+        f"--web.listen-address=127.0.0.1:{_port(network, PROMETHEUS_PORT)}",
+    ]
+
+
+def grafana_settings(network: Network) -> dict[str, str]:
+    """Environment in which Grafana shows this network to everybody on this machine, without an account."""
+    folder = network.layout.monitoring / "grafana"
+    return {
+        "PROMETHEUS_URL": f"http://127.0.0.1:{_port(network, PROMETHEUS_PORT)}",
+        "FAULTLINE_DASHBOARDS": str(folder / "dashboards"),
+        "GF_PATHS_PROVISIONING": str(folder / "provisioning"),
+        "GF_SERVER_HTTP_ADDR": "127.0.0.1",
+        "GF_SERVER_HTTP_PORT": str(_port(network, GRAFANA_PORT)),
+        "GF_AUTH_ANONYMOUS_ENABLED": "true",
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+    }
+
+
+def _port(network: Network, base: int) -> int:
+    return base + network.manifest.network.port_offset

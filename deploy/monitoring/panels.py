@@ -1,0 +1,268 @@
+"""Dashboards of Grafana, as data and as the JSON that it reads.
+
+    Dashboard: rows of Panels, each a few Queries (dashboards.py) -> dashboard_json -> grafana/dashboards/<uid>.json
+
+Only panels that Grafana ships with are used, so nothing is downloaded. A dashboard has one variable, `process`, and shows all at first.
+Deliberately absent: layout by hand. A row's panels share its width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import orjson
+from pydantic import JsonValue
+
+COLUMNS: Final = 24
+"""Width of a dashboard in Grafana's grid."""
+
+SCHEMA_VERSION: Final = 39
+"""Of Grafana's dashboards; 10.4 and later read it as it is."""
+
+MINE: Final = 'process=~"$process"'
+"""Matches the processes that the reader chose."""
+
+DATASOURCE: Final[JsonValue] = {"type": "prometheus", "uid": "faultline"}
+"""The one that grafana/provisioning/datasources names."""
+
+
+class Kind(StrEnum):
+    """How a panel shows its figures."""
+
+    LINES = "timeseries"
+    """Over time."""
+    NUMBERS = "stat"
+    """As they are now."""
+    BARS = "bargauge"
+    """As they are now, side by side."""
+    TABLE = "table"
+    """As they are now, with their labels."""
+
+
+class Unit(StrEnum):
+    """Grafana's names for units."""
+
+    NONE = "short"
+    SECONDS = "s"
+    BYTES = "bytes"
+    BYTES_PER_SECOND = "Bps"
+    PER_SECOND = "reqps"
+    SHARE = "percentunit"
+    ETHER = "suffix: ETH"
+    YES_NO = "bool_yes_no"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One query and how its series are called."""
+
+    expression: str
+    """PromQL; `$process` stands for what the reader chose."""
+    legend: str = "{{process}}"
+    """With labels in double braces."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One picture."""
+
+    title: str
+    """Unique within its dashboard."""
+    help: str
+    """What it says, and what is normal."""
+    queries: Sequence[Query]
+    """What it shows."""
+    kind: Kind = Kind.LINES
+    """How."""
+    unit: Unit = Unit.NONE
+    """Of its figures."""
+    red_above: float | None = None
+    """From here on something is wrong."""
+    red_below: float | None = None
+    """Below this something is wrong."""
+    is_stacked: bool = False
+    """Whether lines lie on top of each other, because their sum means something."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Panels side by side."""
+
+    panels: Sequence[Panel]
+    """Left to right."""
+    height: int = 8
+    """In Grafana's grid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """One page."""
+
+    uid: str
+    """In its address and its file's name."""
+    title: str
+    """As people see it."""
+    about: str
+    """One line."""
+    processes: str
+    """Regular expression of the processes that it offers to choose from."""
+    rows: Sequence[Row]
+    """Top to bottom."""
+
+
+def dashboard_json(dashboard: Dashboard, siblings: Sequence[Dashboard]) -> bytes:
+    """Write a dashboard as Grafana reads it, with links to the others."""
+    rendered: dict[str, JsonValue] = {
+        "uid": dashboard.uid,
+        "title": dashboard.title,
+        "description": dashboard.about,
+        "tags": ["faultline"],
+        "schemaVersion": SCHEMA_VERSION,
+        "version": 1,
+        "editable": False,
+        "graphTooltip": 1,
+        "refresh": "5s",
+        "time": {"from": "now-15m", "to": "now"},
+        "timezone": "browser",
+        "templating": {"list": [_process_variable(dashboard.processes)]},
+        "annotations": {"list": [_alert_marks()]},
+        "links": [_link(other) for other in siblings if other != dashboard],
+        "panels": _placed(dashboard.rows),
+    }
+    return orjson.dumps(rendered, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _process_variable(processes: str) -> JsonValue:
+    query = 'label_values(up{job="faultline"}, process)'
+    return {
+        "type": "query",
+        "name": "process",
+        "label": "Process",
+        "datasource": DATASOURCE,
+        "query": {"query": query, "refId": "processes"},
+        "definition": query,
+        "regex": f"/^({processes})$/",
+        "refresh": 2,
+        "sort": 1,
+        "multi": True,
+        "includeAll": True,
+        "allValue": processes,
+        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
+    }
+
+
+def _alert_marks() -> JsonValue:
+    """A mark on every picture from when an alert fires."""
+    return {
+        "name": "Alerts",
+        "datasource": DATASOURCE,
+        "enable": True,
+        "iconColor": "red",
+        "expr": 'ALERTS{alertstate="firing",severity!="info"}',
+        "titleFormat": "{{alertname}}",
+        "textFormat": "{{process}}",
+        "step": "2s",
+    }
+
+
+def _link(other: Dashboard) -> JsonValue:
+    return {
+        "type": "link",
+        "title": other.title,
+        "url": f"/d/{other.uid}",
+        "keepTime": True,
+        "includeVars": False,
+        "targetBlank": False,
+    }
+
+
+def _placed(rows: Sequence[Row]) -> list[JsonValue]:
+    """Every panel with its place; a row is as high as it says."""
+    found: list[JsonValue] = []
+    top = 0
+    for row in rows:
+        width = COLUMNS // len(row.panels)
+        for index, panel in enumerate(row.panels):
+            place: JsonValue = {"x": index * width, "y": top, "w": width, "h": row.height}
+            found.append({"id": len(found) + 1, "gridPos": place, **_panel(panel)})
+        top += row.height
+    return found
+
+
+def _panel(panel: Panel) -> dict[str, JsonValue]:
+    return {
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.help,
+        "datasource": DATASOURCE,
+        "targets": [_target(panel, query, index) for index, query in enumerate(panel.queries)],
+        "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
+        "options": _options(panel),
+    }
+
+
+def _target(panel: Panel, query: Query, index: int) -> JsonValue:
+    is_now = panel.kind is not Kind.LINES
+    return {
+        "refId": chr(ord("A") + index),
+        "datasource": DATASOURCE,
+        "expr": query.expression,
+        "legendFormat": query.legend,
+        "instant": is_now,
+        "range": not is_now,
+        "format": "table" if panel.kind is Kind.TABLE else "time_series",
+    }
+
+
+def _defaults(panel: Panel) -> dict[str, JsonValue]:
+    steps: list[JsonValue] = [{"color": "green", "value": None}]
+    if panel.red_below is not None:
+        steps = [{"color": "red", "value": None}, {"color": "green", "value": panel.red_below}]
+    if panel.red_above is not None:
+        steps.append({"color": "red", "value": panel.red_above})
+    has_limit = panel.red_above is not None or panel.red_below is not None
+    defaults: dict[str, JsonValue] = {
+        "unit": panel.unit,
+        "thresholds": {"mode": "absolute", "steps": steps},
+        "color": {"mode": "palette-classic" if panel.kind is Kind.LINES else "thresholds"},
+    }
+    if panel.kind is Kind.LINES:
+        defaults["custom"] = {
+            "lineWidth": 1,
+            "fillOpacity": 20 if panel.is_stacked else 0,
+            "showPoints": "never",
+            "stacking": {"mode": "normal" if panel.is_stacked else "none", "group": "A"},
+            "thresholdsStyle": {"mode": "line" if has_limit else "off"},
+        }
+    return defaults
+
+
+def _options(panel: Panel) -> dict[str, JsonValue]:
+    reduced: JsonValue = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+    match panel.kind:
+        case Kind.LINES:
+            return {
+                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+                "tooltip": {"mode": "multi", "sort": "desc"},
+            }
+        case Kind.NUMBERS:
+            return {
+                "reduceOptions": reduced,
+                "colorMode": "value",
+                "graphMode": "area",
+                "textMode": "value_and_name",
+                "justifyMode": "auto",
+                "orientation": "auto",
+            }
+        case Kind.BARS:
+            return {
+                "reduceOptions": reduced,
+                "displayMode": "gradient",
+                "orientation": "horizontal",
+                "showUnfilled": True,
+            }
+        case Kind.TABLE:
+            return {"showHeader": True, "cellHeight": "sm"}

@@ -1,0 +1,82 @@
+"""Dashboards that Grafana can show: what it expects of each field, as strictly as we know it."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import orjson
+import pytest
+
+from deploy.monitoring.dashboards import DASHBOARDS
+from deploy.monitoring.generated import HERE
+from deploy.monitoring.panels import COLUMNS, Dashboard, Panel, dashboard_json
+from tests.kit.promql import labels_named, selectors
+
+CORE_PANELS = {"timeseries", "stat", "bargauge", "table"}
+"""Panels that Grafana ships with."""
+
+AGGREGATED = re.compile(r"^(sum|max|min|count|topk\(\d+, sum) by \(([^)]*)\)|^(sum|max|count)\(")
+
+
+def panels(dashboard: Dashboard) -> list[Panel]:
+    return [panel for row in dashboard.rows for panel in row.panels]
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.uid)
+def test_panels_tile_the_grid_without_overlap(dashboard: Dashboard) -> None:
+    drawn = orjson.loads(dashboard_json(dashboard, DASHBOARDS))["panels"]
+    places = [tuple(panel["gridPos"][key] for key in "xywh") for panel in drawn]
+    cells = [
+        (x, y)
+        for left, top, width, height in places
+        for x in range(left, left + width)
+        for y in range(top, top + height)
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < COLUMNS
+    assert [panel["id"] for panel in drawn] == list(range(1, len(drawn) + 1))
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.uid)
+def test_every_panel_explains_itself_and_needs_no_plugin(dashboard: Dashboard) -> None:
+    drawn = orjson.loads(dashboard_json(dashboard, DASHBOARDS))
+    titles = [panel["title"] for panel in drawn["panels"]]
+    assert len(titles) == len(set(titles))
+    for panel in drawn["panels"]:
+        assert panel["type"] in CORE_PANELS
+        assert panel["description"].rstrip().endswith("."), panel["title"]
+        assert panel["datasource"] == {"type": "prometheus", "uid": "faultline"}
+        references = [target["refId"] for target in panel["targets"]]
+        assert references == [chr(ord("A") + index) for index in range(len(references))]
+        steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert steps[0]["value"] is None
+        assert all(low["value"] < high["value"] for low, high in pairwise(steps[1:]))
+        for target in panel["targets"]:
+            assert target["instant"] != target["range"]
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.uid)
+def test_legends_name_labels_that_the_query_keeps(dashboard: Dashboard) -> None:
+    for panel in panels(dashboard):
+        for query in panel.queries:
+            assert selectors(query.expression), panel.title
+            legend = set(re.findall(r"\{\{(\w+)\}\}", query.legend))
+            if AGGREGATED.search(query.expression):
+                assert legend <= labels_named(query.expression), panel.title
+
+
+def test_links_lead_to_dashboards_that_exist() -> None:
+    uids = {dashboard.uid for dashboard in DASHBOARDS}
+    assert len(uids) == len(DASHBOARDS)
+    for dashboard in DASHBOARDS:
+        links = orjson.loads(dashboard_json(dashboard, DASHBOARDS))["links"]
+        assert {link["url"] for link in links} == {
+            f"/d/{uid}" for uid in uids if uid != dashboard.uid
+        }
+
+
+def test_provisioning_names_the_datasource_that_panels_use() -> None:
+    written = (HERE / "grafana/provisioning/datasources/faultline.yml").read_text()
+    assert re.search(r"^ +uid: faultline$", written, re.MULTILINE)
+    assert re.search(r"^ +type: prometheus$", written, re.MULTILINE)

@@ -1,0 +1,78 @@
+"""Prometheus finds the processes of a devnet, in containers and on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner
+
+from deploy.commands.monitoring import monitoring
+from deploy.creation import create
+from deploy.layout import Layout
+from deploy.manifest import Manifest
+from deploy.monitoring.folder import PARTS, write_monitoring
+from deploy.monitoring.generated import HERE
+from deploy.monitoring.targets import targets_of
+from deploy.network import Network, claim, erase, foreign_entries
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Network:
+    manifest = Manifest.model_validate({"network": {"port_offset": 300, "validators": 4}})
+    layout = Layout(tmp_path / "devnet")
+    claim(layout)
+    return create(layout, manifest, 1_700_000_000)
+
+
+def test_containers_are_called_as_their_processes() -> None:
+    groups = orjson.loads((HERE / "prometheus/targets/compose.json").read_bytes())
+    assert {group["labels"]["process"]: group["targets"] for group in groups} == {
+        **{f"validator-{index}": [f"validator-{index}:{9100 + index}"] for index in range(4)},
+        "sequencer": ["sequencer:9150"],
+        "bridge": ["bridge:9151"],
+        "watchtower": ["watchtower:9152"],
+    }
+
+
+def test_a_data_folder_holds_all_that_prometheus_and_grafana_need(network: Network) -> None:
+    write_monitoring(network)
+    folder = network.layout.monitoring
+    groups = orjson.loads((folder / "prometheus/targets/devnet.json").read_bytes())
+    written = {group["labels"]["process"]: group["targets"][0] for group in groups}
+    assert written == targets_of(network)
+    assert written["bridge"] == "127.0.0.1:9451"
+    for part in PARTS:
+        originals = [HERE / part] if (HERE / part).is_file() else (HERE / part).rglob("*")
+        for file in originals:
+            if file.is_file():
+                assert (folder / file.relative_to(HERE)).read_bytes() == file.read_bytes()
+
+
+def test_it_is_ours_and_goes_with_the_network(network: Network) -> None:
+    write_monitoring(network)
+    write_monitoring(network)
+    assert not foreign_entries(network.layout)
+    erase(network.layout)
+    assert not network.layout.monitoring.exists()
+
+
+def test_the_command_shows_how_to_start_both(network: Network) -> None:
+    data = ["--data", str(network.layout.data)]
+    shown = CliRunner().invoke(monitoring, data)
+    assert shown.exit_code == 0, shown.output
+    config = network.layout.monitoring / "prometheus/prometheus.yml"
+    assert f"--config.file={config}" in shown.output
+    assert config.exists()
+
+    told = orjson.loads(CliRunner().invoke(monitoring, ["--json", *data]).output)
+    assert told["prometheus"][-1] == "--web.listen-address=127.0.0.1:9390"
+    assert told["grafana"]["PROMETHEUS_URL"] == "http://127.0.0.1:9390"
+    assert Path(told["grafana"]["FAULTLINE_DASHBOARDS"]).is_dir()
+
+
+def test_without_a_network_there_is_nothing_to_watch(tmp_path: Path) -> None:
+    shown = CliRunner().invoke(monitoring, ["--data", str(tmp_path)])
+    assert shown.exit_code == 1
+    assert "holds no network" in shown.output
