@@ -8,7 +8,8 @@ cut off anywhere is continued by the same command.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -67,19 +68,31 @@ async def import_file(
     with opened(file) as stream:
         portions = read_portions(stream, file)
         while (portion := await worker.run(partial(next, portions, None))) is not None:
-            added = await worker.run(partial(_take, chain, engine, portion, file))
+            taken_in = await worker.run(partial(_take, chain, engine, portion, file))
             chain.move_to_saved_head()
-            taken += added
+            taken += taken_in.blocks
             progress(chain.tip.number, taken)
+            if taken_in.failure is not None:
+                raise taken_in.failure
+
+
+@dataclass(frozen=True, slots=True)
+class _TakenIn:
+    """What became of a portion."""
+
+    blocks: int
+    """Blocks that were new, executed and saved."""
+    failure: ImportFailed | None
+    """Why the one after them was not."""
 
 
 def _take(
     chain: StandaloneChain, engine: ImportingEngine, portion: Sequence[bytes], file: Path
-) -> int:
-    """Execute and save one portion; gives how many of its blocks are new."""
-    fresh = list(_unknown(chain, portion, file))
+) -> _TakenIn:
+    """Execute and save one portion, as far as it holds."""
+    fresh, failure = _unknown(chain, portion, file)
     if not fresh:
-        return 0
+        return _TakenIn(0, failure)
     tip = chain.tip
     below = range(max(0, tip.number + 1 - LINEAGE_BLOCKS), tip.number + 1)
     recent = [block.rlp for number in below if (block := chain.block_by_number(number)) is not None]
@@ -90,25 +103,28 @@ def _take(
         engine.flush()
         _save(chain, results)
     if refusal is not None:
-        raise ImportFailed(f"{file}: block {tip.number + len(results) + 1}: {refusal}")
-    return len(results)
+        failure = ImportFailed(f"{file}: block {tip.number + len(results) + 1}: {refusal}")
+    return _TakenIn(len(results), failure)
 
 
-def _unknown(chain: StandaloneChain, portion: Sequence[bytes], file: Path) -> Iterator[bytes]:
-    """Blocks behind the head; those up to it must be the chain's own. Raises ImportFailed."""
+def _unknown(
+    chain: StandaloneChain, portion: Sequence[bytes], file: Path
+) -> tuple[list[bytes], ImportFailed | None]:
+    """Blocks behind the head, and why they end early; those up to it must be the chain's own."""
     number, parent_hash = chain.tip.number, chain.tip.hash
+    fresh: list[bytes] = []
     for block in portion:
-        header, block_hash = _read_header(block, file, number + 1)
-        if header.number <= chain.tip.number:
-            _check_known(chain, header.number, block_hash, file)
-            continue
-        if header.number != number + 1 or header.parent_hash != parent_hash:
-            raise ImportFailed(
-                f"{file}: block {header.number}: does not connect: its parent is "
-                f"0x{header.parent_hash.hex()}, the chain ends with block {number}, 0x{parent_hash.hex()}"
-            )
+        try:
+            header, block_hash = _read_header(block, file, number + 1)
+            if header.number <= chain.tip.number:
+                _check_known(chain, header.number, block_hash, file)
+                continue
+            _check_follows(header, number, parent_hash, file)
+        except ImportFailed as failure:
+            return fresh, failure
         number, parent_hash = header.number, block_hash
-        yield block
+        fresh.append(block)
+    return fresh, None
 
 
 def _read_header(block: bytes, file: Path, expected: int) -> tuple[Header, Hash32]:
@@ -126,6 +142,14 @@ def _check_known(chain: StandaloneChain, number: int, block_hash: Hash32, file: 
         raise ImportFailed(
             f"{file}: block {number}: does not connect: it is 0x{block_hash.hex()}, "
             f"the chain's is {found}"
+        )
+
+
+def _check_follows(header: Header, number: int, parent_hash: Hash32, file: Path) -> None:
+    if header.number != number + 1 or header.parent_hash != parent_hash:
+        raise ImportFailed(
+            f"{file}: block {header.number}: does not connect: its parent is "
+            f"0x{header.parent_hash.hex()}, the chain ends with block {number}, 0x{parent_hash.hex()}"
         )
 
 
