@@ -1,6 +1,7 @@
 """One running devnet: supervisor, control socket, signals, and what a person sees of it.
 
-    supervisor, control socket -> processes started -> all ready -> facts printed -> until Ctrl-C, SIGTERM or `down`
+    supervisor, control socket -> processes started -> all ready -> facts printed -> until Ctrl-C, SIGTERM, `down`
+                                                                                   or the end of its lease
 
 Deliberately absent: making the network (deploy.creation) and options (deploy.commands).
 """
@@ -23,6 +24,7 @@ from deploy import pace
 from deploy.control import Refused, Request, serve_control
 from deploy.launching import Launcher
 from deploy.layout import Layout
+from deploy.lease import wait_until_free
 from deploy.live import LiveTable
 from deploy.network import Network, write_info
 from deploy.observation import is_ready
@@ -64,11 +66,13 @@ class Session:
         quiet: bool,
         live: bool,
         detached: bool,
+        lease: Path | None,
         on_ready: Callable[[], None],
     ) -> None:
         self._network = network
         self._quiet = quiet
         self._detached = detached
+        self._lease = lease
         self._on_ready = on_ready
         self._journal = Journal(network.layout)
         self._live = LiveTable(network) if live else None
@@ -78,13 +82,14 @@ class Session:
         self._failure = ""
 
     async def run(self) -> bool:
-        """Run until Ctrl-C, SIGTERM or `down`; tells whether it was ended before it was ready.
+        """Run until Ctrl-C, SIGTERM, `down` or the end of its lease; tells whether it was ended before it was ready.
 
         Raises:
             SessionFailed: with what a person needs to know.
         """
         async with trio.open_nursery() as nursery:
             await nursery.start(self._watch_signals)
+            nursery.start_soon(self._watch_lease)
             nursery.start_soon(self._work, nursery)
             await self._stop.wait()
             nursery.cancel_scope.cancel()
@@ -140,6 +145,14 @@ class Session:
             task_status.started()
             async for _ in signals:
                 self._stop.set()
+
+    async def _watch_lease(self) -> None:
+        """Stop when whoever started this for itself is gone."""
+        if self._lease is None:
+            return
+        await trio.to_thread.run_sync(wait_until_free, self._lease, abandon_on_cancel=True)
+        self._journal.note("lease_ended", "nobody holds the lease any more")
+        self._stop.set()
 
     def _on_event(self, event: ProcessEvent) -> None:
         self._journal.write(event)

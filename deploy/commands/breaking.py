@@ -8,7 +8,7 @@ NAME of an attack key=value ... -> deploy.commands.attacking
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ import orjson
 from pydantic import JsonValue
 
 from deploy.adversaries.catalogue import ATTACKS, attack_named
+from deploy.breaking import Answers, CannotBreak, ask_each, check, concerned, entry_named
 from deploy.commands.attacking import play
 from deploy.commands.options import (
     CommandFailed,
@@ -27,10 +28,10 @@ from deploy.commands.options import (
     print_json,
 )
 from deploy.commands.running import loaded
-from deploy.json_rpc import RpcRefused, RpcUnavailable, call
+from deploy.json_rpc import RpcUnavailable
 from deploy.network import Network, ProcessPlan
 from node.runtime.fault_catalogue import FAULTS
-from node.runtime.fault_entries import CatalogueEntry, Kind, Parameter, read_parameters
+from node.runtime.fault_entries import Kind, Parameter
 
 EXAMPLES: Final = "\b\n" + "\n".join(
     (
@@ -45,9 +46,6 @@ EXAMPLES: Final = "\b\n" + "\n".join(
     )
 )
 """What `--help` shows; the first line keeps click from joining the others."""
-
-EVERYBODY: Final = "all"
-"""`--on all`: every process."""
 
 
 @click.command("break", epilog=EXAMPLES)
@@ -88,30 +86,16 @@ def break_(
         answers = _ask(network.processes(), network, "devnet_heal", list(parameters))
     else:
         assert name is not None
-        entry = _entry(name)
-        given = _parameters(entry, parameters)
-        concerned = _concerned(network, entry, given, targets)
-        answers = _ask(concerned, network, "devnet_break", [name, given])
+        try:
+            entry = entry_named(name)
+            given = _values(entry.name, entry.parameters, parameters)
+            check(entry, given)
+            plans = concerned(network, entry, given, targets)
+        except CannotBreak as error:
+            raise WrongUse(str(error)) from error
+        answers = _ask(plans, network, "devnet_break", [name, given])
     _print_answers(answers, as_json=as_json)
     return 1 if any(isinstance(answer, Exception) for answer in answers.values()) else 0
-
-
-def _entry(name: str) -> CatalogueEntry:
-    for entry in FAULTS:
-        if entry.name == name:
-            return entry
-    known = ", ".join([*(entry.name for entry in FAULTS), *(attack.name for attack in ATTACKS)])
-    raise WrongUse(f"nothing is called {name!r} in the catalogue; there are {known}")
-
-
-def _parameters(entry: CatalogueEntry, given: Sequence[str]) -> dict[str, JsonValue]:
-    """KEY=VALUE pairs as JSON, checked against the catalogue. Raises WrongUse."""
-    values = _values(entry.name, entry.parameters, given)
-    try:
-        read_parameters(entry, values)
-    except ValueError as error:
-        raise WrongUse(str(error)) from error
-    return values
 
 
 def _values(
@@ -141,49 +125,16 @@ def _value(kind: Kind | None, text: str) -> JsonValue:
     return [value] if kind is Kind.SLOTS and isinstance(value, int) else value
 
 
-def _concerned(
-    network: Network,
-    entry: CatalogueEntry,
-    given: Mapping[str, JsonValue],
-    targets: Sequence[str],
-) -> list[ProcessPlan]:
-    """Whom to ask: those that are named, those in a partition's groups, or the only one that can. Raises WrongUse."""
-    plans = {plan.name: plan for plan in network.processes()}
-    able = [name for name, plan in plans.items() if plan.role in entry.roles]
-    groups = given.get("groups")
-    if targets:
-        wanted = able if EVERYBODY in targets else list(targets)
-    elif isinstance(groups, list):
-        wanted = [str(name) for group in groups if isinstance(group, list) for name in group]
-    elif len(able) == 1:
-        wanted = able
-    elif able:
-        raise WrongUse("whom? Say --on PROCESS (several times, if need be) or --on all")
-    else:
-        raise WrongUse(f"{entry.name}: this devnet has no {' or '.join(entry.roles)}")
-    for name in wanted:
-        if name not in plans:
-            raise WrongUse(f"no process is named {name}; there are {', '.join(plans)}")
-        if name not in able:
-            raise WrongUse(f"{entry.name}: found {name}, wanted {' or '.join(entry.roles)}")
-    return [plans[name] for name in wanted]
-
-
 def _ask(
     plans: Sequence[ProcessPlan], network: Network, method: str, parameters: list[JsonValue]
-) -> dict[str, JsonValue | Exception]:
-    answers: dict[str, JsonValue | Exception] = {}
-    for plan in plans:
-        try:
-            answers[plan.name] = call(network.rpc_url(plan), method, *parameters)
-        except (RpcRefused, RpcUnavailable) as error:
-            answers[plan.name] = error
+) -> Answers:
+    answers = ask_each(network, plans, method, parameters)
     if all(isinstance(answer, RpcUnavailable) for answer in answers.values()):
         raise CommandFailed("no process answers: is the devnet running?")
     return answers
 
 
-def _print_answers(answers: Mapping[str, JsonValue | Exception], *, as_json: bool) -> None:
+def _print_answers(answers: Answers, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Final
 
 import trio
@@ -27,7 +28,12 @@ BOOT_SECONDS: Final = 2
 
 
 def start(
-    layout: Layout, resolved: Resolved, launcher: Launcher, quiet: bool, ready_pipe: int | None
+    layout: Layout,
+    resolved: Resolved,
+    launcher: Launcher,
+    quiet: bool,
+    lease: Path | None,
+    ready_pipe: int | None,
 ) -> bool:
     """Run a devnet until it is ended; tells whether that was before it was ready.
 
@@ -36,6 +42,7 @@ def start(
         resolved: its manifest.
         launcher: was started; ends with this call.
         quiet: nothing but errors is printed.
+        lease: a file; nobody holds a lock on it any more: it ends. None where nobody has to.
         ready_pipe: where to say that it is ready, when it runs in the background.
 
     Raises:
@@ -55,6 +62,7 @@ def start(
         quiet=quiet,
         live=not quiet and ready_pipe is None and sys.stdout.isatty(),
         detached=ready_pipe is not None,
+        lease=lease,
         on_ready=lambda: _leave_terminal(layout, ready_pipe),
     )
     try:

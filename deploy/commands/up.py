@@ -45,6 +45,12 @@ WARM_IMPORTS_WITH_BRIDGE: Final = (*WARM_IMPORTS_WITH_L2, "bridge.__main__", "br
 @click.option("--detach", is_flag=True, help="Return once it is ready; `faultline down` stops it.")
 @click.option("--fresh", is_flag=True, help="Delete the data and make a new network.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option(
+    "--lease",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Stop as soon as no process holds a lock (flock) on FILE: for programs that start a devnet for themselves.",
+)
 def up(  # one parameter for each option
     manifest: Path | None,
     profile: str | None,
@@ -56,6 +62,7 @@ def up(  # one parameter for each option
     detach: bool,
     fresh: bool,
     quiet: bool,
+    lease: Path | None,
 ) -> int:
     """Start a devnet, or continue the one that was stopped; Ctrl-C stops it and keeps its data."""
     given: dict[str, JsonValue | None] = {
@@ -72,8 +79,8 @@ def up(  # one parameter for each option
         ready = _go_background()
         if ready is None:
             return 0
-        return _run(layout, resolved, fresh=fresh, quiet=quiet, ready_pipe=ready)
-    return _run(layout, resolved, fresh=fresh, quiet=quiet, ready_pipe=None)
+        return _run(layout, resolved, fresh=fresh, quiet=quiet, lease=lease, ready_pipe=ready)
+    return _run(layout, resolved, fresh=fresh, quiet=quiet, lease=lease, ready_pipe=None)
 
 
 def _go_background() -> int | None:
@@ -105,13 +112,19 @@ def _go_background() -> int | None:
 
 
 def _run(
-    layout: Layout, resolved: Resolved, *, fresh: bool, quiet: bool, ready_pipe: int | None
+    layout: Layout,
+    resolved: Resolved,
+    *,
+    fresh: bool,
+    quiet: bool,
+    lease: Path | None,
+    ready_pipe: int | None,
 ) -> int:
     lock = take_lock(layout)
     try:
         launcher = _launcher(layout, resolved, fresh=fresh)
         starting = importlib.import_module("deploy.commands.starting")
-        interrupted: bool = starting.start(layout, resolved, launcher, quiet, ready_pipe)
+        interrupted: bool = starting.start(layout, resolved, launcher, quiet, lease, ready_pipe)
     except NetworkError as error:
         raise WrongUse(str(error)) from error
     finally:

@@ -35,7 +35,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
             raise RpcUnavailable("connection refused")
         return {"ok": True}
 
-    monkeypatch.setattr("deploy.commands.breaking.call", call)
+    monkeypatch.setattr("deploy.breaking.call", call)
     return calls
 
 
@@ -144,7 +144,7 @@ def test_a_refusal_is_told(
     def refuse(_url: str, _method: str, *_parameters: JsonValue) -> JsonValue:
         raise RpcRefused(-32601, "faults are off")
 
-    monkeypatch.setattr("deploy.commands.breaking.call", refuse)
+    monkeypatch.setattr("deploy.breaking.call", refuse)
     assert run(monkeypatch, "active") == 1
     assert "validator-0: refused: faults are off" in capsys.readouterr().err
     assert asked == []

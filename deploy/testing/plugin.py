@@ -1,0 +1,137 @@
+"""The pytest plugin: one devnet for a run, or one of its own for a test.
+
+    faultline_devnet      session: the run's devnet, started when a test first asks for it; xdist's workers share one
+    faultline_breakable   the same, for a test that breaks it: whatever is left broken is healed, and what is down is started
+    faultline_own_devnet  one for this test alone, as @pytest.mark.faultline(...) wants it
+
+A failed test's report says where the logs lie and which process is not ready.
+Deliberately absent: imports of the devnet at the top, because pytest imports this in every run of an environment that has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, cast
+
+import pytest
+
+if TYPE_CHECKING:
+    from deploy.testing.devnet import Devnet
+    from deploy.testing.sharing import Share  # noqa: F401  # of the key below
+
+FOLDER_KEY: Final = "faultline_folder"
+"""What the controller tells a worker."""
+
+FIXTURES: Final = ("faultline_devnet", "faultline_breakable", "faultline_own_devnet")
+"""What gives a devnet to a test."""
+
+_SHARE: Final = pytest.StashKey["Share"]()
+
+
+class _WorkerNode(Protocol):
+    """A worker, as xdist's controller has it."""
+
+    config: pytest.Config
+    workerinput: dict[str, str]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the run's devnet."""
+    group = parser.getgroup("faultline", "Faultline devnets")
+    group.addoption("--faultline-manifest", metavar="FILE", help="Manifest of the run's devnet.")
+    group.addoption(
+        "--faultline-data",
+        metavar="DIR",
+        help="Use the devnet that runs on DIR instead of starting one; it is not stopped.",
+    )
+    group.addoption(
+        "--faultline-keep",
+        action="store_true",
+        help="Keep data and logs of the run's devnet, and say where they are.",
+    )
+    group.addoption(
+        "--faultline-per-worker",
+        action="store_true",
+        help="With pytest-xdist: a devnet for each worker instead of one for all.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker."""
+    config.addinivalue_line(
+        "markers",
+        "faultline(**arguments): arguments of faultline.devnet() for faultline_own_devnet",
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: _WorkerNode) -> None:
+    """In xdist's controller: tell a worker which folder all of them share."""
+    from deploy.testing.sharing import Share
+
+    config = node.config
+    if config.getoption("--faultline-per-worker") or config.getoption("--faultline-data"):
+        return
+    if _SHARE not in config.stash:
+        config.stash[_SHARE] = Share.make(keeps=config.getoption("--faultline-keep"))
+    node.workerinput[FOLDER_KEY] = str(config.stash[_SHARE].folder)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """In xdist's controller: end what the workers shared."""
+    share = config.stash.get(_SHARE, None)
+    if share is not None:
+        share.end()
+
+
+@pytest.fixture(scope="session")
+def faultline_devnet(request: pytest.FixtureRequest) -> Iterator[Devnet]:
+    """The run's devnet: to be used, and left as it was found."""
+    from deploy.testing.devnet import attach, devnet
+    from deploy.testing.sharing import open_or_start
+
+    config = request.config
+    manifest = config.getoption("--faultline-manifest")
+    data = config.getoption("--faultline-data")
+    shared = getattr(config, "workerinput", {}).get(FOLDER_KEY)
+    if data:
+        yield attach(data)
+    elif shared:
+        file = None if manifest is None else Path(manifest).resolve()
+        yield open_or_start(Path(shared), manifest=file, settings={})
+    else:
+        with devnet(manifest=manifest, keep=config.getoption("--faultline-keep")) as net:
+            yield net
+
+
+@pytest.fixture
+def faultline_breakable(faultline_devnet: Devnet) -> Iterator[Devnet]:
+    """The run's devnet for a test that breaks it; healthy again afterwards, however the test ends."""
+    yield faultline_devnet
+    faultline_devnet.recover()
+
+
+@pytest.fixture
+def faultline_own_devnet(request: pytest.FixtureRequest) -> Iterator[Devnet]:
+    """A devnet for this test alone."""
+    from deploy.testing.devnet import devnet
+
+    marker = request.node.get_closest_marker("faultline")
+    arguments = {} if marker is None else dict(marker.kwargs)
+    with devnet(**arguments) as net:
+        yield net
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say of a failed test where its devnets' logs lie, and how their processes stand."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for name in FIXTURES:
+            if name in item.funcargs:
+                net = cast("Devnet", item.funcargs[name])
+                report.sections.append((name, net.summary()))
+    return report

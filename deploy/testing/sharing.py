@@ -1,0 +1,86 @@
+"""One devnet for all workers of a test run: started by the first that needs it, ended by the run.
+
+    controller: Share.make -> folder, lease ---------------------------------------> end: down, folder deleted
+    worker: open_or_start(folder) -> alone? -> runs already: use it, else start it -> Devnet
+
+pytest-xdist's workers are processes that know nothing of each other; the folder that the controller tells them is what they share.
+The controller holds the lease, so the devnet outlives the worker that started it, and no longer than the run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from deploy.control import is_running
+from deploy.layout import Layout
+from deploy.lease import Lease
+from deploy.testing.devnet import Devnet
+from deploy.testing.starting import Running, StartFailed, new_folder, start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """The controller's end of it."""
+
+    folder: Path
+    """What the workers are told."""
+    _running: Running
+
+    @classmethod
+    def make(cls, *, keeps: bool) -> Share:
+        """Make the folder and hold its lease."""
+        folder = new_folder()
+        running = _running_in(folder, keeps=keeps)
+        running.lease = Lease(folder / "lease")
+        return cls(folder=folder, _running=running)
+
+    def end(self) -> None:
+        """Stop the devnet if a worker has started it, and delete the folder unless it is kept. Raises StopFailed."""
+        self._running.end()
+
+
+def open_or_start(
+    folder: Path, *, manifest: Path | None, settings: Mapping[str, JsonValue]
+) -> Devnet:
+    """The devnet of a shared folder; whoever comes first starts it. Raises WrongSettings, StartFailed."""
+    failure = folder / "failure"
+    with _alone(folder):
+        if failure.exists():
+            raise StartFailed(f"another worker could not start it: {failure.read_text()}")
+        running = _running_in(folder, keeps=True)
+        if not is_running(Layout(running.data)):
+            try:
+                running = start(
+                    manifest=manifest,
+                    settings=settings,
+                    data=None,
+                    port_offset=None,
+                    keeps=True,
+                    folder=folder,
+                )
+            except StartFailed as error:
+                failure.write_text(str(error))
+                raise
+        return Devnet(running)
+
+
+def _running_in(folder: Path, *, keeps: bool) -> Running:
+    return Running(folder=folder, data=folder / "devnet", keeps=keeps)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a lock, so that one worker starts it and the others wait for that."""
+    descriptor = os.open(folder / "starting", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
