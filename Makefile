@@ -48,13 +48,13 @@ tools: build $(VENV)/tools.stamp
 up: build ## Start the default devnet here; Ctrl-C stops it and keeps its data (ARGS="--fresh")
 	@$(BIN)/faultline up $(ARGS)
 
-# Tests that start real processes run one after another, the others on all cores.
+# Tests with a devnet mostly wait for its slots, so three run side by side; those that share a devnet are a group of one worker.
 test: test-fast ## Everything needed, then the whole test suite
-	$(BIN)/python -m pytest -m e2e --timeout=300 $(ARGS)
+	$(BIN)/python -m pytest tests/e2e --timeout=300 -n 3 --dist=loadgroup $(ARGS)
 
 test-fast: tools ## The tests that start no devnet, and the crate's own
 	$(BIN)/python -m deploy.engine_build test
-	$(BIN)/python -m pytest -m "not e2e" -n auto --dist=worksteal $(ARGS)
+	$(BIN)/python -m pytest --ignore=tests/e2e -n auto --dist=worksteal $(ARGS)
 
 check: tools ## Format, lint, types, layers, dead code, spelling, clippy, rustfmt
 	$(BIN)/ruff format --check $(PACKAGES)

@@ -31,6 +31,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "withdraw": ("withdrawing", "Move ETH or tokens from L2 to L1."),
     "withdrawals": ("withdrawing", "Show where withdrawals stand, and settle one."),
     "node": ("node", "Serve the JSON-RPC of another network's chain from files in geth's formats."),
+    "exec": ("executing", "Run a command beside a devnet of its own: for tests."),
     "accounts": ("facts", "List the funded accounts with their keys."),
     "addresses": ("facts", "List RPC addresses and contracts, also for viem and shells."),
     "monitoring": ("monitoring", "Show how to watch a devnet with Prometheus and Grafana."),

@@ -22,8 +22,8 @@ from pydantic import JsonValue
 
 from deploy.accounts import FundedAccount
 from deploy.breaking import Answers, ask_each, check, concerned, entry_named
-from deploy.control import is_running
 from deploy.layout import Layout
+from deploy.lock import is_running
 from deploy.network import Network, ProcessPlan, load_network
 from deploy.observation import is_ready
 from deploy.published import CHAIN_IDS, Layer as LayerName, contracts

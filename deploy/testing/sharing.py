@@ -18,9 +18,9 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from deploy.control import is_running
 from deploy.layout import Layout
 from deploy.lease import Lease
+from deploy.lock import is_running
 from deploy.testing.devnet import Devnet
 from deploy.testing.starting import Running, StartFailed, new_folder, start
 

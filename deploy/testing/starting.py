@@ -23,9 +23,10 @@ from typing import Final
 from pydantic import JsonValue
 
 import deploy
-from deploy.control import NotRunning, Refused, Request, ask, is_running
+from deploy.control import NotRunning, Refused, Request, ask
 from deploy.layout import Layout
 from deploy.lease import Lease
+from deploy.lock import is_running
 from deploy.manifest import (
     ENVIRONMENT_PREFIX,
     ManifestError,

@@ -1,7 +1,7 @@
 """Devnets that tests share: one that is only used, one that is broken and healed.
 
 A devnet costs seconds to start and a quarter of a core to keep, so a test takes one of these unless it needs a manifest
-of its own. Tests of one devnet carry its group (`pytest.mark.xdist_group`), so that they meet in one worker.
+of its own. Both live as long as the worker; tests of one group (`pytest.mark.xdist_group`) run in one worker, in order.
 """
 
 from __future__ import annotations
@@ -10,20 +10,28 @@ from collections.abc import Iterator
 
 import pytest
 
+from deploy.testing.devnet import attach
 from tests.e2e.devnet import Devnet, running_devnet, wait_for
 
 
 @pytest.fixture(scope="session")
 def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    """Group "devnet": four validators, sequencer, bridge, watchtower; used and never broken."""
+    """Four validators, sequencer, bridge, watchtower: used and never broken (group "devnet")."""
     with running_devnet(tmp_path_factory.mktemp("shared"), with_l2=True) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def devnet_to_break(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    """Group "breaking": the same, for tests that break it and heal it before they end, one after the other."""
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
+    """The same, for whole modules of tests that break it; a test takes `devnet_to_break`."""
     with running_devnet(tmp_path_factory.mktemp("broken"), with_l2=True) as running:
         running.wait_for_final(1)
-        wait_for("the first safe L2 block", lambda: running.l2_number("safe") > 0)
+        wait_for("the first final L2 block", lambda: running.l2_number("finalized") > 0)
         yield running
+
+
+@pytest.fixture
+def devnet_to_break(breakable: Devnet) -> Devnet:
+    """That one, with every process ready and nothing broken, whatever the test before left behind."""
+    attach(breakable.data).recover()
+    return breakable

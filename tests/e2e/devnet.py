@@ -19,6 +19,10 @@ from typing import TypeVar
 
 import orjson
 
+from deploy.layout import Layout
+from deploy.network import load_network
+from deploy.testing.processes import Process, processes_of
+
 BASE_PORTS = [
     *range(8545, 8561),
     *range(9000, 9016),
@@ -175,6 +179,10 @@ class Devnet:
         """Every sample of the sequencer, or of a replica."""
         return _metrics(9150 + _place(replica) + self.offset)
 
+    def process(self, name: str) -> Process:
+        """One of its processes."""
+        return processes_of(load_network(Layout(self.data)))[name]
+
     def addresses(self) -> dict[str, dict[str, str]]:
         """Contracts by layer and name."""
         printed = orjson.loads(self.faultline("addresses", "--json").stdout)
@@ -193,9 +201,16 @@ class Devnet:
                 partial(self.has_finalized, number, validator),
             )
 
-    def kill(self, pid: int) -> None:
-        """SIGKILL one process of ours."""
+    def kill_process(self, name: str) -> int:
+        """SIGKILL a process, so that its supervisor starts it again; gives the process id that it had."""
+        pid = self.process(name).pid
+        assert pid is not None, f"{name} runs"
         os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def has_restarted(self, name: str, before: int) -> bool:
+        """Whether a process runs, as another one than before."""
+        return self.process(name).pid not in (None, before)
 
 
 def _place(replica: int | None) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from subprocess import CompletedProcess
@@ -12,9 +11,12 @@ import pytest
 
 from deploy.adversaries.catalogue import ATTACKS
 from node.contracts.disputes import FAULT_PROVEN
-from tests.e2e.devnet import Devnet, running_devnet, wait_for
+from tests.e2e.devnet import Devnet, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("attacks"), pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1_500)]
+
+first, second = (pytest.mark.xdist_group(f"attacks {half}") for half in (1, 2))
+"""Half of the attacks each, so that two devnets are attacked side by side."""
 
 KILLS = 3
 """So often the watchtower is killed while it proves."""
@@ -39,23 +41,23 @@ PLAYED = [
 """Attacks with their parameters."""
 
 
-@pytest.fixture(scope="module")
-def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    """A devnet whose bridge has made its first games."""
-    with running_devnet(tmp_path_factory.mktemp("attacked"), with_l2=True) as running:
-        wait_for("the first final L2 block", lambda: running.l2_number("finalized") > 0)
-        yield running
-
-
+@first
 def test_every_attack_of_the_catalogue_is_played() -> None:
     assert {name for name, *_ in PLAYED} == {attack.name for attack in ATTACKS}
 
 
-@pytest.mark.parametrize("arguments", PLAYED, ids="-".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(played, id="-".join(played), marks=first if place % 2 == 0 else second)
+        for place, played in enumerate(PLAYED)
+    ],
+)
 def test_the_network_holds_and_is_left_healthy(
-    attacked: Devnet, arguments: tuple[str, ...]
+    devnet_to_break: Devnet, arguments: tuple[str, ...]
 ) -> None:
     # Given a healthy network
+    attacked = devnet_to_break
     before = restarts(attacked)
     # When an attack is played
     done = attacked.faultline("break", *arguments, "--json", check=False, timeout_s=900)
@@ -68,11 +70,14 @@ def test_the_network_holds_and_is_left_healthy(
     assert restarts(attacked) == before
 
 
-def test_a_watchtower_that_is_killed_again_and_again_proves_every_fault(attacked: Devnet) -> None:
+@second
+def test_a_watchtower_that_is_killed_again_and_again_proves_every_fault(
+    devnet_to_break: Devnet,
+) -> None:
+    attacked = devnet_to_break
     # Given lies on their way, more than a few L1 blocks have room to disprove
     count, kills = 60, 0
     with ThreadPoolExecutor(max_workers=1) as pool:
-        before = restarts(attacked)["watchtower"]
         attack = pool.submit(
             attacked.faultline, "break", "thousand-games", f"count={count}", "--json", check=False
         )
@@ -82,9 +87,9 @@ def test_a_watchtower_that_is_killed_again_and_again_proves_every_fault(attacked
             wait_for("more faults to be proven", partial(has_moved, attacked, attack, proven))
             if attack.done():
                 break
-            attacked.kill(pid_of(attacked, "watchtower"))
+            killed = attacked.kill_process("watchtower")
             kills += 1
-            wait_for("another watchtower", partial(has_restarted, attacked, before + kills))
+            wait_for("another watchtower", partial(attacked.has_restarted, "watchtower", killed))
         done = attack.result()
     # Then all of them fall all the same
     played = orjson.loads(done.stdout)
@@ -96,28 +101,11 @@ def test_a_watchtower_that_is_killed_again_and_again_proves_every_fault(attacked
     )
 
 
-def processes(devnet: Devnet) -> list[dict[str, object]]:
-    """What the supervisor knows of each process."""
-    listed = devnet.status()["processes"]
-    assert isinstance(listed, list)
-    return listed
-
-
 def restarts(devnet: Devnet) -> dict[str, int]:
     """How often each process was started again after it had ended by itself."""
-    return {str(one["name"]): int(str(one["restarts"])) for one in processes(devnet)}
-
-
-def pid_of(devnet: Devnet, name: str) -> int:
-    """Process id of a running process."""
-    [found] = [one for one in processes(devnet) if one["name"] == name]
-    return int(str(found["pid"]))
-
-
-def has_restarted(devnet: Devnet, count: int) -> bool:
-    """Whether the watchtower was started again so often, and runs."""
-    [found] = [one for one in processes(devnet) if one["name"] == "watchtower"]
-    return int(str(found["restarts"])) >= count and found["pid"] is not None
+    listed = devnet.status()["processes"]
+    assert isinstance(listed, list)
+    return {one["name"]: one["restarts"] for one in listed}
 
 
 def faults_proven(devnet: Devnet) -> int:

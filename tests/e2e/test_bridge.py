@@ -14,9 +14,10 @@ from typing import Final
 import orjson
 import pytest
 
+from deploy.testing.devnet import attach
 from node.contracts.artifacts import load
 from node.contracts.withdrawals import WITHDRAWAL_FINALIZED, WITHDRAWAL_PROVEN
-from tests.e2e.devnet import Devnet, RpcFailure, running_devnet, wait_for
+from tests.e2e.devnet import Devnet, RpcFailure, wait_for
 from tests.e2e.environments import WALLETS, node_project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("bridge"), pytest.mark.timeout(1_500)]
@@ -32,6 +33,9 @@ BRIDGE, WATCHTOWER = 0, 1
 
 CAST_KEY: Final = "0x2a871d0798f97d79848a013d4936a73bf4cc922c825d33c1cf7073dff6d409c6"
 """The well-known mnemonic's account 9."""
+
+COMMAND_KEY: Final = "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6"
+"""Its account 3, which the command line uses."""
 
 STAGES: Final = ("initiated", "provable", "proven", "in_challenge", "finalizable", "settled")
 """In their order."""
@@ -68,8 +72,8 @@ class Bridged:
 
 
 @pytest.fixture(scope="module")
-def bridged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridged]:
-    """A devnet of its own, and the folder of its users' scripts."""
+def bridged(breakable: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Bridged:
+    """The folder of its users' scripts."""
     folder = tmp_path_factory.mktemp("bridge") / "tests" / "e2e" / "wallets"
     folder.mkdir(parents=True)
     for file in WALLETS.glob("*.mjs"):
@@ -80,26 +84,28 @@ def bridged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bridged]:
         orjson.dumps({"abi": weth.abi, "init": "0x" + weth.init.hex()})
     )
     (folder / "node_modules").symlink_to(node_project() / "node_modules")
-    with running_devnet(tmp_path_factory.mktemp("bridged"), with_l2=True) as devnet:
-        # What a user does: paste the chains
-        viem = devnet.faultline("addresses", "--format", "viem").stdout
-        (folder / "chains.mjs").write_text(viem)
-        (folder / "addresses.json").write_text(devnet.faultline("addresses", "--json").stdout)
-        yield Bridged(devnet=devnet, folder=folder)
+    attach(breakable.data).recover()
+    # What a user does: paste the chains
+    viem = breakable.faultline("addresses", "--format", "viem").stdout
+    (folder / "chains.mjs").write_text(viem)
+    (folder / "addresses.json").write_text(breakable.faultline("addresses", "--json").stdout)
+    return Bridged(devnet=breakable, folder=folder)
 
 
 @pytest.fixture(scope="module")
-def scripts(bridged: Bridged) -> Iterator[dict[str, Future[str]]]:
-    """The scripts that run side by side, for their waits overlap."""
-    begun = {
-        "viem_withdrawal.mjs": [bridged.devnet.l2_url(BRIDGE)],
-        "viem_tokens.mjs": [],
-        "ethers_bridge.mjs": [],
-    }
-    with ThreadPoolExecutor(max_workers=len(begun)) as pool:
+def users(bridged: Bridged) -> Iterator[dict[str, Future[object]]]:
+    """Users of different tools side by side, each with an account of its own, for their waits overlap."""
+
+    def script(name: str, *arguments: str) -> object:
+        return orjson.loads(_output(["node", name, *arguments], bridged.folder))
+
+    with ThreadPoolExecutor() as pool:
         yield {
-            name: pool.submit(_output, ["node", name, *arguments], bridged.folder)
-            for name, arguments in begun.items()
+            "viem": pool.submit(script, "viem_withdrawal.mjs", bridged.devnet.l2_url(BRIDGE)),
+            "viem, tokens": pool.submit(script, "viem_tokens.mjs"),
+            "ethers": pool.submit(script, "ethers_bridge.mjs"),
+            "cast": pool.submit(cast_deposits_and_withdraws, bridged),
+            "the command line": pool.submit(the_command_line_moves_tokens_both_ways, bridged),
         }
 
 
@@ -111,15 +117,20 @@ def _output(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("script", ["viem_withdrawal.mjs", "viem_tokens.mjs", "ethers_bridge.mjs"])
+@pytest.mark.parametrize("script", ["viem", "viem, tokens", "ethers"])
 def test_wallets_deposit_and_withdraw_by_themselves(
-    scripts: dict[str, Future[str]], script: str
+    users: dict[str, Future[object]], script: str
 ) -> None:
-    told = orjson.loads(scripts[script].result(SCRIPT_DEADLINE_S))
-    assert isinstance(told, dict)
+    assert isinstance(users[script].result(SCRIPT_DEADLINE_S), dict)
 
 
-def test_cast_deposits_and_withdraws(bridged: Bridged) -> None:
+@pytest.mark.parametrize("tool", ["cast", "the command line"])
+def test_tools_deposit_and_withdraw(users: dict[str, Future[object]], tool: str) -> None:
+    users[tool].result(SCRIPT_DEADLINE_S)
+
+
+def cast_deposits_and_withdraws(bridged: Bridged) -> None:
+    """With what L1 and L2 answer to anybody, and cast alone."""
     devnet, cast = bridged.devnet, bridged.cast
     contracts = devnet.addresses()
     portal, passer = contracts["l1"]["portal"], contracts["l2"]["l2ToL1MessagePasser"]
@@ -174,11 +185,12 @@ def test_cast_deposits_and_withdraws(bridged: Bridged) -> None:
     assert done.strip() == "true"
 
 
-def test_the_command_line_moves_tokens_both_ways(bridged: Bridged) -> None:
+def the_command_line_moves_tokens_both_ways(bridged: Bridged) -> None:
+    """ERC-20 tokens, by `faultline deposit` and `faultline withdraw`."""
     devnet = bridged.devnet
     on_l1 = ["--rpc-url", devnet.rpc_url()]
     # Given a token on L1
-    paying = ["--private-key", CAST_KEY]
+    paying = ["--private-key", COMMAND_KEY]
     created = orjson.loads(
         bridged.cast("send", *on_l1, *paying, "--json", "--create", "0x" + load("WETH").init.hex())
     )
@@ -190,8 +202,8 @@ def test_the_command_line_moves_tokens_both_ways(bridged: Bridged) -> None:
         return int(bridged.cast("call", "--rpc-url", url, contract, *call).split()[0])
 
     # When the command line takes it to L2
-    owner = bridged.cast("wallet", "address", "--private-key", CAST_KEY).strip()
-    args = ["--token", token, "--from", "9", "--json"]
+    owner = bridged.cast("wallet", "address", "--private-key", COMMAND_KEY).strip()
+    args = ["--token", token, "--from", "3", "--json"]
     deposited = orjson.loads(devnet.faultline("deposit", "2.5", *args).stdout)
     twin = deposited["l2Token"]
     assert deposited["succeeded"] is True
@@ -199,7 +211,7 @@ def test_the_command_line_moves_tokens_both_ways(bridged: Bridged) -> None:
     assert balance(devnet.l2_url(), twin, owner) == 25 * 10**17
     # And some of it back, by its name on either layer
     withdrawn = devnet.faultline(
-        "withdraw", "1", "--wait", "--token", twin, "--from", "9", "--json", timeout_s=900
+        "withdraw", "1", "--wait", "--token", twin, "--from", "3", "--json", timeout_s=900
     )
     report = orjson.loads(withdrawn.stdout)
     assert (report["state"], report["settlement"]["succeeded"]) == ("settled", True)
@@ -223,7 +235,7 @@ def test_who_follows_no_games_says_who_does(bridged: Bridged) -> None:
     assert all(isinstance(game, dict) and game["index"] == "0x0" for game in games)
 
 
-def test_kills_at_every_stage_change_nothing(bridged: Bridged) -> None:
+def test_kills_at_every_stage_change_nothing(bridged: Bridged, devnet_to_break: Devnet) -> None:
     devnet, receiver = bridged.devnet, "0x" + "d1" * 20
     # Given a withdrawal that the relayer was asked to settle
     answer = devnet.faultline("withdraw", "0.75", "--to", receiver, "--from", "4", "--json").stdout
@@ -240,9 +252,8 @@ def test_kills_at_every_stage_change_nothing(bridged: Bridged) -> None:
         )
         reached.append(state)
         for process in ("bridge", "watchtower"):
-            devnet.faultline("processes", "kill", process)
-            devnet.faultline("processes", "start", process)
-            wait_for(f"{process} to be ready again", partial(_is_ready, devnet, process))
+            devnet.process(process).kill()
+            devnet.process(process).start()
     assert reached[-1] == "settled"
     # Then it was proven once, settled once, and paid to the wei
     amount = devnet.rpc("eth_getBalance", receiver, "latest")
@@ -264,9 +275,3 @@ def _either(bridged: Bridged, name: str, stage: str) -> str | None:
         partial(bridged.has_come, name, stage, replica) for replica in (BRIDGE, WATCHTOWER)
     ]
     return next((state for state in (ask() for ask in asks) if state), None)
-
-
-def _is_ready(devnet: Devnet, name: str) -> bool:
-    processes = devnet.status()["processes"]
-    assert isinstance(processes, list)
-    return any(one["name"] == name and one["ready"] for one in processes)

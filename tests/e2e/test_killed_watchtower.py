@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -12,20 +12,16 @@ import pytest
 from bridge.disputes.opening import PROVE_FAULT
 from node.contracts.addresses import DISPUTE_GAME_FACTORY
 from node.contracts.disputes import FAULT_PROVEN, GAME_CREATED
-from tests.e2e.devnet import Devnet, running_devnet, wait_for
+from tests.e2e.devnet import Devnet, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("killed"), pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.xdist_group("killed watchtower"),
+    pytest.mark.timeout(900),
+]
 
 PROOF: Final = "0x" + PROVE_FAULT.hex()
 """Beginning of a proof's input."""
-
-
-@pytest.fixture(scope="module")
-def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    """A devnet whose bridge has made its first games."""
-    with running_devnet(tmp_path_factory.mktemp("killed"), with_l2=True) as running:
-        wait_for("the first final L2 block", lambda: running.l2_number("finalized") > 0)
-        yield running
 
 
 def logs(devnet: Devnet, first: int, topic: bytes, address: bytes | None = None) -> list[object]:
@@ -70,30 +66,22 @@ STAGES: Final[Mapping[str, Callable[[Devnet, int], bool]]] = {
 """When the watchtower dies."""
 
 
-def watchtower_pid(devnet: Devnet) -> int:
-    """Of the process that runs now."""
-    processes = devnet.status()["processes"]
-    assert isinstance(processes, list)
-    (pid,) = [one["pid"] for one in processes if one["name"] == "watchtower"]
-    assert isinstance(pid, int)
-    return pid
-
-
 @pytest.mark.parametrize("stage", STAGES)
-def test_the_lie_falls_and_is_paid_for_once(devnet: Devnet, stage: str) -> None:
+def test_the_lie_falls_and_is_paid_for_once(devnet_to_break: Devnet, stage: str) -> None:
     # Given a lie, and a watchtower that is killed when the dispute has come to a stage
-    first, pid = devnet.number() + 1, watchtower_pid(devnet)
+    devnet = devnet_to_break
+    first = devnet.number() + 1
     with ThreadPoolExecutor() as beside:
         lying = beside.submit(
             devnet.faultline, "break", "false-output", "--json", check=False, timeout_s=600
         )
         wait_for(stage, lambda: STAGES[stage](devnet, first) or lying.done())
-        devnet.kill(pid)
+        pid = devnet.kill_process("watchtower")
         done = lying.result()
     # Then the supervisor brings it back, and the lie falls
     assert done.returncode == 0, done.stdout + done.stderr
     assert orjson.loads(done.stdout)["held"], done.stdout
-    wait_for("another watchtower", lambda: watchtower_pid(devnet) != pid)
+    wait_for("another watchtower", lambda: devnet.has_restarted("watchtower", pid))
     # And whoever proved it has sent nothing that failed
     (proven,) = logs(devnet, first, FAULT_PROVEN)
     assert isinstance(proven, dict)

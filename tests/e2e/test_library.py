@@ -12,8 +12,8 @@ from typing import Final
 import pytest
 
 from deploy.breaking import CannotBreak
-from deploy.control import is_running
 from deploy.layout import Layout
+from deploy.lock import is_running
 from deploy.testing.devnet import CommandFailed, Devnet as Net, NotBroken, attach
 from deploy.testing.starting import SOURCES
 from tests.e2e.devnet import FOLLOWERS, Devnet

@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.devnet import FOLLOWERS, Devnet, running_devnet, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("breaking"), pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("breaking l1"), pytest.mark.timeout(1_500)]
 
 VALIDATORS = 4
 
@@ -27,17 +27,6 @@ def slashed(devnet: Devnet, validator: int = 0) -> list[int]:
     return [int(entry["index"]) for entry in validators if entry["slashed"]]
 
 
-def pid_of(devnet: Devnet, name: str) -> int:
-    """Process id of a running process of the devnet."""
-    info = devnet.rpc("devnet_info", validator=1 if name == "validator-0" else 0)
-    assert isinstance(info, dict)
-    status = devnet.status()
-    processes = status["processes"]
-    assert isinstance(processes, list)
-    [found] = [process for process in processes if process["name"] == name]
-    return int(found["pid"])
-
-
 def agree(devnet: Devnet, number: int) -> bool:
     """Whether every validator holds the same block at a number."""
     hashes = set()
@@ -54,7 +43,7 @@ def test_a_killed_validator_comes_back(devnet_to_break: Devnet, validator: int) 
     devnet = devnet_to_break
     name = f"validator-{validator}"
     before = devnet.number("finalized", validator)
-    devnet.kill(pid_of(devnet, name))
+    devnet.kill_process(name)
     wait_for(f"{name} to answer again", lambda: _answers(devnet, validator))
     assert devnet.number("finalized", validator) >= before - 1
     target = devnet.number("latest", (validator + 1) % VALIDATORS) + 2

@@ -20,6 +20,14 @@ BRIDGE = 0
 DEEDS = ("publish", "create", "resolve", "close", "credit")
 """What a proposer sends, in the order of a game's life."""
 
+SHORT_GAMES = """
+[bridge]
+challenge_window_s = 6
+quiet_s = 2
+air_gap_s = 2
+output_interval_s = 4
+"""
+
 SIGNATURES = {
     "publish": "publish(bytes32[])",
     "create": "create(uint32,bytes32,bytes)",
@@ -31,8 +39,11 @@ SIGNATURES = {
 
 @pytest.fixture(scope="module")
 def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    """A devnet with a bridge."""
-    with running_devnet(tmp_path_factory.mktemp("proposing"), with_l2=True) as running:
+    """A devnet with a bridge whose games live as shortly as a manifest lets them."""
+    folder = tmp_path_factory.mktemp("proposing")
+    manifest = folder / "faultline.toml"
+    manifest.write_text(SHORT_GAMES)
+    with running_devnet(folder, "--manifest", str(manifest), with_l2=True) as running:
         yield running
 
 
@@ -53,18 +64,6 @@ def metric(devnet: Devnet, name: str) -> float:
         return devnet.l2_metrics(BRIDGE).get(name, 0.0)
     except OSError:
         return 0.0
-
-
-def pid(devnet: Devnet) -> int | None:
-    """Process id of the bridge; None while it is down."""
-    processes = devnet.status()["processes"]
-    assert isinstance(processes, list)
-    [found] = [process["pid"] for process in processes if process["name"] == "bridge"]
-    return None if found is None else int(found)
-
-
-def is_back(devnet: Devnet, before: int) -> bool:
-    return pid(devnet) not in (None, before)
 
 
 def anchor_passed(devnet: Devnet, block: float) -> bool:
@@ -92,10 +91,8 @@ def test_a_bridge_that_is_killed_after_each_deed_pays_once(devnet: Devnet) -> No
     for deed in DEEDS:
         place = log_length(devnet)
         wait_for(f"the bridge to send {deed}", partial(sent, devnet, deed, place))
-        before = pid(devnet)
-        assert before is not None
-        devnet.kill(before)
-        wait_for("the bridge to come back", partial(is_back, devnet, before))
+        before = devnet.kill_process("bridge")
+        wait_for("the bridge to come back", partial(devnet.has_restarted, "bridge", before))
     # When it is left alone until games that it made since then count
     wait_for("games after that", lambda: metric(devnet, "faultline_bridge_claimed_block") > 0)
     claimed = metric(devnet, "faultline_bridge_claimed_block")

@@ -16,7 +16,7 @@ from tests.e2e.devnet import Devnet, RpcFailure, wait_for
 from tests.e2e.environments import WALLETS, node_project
 from tests.e2e.test_wallets import run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("breaking"), pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("breaking l2"), pytest.mark.timeout(1_500)]
 
 REPLICA = 0
 """The bridge, which derives the L2 as any replica does."""
@@ -85,14 +85,6 @@ def answers(devnet: Devnet, replica: int | None = None) -> bool:
         return devnet.l2_rpc("eth_chainId", replica=replica) == hex(CHAIN_ID)
     except OSError:
         return False
-
-
-def pid_of(devnet: Devnet, name: str) -> int:
-    """Process id of a running process."""
-    processes = devnet.status()["processes"]
-    assert isinstance(processes, list)
-    [found] = [process for process in processes if process["name"] == name]
-    return int(found["pid"])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -180,7 +172,7 @@ def test_a_killed_sequencer_loses_nothing_that_it_acknowledged(devnet_to_break: 
         for _ in range(3):
             sent = len(load.acknowledged)
             wait_for("transfers to go through", partial(_exceeds, load.acknowledged, sent + 30))
-            devnet.kill(pid_of(devnet, "sequencer"))
+            devnet.kill_process("sequencer")
             wait_for("the sequencer to answer again", lambda: answers(devnet))
     finally:
         load.stop()
@@ -229,7 +221,8 @@ def test_whatever_is_posted_all_nodes_agree_and_users_lose_nothing(
         return len(found) == len(sent) and devnet.l2_number("safe") >= max(found)
 
     wait_for("the transfers to be on L1", are_safe)
-    assert nonce_of(devnet, sender) == nonce + len(sent)
+    # L1 may be reorganised once more, and then they come back
+    wait_for("them to stay", lambda: nonce_of(devnet, sender) == nonce + len(sent))
     wait_for("the replica to agree", lambda: nodes_agree(devnet, devnet.l2_number("safe")))
 
 
@@ -329,33 +322,6 @@ def test_a_replica_from_nothing_derives_the_chain_from_l1(devnet_to_break: Devne
     wait_for("the replica to answer", lambda: answers(devnet, REPLICA))
     wait_for("the replica to have caught up", lambda: devnet.l2_number("safe", REPLICA) >= known)
     assert [l2_hash(devnet, number, REPLICA) for number in range(known + 1)] == hashes
-
-
-def test_a_deposit_arrives_without_the_sequencer(devnet_to_break: Devnet) -> None:
-    # Given a devnet whose sequencer is gone
-    devnet, lucky = devnet_to_break, "0x" + "ab" * 20
-    devnet.faultline("processes", "stop", "sequencer")
-    # When a user deposits
-    devnet.faultline("deposit", "1.5", "--to", lucky, timeout_s=600)
-    # Then the replica forces it through, and has it from L1 alone
-    assert balance_of(devnet, lucky, REPLICA) == 15 * 10**17
-    forced = devnet.l2_number("safe", REPLICA)
-    # And a sequencer that comes back goes on from there
-    devnet.faultline("processes", "start", "sequencer")
-    wait_for("the sequencer to answer", lambda: answers(devnet))
-    wait_for("the sequencer to derive it", lambda: devnet.l2_number("safe") >= forced)
-    sender = account(9)
-    receipt = wait_for(
-        "the sequencer to seal",
-        lambda: devnet.l2_rpc(
-            "eth_sendRawTransactionSync",
-            transfer(sender, nonce_of(devnet, sender), lucky),
-        ),
-    )
-    assert isinstance(receipt, dict)
-    number = int(receipt["blockNumber"], 16)
-    assert number > forced
-    wait_for("L1 to hold it", lambda: nodes_agree(devnet, number))
 
 
 def test_a_stopped_devnet_continues_both_chains(devnet_to_break: Devnet) -> None:

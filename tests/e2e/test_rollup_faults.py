@@ -1,4 +1,7 @@
-"""What a user of the command line does with the L2: deposits, and faults of the sequencer that deposits get past."""
+"""What a user of the command line does with the L2: deposits, and faults of the sequencer that deposits get past.
+
+A devnet of their own, because its sequencing window is short: these tests wait for its end.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from eth_account import Account as EthAccount
 from deploy.derivation import mnemonic_accounts
 from tests.e2e.devnet import Devnet, RpcFailure, running_devnet, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("rollup"), pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("rollup faults"), pytest.mark.timeout(1_500)]
 
 WINDOW_BLOCKS = 8
 """L1 blocks until anybody may force: short, because tests wait for it."""
@@ -115,6 +118,31 @@ def test_who_is_censored_deposits(rollup: Devnet) -> None:
     rollup.faultline("break", "heal")
     rollup.l2_rpc("eth_sendRawTransaction", transfer(5, next_nonce(rollup, 5), receiver))
     wait_for("a later transaction", lambda: balance(rollup, receiver) == 10**18 + GWEI)
+
+
+def test_a_deposit_arrives_without_the_sequencer(rollup: Devnet) -> None:
+    # Given a devnet whose sequencer is gone
+    lucky = "0x" + "ab" * 20
+    sequencer = rollup.process("sequencer")
+    rollup.faultline("processes", "stop", "sequencer")
+    # When a user deposits
+    deposited(rollup, "1.5", "--to", lucky)
+    # Then the replica forces it through, and has it from L1 alone
+    assert balance(rollup, lucky, replica=0) == 15 * 10**17
+    forced = rollup.l2_number("safe", replica=0)
+    # And a sequencer that comes back goes on from there
+    rollup.faultline("processes", "start", "sequencer")
+    sequencer.wait_until_ready()
+    wait_for("the sequencer to derive it", lambda: rollup.l2_number("safe") >= forced)
+    raw = transfer(9, next_nonce(rollup, 9), lucky)
+    receipt = wait_for(
+        "the sequencer to seal", lambda: rollup.l2_rpc("eth_sendRawTransactionSync", raw)
+    )
+    assert isinstance(receipt, dict)
+    number = int(receipt["blockNumber"], 16)
+    assert number > forced
+    wait_until_safe(rollup, number)
+    assert same_chain(rollup)
 
 
 def test_a_sequencer_that_stops_is_passed_by_and_what_it_acknowledged_stays(

@@ -33,7 +33,6 @@ def js_peer(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-@pytest.mark.e2e
 @pytest.mark.timeout(300)
 async def test_js_libp2p_gossips_with_us_both_ways(nursery: trio.Nursery) -> None:
     # Given a peer of js-libp2p that dials us, identifies us and pings us

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import trio
 
 from node.eth.hashing import keccak256
@@ -40,7 +39,6 @@ def run_until_killed(folder: Path, answers: int) -> list[Hash32]:
     return heard
 
 
-@pytest.mark.e2e
 def test_what_was_acknowledged_outlives_kill_9(tmp_path: Path) -> None:
     acknowledged: list[Hash32] = []
     for answers in ACKNOWLEDGED:
