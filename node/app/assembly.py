@@ -30,6 +30,7 @@ from node.config import NodeConfig, P2pConfig, RpcConfig
 from node.consensus.genesis import Genesis, parse
 from node.errors import Rejected
 from node.eth.fees import blob_base_fee
+from node.eth.forks import ChainConfig, read_chain_config
 from node.eth.primitives import Hash32
 from node.execution.adapter import RevmEngine, StepCallable, open_tables, verify_signatures
 from node.execution.engine import ChainTables
@@ -105,7 +106,8 @@ async def run_node(
                 name=config.name,
             )
         )
-        rpc = open_rpc(config, genesis, core, clock, engine, network, registry)
+        forks = read_forks(config.genesis_file, document)
+        rpc = open_rpc(config, genesis, core, clock, engine, network, registry, forks)
         core.pool.on_executable(rpc.pending_arrived)
         health = Health(registry=registry)
         health.checks["chain"] = partial(chain_lag, core.chain, clock, READY_LAG_SLOTS)
@@ -144,6 +146,14 @@ def read_genesis(file: Path) -> tuple[bytes, Genesis]:
         raise SetupError(f"{file}: {error.message}") from error
 
 
+def read_forks(file: Path, document: bytes) -> ChainConfig:
+    """The forks and the blob schedule of a genesis file. Raises SetupError."""
+    try:
+        return read_chain_config(orjson.loads(document))
+    except Rejected as error:
+        raise SetupError(f"{file}: {error.message}") from error
+
+
 def network_settings(name: str, p2p: P2pConfig, genesis_hash: bytes) -> NetworkSettings:
     """What the network is told. Raises SetupError (the key file)."""
     try:
@@ -173,6 +183,7 @@ def open_rpc(
     engine: RevmEngine,
     network: Libp2pNetwork,
     registry: CollectorRegistry,
+    forks: ChainConfig,
 ) -> RpcService:
     """JSON-RPC over the core."""
 
@@ -196,6 +207,7 @@ def open_rpc(
             finality_proof=core.proofs.describe,
             faults=core.faults if config.faults else None,
         ),
+        forks=forks,
     )
     return RpcService(settings, parts, registry=registry)
 

@@ -259,5 +259,6 @@ def _open_rpc(
         peer_count=lambda: 0,
         sync_progress=lambda: None,
         devnet=DevnetView(info=lambda: told),
+        forks=forks,
     )
     return RpcService(settings, parts, registry=registry)

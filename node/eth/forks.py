@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from node.errors import Rejected
+from node.eth.primitives import ZERO_ADDRESS, Address
 
 BLOCK_FORKS: Final = (
     "homesteadBlock",
@@ -110,6 +111,8 @@ class ChainConfig:
     """Whether the block of `daoForkBlock` moves the DAO's ether."""
     blobs: Mapping[str, BlobParameters]
     """Blob parameters by the fork that brings them (cancun, prague, osaka, bpo1 ...)."""
+    deposit_contract: Address = ZERO_ADDRESS
+    """Whose logs are deposits of stake (EIP-6110)."""
 
     def is_active(self, fork: str, *, number: int, timestamp: int) -> bool:
         """Whether a fork, by geth's key, is in force in a block."""
@@ -161,6 +164,7 @@ def read_chain_config(document: object) -> ChainConfig:
         terminal_total_difficulty=_number(config, "terminalTotalDifficulty", (1 << 256) - 1),
         dao_fork_support=config.get("daoForkSupport") is True,
         blobs=MappingProxyType(_read_blobs(config, times)),
+        deposit_contract=_read_address(config, "depositContractAddress"),
     )
 
 
@@ -216,6 +220,22 @@ def _read_blobs(
             )
         found[name] = BlobParameters(target=values[0], max=values[1], update_fraction=fraction)
     return found
+
+
+def _read_address(config: Mapping[str, object], key: str) -> Address:
+    value = config.get(key)
+    if value is None:
+        return ZERO_ADDRESS
+    digits = value.removeprefix("0x") if isinstance(value, str) else ""
+    try:
+        decoded = bytes.fromhex(digits)
+    except ValueError:
+        decoded = b""
+    if len(decoded) != len(ZERO_ADDRESS):
+        raise Rejected(
+            ConfigReason.WRONG_TYPE, f"config.{key}: found {value!r:.60}, want an address"
+        )
+    return Address(decoded)
 
 
 def _object(value: object, place: str) -> Mapping[str, object]:

@@ -15,6 +15,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from node.eth.blocks import Block
+from node.eth.forks import ChainConfig
 from node.rollup.parameters import RollupParameters
 from node.rpc.appearances import Appearances
 from node.rpc.backend import Chain, DevnetView, Engine, Intake, Pool, RollupView, SyncProgress
@@ -32,6 +33,7 @@ from node.rpc.namespaces.blocks import BlocksNamespace
 from node.rpc.namespaces.bridging import BridgingNamespace
 from node.rpc.namespaces.calls import CallsNamespace
 from node.rpc.namespaces.debug import DebugNamespace
+from node.rpc.namespaces.describing import DescribingNamespace
 from node.rpc.namespaces.devnet import DevnetNamespace
 from node.rpc.namespaces.fees import FeesNamespace
 from node.rpc.namespaces.logs import LogsNamespace
@@ -119,6 +121,8 @@ class RpcParts:
     """What the `devnet` namespace answers."""
     intake: Intake | None = None
     """Takes transactions without a task for each; None where blocks are slots apart, and the pool takes them."""
+    forks: ChainConfig | None = None
+    """Which rules are in force when; None on an L2, whose rules are fixed."""
     rollup: RollupParts | None = None
     """What an L2 says beside its blocks; None on L1."""
 
@@ -246,6 +250,7 @@ class RpcService:
             BlocksNamespace(blocks, engine, pending, renderer),
             StateNamespace(blocks, engine, pool, worker),
             CallsNamespace(blocks, engine, worker, gas_cap=settings.gas_cap),
+            DescribingNamespace(blocks, engine, parts.forks, chain_id=settings.chain_id),
             transactions,
             FeesNamespace(blocks, self._fees, worker),
             LogsNamespace(blocks, search, filters, self._hub),

@@ -13,7 +13,7 @@ from tests.node.rpc.fakes import Backend
 
 VECTORS: Final = Path(__file__).parents[4] / "shared" / "vectors" / "execution-apis"
 
-OF_ANOTHER_METHOD: Final = ("eth_simulateV1", "testing_buildBlockV1", "eth_config")
+OF_ANOTHER_METHOD: Final = ("eth_simulateV1", "testing_buildBlockV1")
 """Methods that this table does not hold."""
 
 
