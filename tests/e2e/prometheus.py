@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import orjson
 
 from tests.e2e.devnet import Devnet, wait_for
 
-PROGRAM_VARIABLE = "FAULTLINE_PROMETHEUS"
+PROGRAM_VARIABLE = "PROMETHEUS"
 """Names a Prometheus that is not in PATH; its promtool lies beside it."""
 
 
@@ -33,12 +34,12 @@ class Prometheus:
     url: str
     """Its address."""
 
-    def query(self, expression: str) -> list[dict[str, object]]:
-        """The samples of an instant query. Raises OSError, and AssertionError with what Prometheus says."""
+    def values(self, expression: str) -> list[float]:
+        """The numbers of an instant query, those that are none left out. Raises OSError."""
         answer = self._get("query", {"query": expression})
         assert isinstance(answer, dict)
-        found: list[dict[str, object]] = answer["result"]
-        return found
+        values = (float(one["value"][1]) for one in answer["result"])
+        return [value for value in values if not math.isnan(value)]
 
     def firing(self) -> dict[str, set[str]]:
         """Alerts that fire, with the processes that they name."""

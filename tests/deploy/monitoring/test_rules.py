@@ -1,0 +1,82 @@
+"""Rules as Prometheus' own promtool judges and plays them; without promtool, what can be told without."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from deploy.monitoring.alerts import ALERTS
+from deploy.monitoring.generated import HERE
+from tests.deploy.monitoring.rule_cases import CASES, NEARLY, Case, healthy
+from tests.e2e.prometheus import program
+
+RULES = HERE / "prometheus/rules/faultline.yml"
+
+PROMTOOL = program("promtool") or ""
+needs_promtool = pytest.mark.skipif(not PROMTOOL, reason="no promtool in PATH")
+
+LOOK_AT = "2m40s"
+"""When the alerts are asked for."""
+
+
+def promtool(*arguments: str) -> None:
+    done = subprocess.run([PROMTOOL, *arguments], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+
+
+def played(tmp_path: Path, changed: Mapping[str, str], firing: Mapping[str, Case | None]) -> None:
+    """Play series, and ask for every alert: those that are named fire for their processes, no other does."""
+    series = {**healthy(), **changed}
+    test = {
+        "interval": "2s",
+        "input_series": [{"series": name, "values": text} for name, text in series.items() if text],
+        "promql_expr_test": [
+            {
+                "expr": f'count by (process) (ALERTS{{alertname="{alert.name}",alertstate="firing"}})',
+                "eval_time": LOOK_AT,
+                "exp_samples": samples(firing.get(alert.name)),
+            }
+            for alert in ALERTS
+        ],
+    }
+    document = {"rule_files": [str(RULES)], "evaluation_interval": "2s", "tests": [test]}
+    file = tmp_path / "test.yml"
+    file.write_text(json.dumps(document))  # YAML reads JSON.
+    promtool("test", "rules", str(file))
+
+
+def samples(case: Case | None) -> list[dict[str, object]]:
+    if case is None:
+        return []
+    names = [f'{{process="{name}"}}' for name in case.processes] or ["{}"]
+    return [{"labels": name, "value": 1} for name in names]
+
+
+def test_every_alert_has_a_case() -> None:
+    assert set(CASES) == {alert.name for alert in ALERTS}
+
+
+@needs_promtool
+def test_promtool_accepts_configuration_and_rules() -> None:
+    promtool("check", "config", str(HERE / "prometheus/prometheus.yml"))
+    promtool("check", "rules", "--lint=all", "--lint-fatal", str(RULES))
+
+
+@needs_promtool
+def test_nothing_fires_on_a_healthy_network(tmp_path: Path) -> None:
+    played(tmp_path, {}, {})
+
+
+@needs_promtool
+def test_nothing_fires_on_the_brink(tmp_path: Path) -> None:
+    played(tmp_path, NEARLY, {})
+
+
+@needs_promtool
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_an_alert_fires_and_no_other(tmp_path: Path, name: str) -> None:
+    played(tmp_path, CASES[name].changed, {name: CASES[name]})
