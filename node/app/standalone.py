@@ -26,6 +26,7 @@ from node.errors import Rejected
 from node.eth.fees import GAS_PER_BLOB, blob_base_fee
 from node.eth.forks import ChainConfig, read_chain_config
 from node.eth.headers import Header
+from node.eth.rewards import ommer_numbers, rewards
 from node.execution.adapter import RevmEngine
 from node.rpc.backend import DevnetView
 from node.rpc.service import RpcParts, RpcService, RpcSettings
@@ -256,6 +257,7 @@ def _open_rpc(
         event_worker=ThreadWorker(threads_max=1),
         blob_fee=blob_fee,
         blob_gas_max=blob_gas_max,
+        rewards=lambda block: rewards(forks, block.header, ommer_numbers(block.rlp)),
         peer_count=lambda: 0,
         sync_progress=lambda: None,
         devnet=DevnetView(info=lambda: told),

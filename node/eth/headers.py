@@ -220,6 +220,16 @@ def withdrawals_of_block(block_rlp: bytes) -> tuple[Withdrawal, ...]:
     return tuple(_decode_withdrawal(item) for item in items)
 
 
+def ommers_of_block(block_rlp: bytes) -> list[bytes]:
+    """Cut the headers of the ommers out of the RLP of a block of any fork. Raises Rejected with an EncodingReason."""
+    parts = rlp.spans(block_rlp, max_items=4)
+    if len(parts) < 3:
+        raise Rejected(EncodingReason.WRONG_LENGTH, f"a block of {len(parts)} parts, want 3 or 4")
+    _, start, _, end = parts[2]
+    ommers = block_rlp[start:end]
+    return [ommers[begin:finish] for _, begin, _, finish in rlp.spans(ommers)]
+
+
 def _block_spans(block_rlp: bytes) -> list[tuple[bool, int, int, int]]:
     found = rlp.spans(block_rlp, max_items=4)
     if len(found) != 4:

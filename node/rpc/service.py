@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from node.eth.blocks import Block
 from node.eth.forks import ChainConfig
+from node.eth.rewards import Rewards
 from node.rollup.parameters import RollupParameters
 from node.rpc.appearances import Appearances
 from node.rpc.backend import Chain, DevnetView, Engine, Intake, Pool, RollupView, SyncProgress
@@ -113,6 +114,8 @@ class RpcParts:
     """Wei a unit of blob gas in a block with a given header."""
     blob_gas_max: BlobGasMax = lambda _: 0
     """Most blob gas of a block with a given header, for ratios in fee histories; 0 where there are no blobs."""
+    rewards: Callable[[Block], Rewards] = lambda _: Rewards(0, 0)
+    """What the protocol pays for a block; nothing on a chain of stake, whose consensus pays."""
     peer_count: Callable[[], int]
     """Number of connected peers."""
     sync_progress: Callable[[], SyncProgress | None]
@@ -256,7 +259,9 @@ class RpcService:
             LogsNamespace(blocks, search, filters, self._hub),
             TxpoolNamespace(pool, engine, worker),
             DebugNamespace(blocks, engine, worker, transactions, gas_cap=settings.gas_cap),
-            OtterscanNamespace(blocks, engine, worker, Appearances(chain, engine, worker)),
+            OtterscanNamespace(
+                blocks, engine, worker, Appearances(chain, engine, worker), parts.rewards
+            ),
             DevnetNamespace(
                 parts.devnet, private=self._private, watch_origin=settings.watch_origin
             ),

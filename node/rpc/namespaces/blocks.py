@@ -11,7 +11,9 @@ from typing import Final
 
 import orjson
 
+from node.eth import rlp
 from node.eth.blocks import Block
+from node.eth.headers import EMPTY_OMMERS_HASH, ommers_of_block
 from node.rpc import parameters
 from node.rpc.backend import Engine
 from node.rpc.blocks import Blocks
@@ -19,6 +21,9 @@ from node.rpc.dispatch import Caller, Method
 from node.rpc.parameters import BlockHash, BlockId, Params, Tag
 from node.rpc.pending import PendingBlock
 from node.rpc.rendering import Renderer
+
+EMPTY_LIST: Final = b"\xc0"
+"""RLP of a list without items."""
 
 
 class BlocksNamespace:
@@ -45,8 +50,8 @@ class BlocksNamespace:
             "eth_getBlockTransactionCountByNumber": Method(self.count_by_number, 1),
             "eth_getUncleCountByBlockHash": Method(self.uncle_count_by_hash, 1),
             "eth_getUncleCountByBlockNumber": Method(self.uncle_count_by_number, 1),
-            "eth_getUncleByBlockHashAndIndex": Method(self.no_uncle_by_hash, 2),
-            "eth_getUncleByBlockNumberAndIndex": Method(self.no_uncle_by_number, 2),
+            "eth_getUncleByBlockHashAndIndex": Method(self.uncle_by_hash, 2),
+            "eth_getUncleByBlockNumberAndIndex": Method(self.uncle_by_number, 2),
         }
 
     def block_number(self, _: Params, __: Caller) -> str:
@@ -96,24 +101,35 @@ class BlocksNamespace:
         return self._count(block_id)
 
     def uncle_count_by_hash(self, params: Params, _: Caller) -> str | None:
-        """Zero: there are no ommers."""
-        known = self._blocks.find(BlockHash(parameters.hash32(params, 0))) is not None
-        return "0x0" if known else None
+        """Number of a block's ommers."""
+        return self._count_ommers(BlockHash(parameters.hash32(params, 0)))
 
     def uncle_count_by_number(self, params: Params, _: Caller) -> str | None:
-        """Zero: there are no ommers."""
-        known = self._blocks.find(parameters.block_number(params, 0)) is not None
-        return "0x0" if known else None
+        """Number of a block's ommers."""
+        return self._count_ommers(parameters.block_number(params, 0))
 
-    def no_uncle_by_hash(self, params: Params, _: Caller) -> None:
-        """Nothing: there are no ommers."""
-        parameters.hash32(params, 0)
-        parameters.quantity(params, 1, "hexutil.Uint")
+    def uncle_by_hash(self, params: Params, _: Caller) -> object:
+        """An ommer as a block without a body."""
+        block_hash = parameters.hash32(params, 0)
+        return self._ommer(BlockHash(block_hash), parameters.quantity(params, 1, "hexutil.Uint"))
 
-    def no_uncle_by_number(self, params: Params, _: Caller) -> None:
-        """Nothing: there are no ommers."""
-        parameters.block_number(params, 0)
-        parameters.quantity(params, 1, "hexutil.Uint")
+    def uncle_by_number(self, params: Params, _: Caller) -> object:
+        """An ommer as a block without a body."""
+        number = parameters.block_number(params, 0)
+        return self._ommer(number, parameters.quantity(params, 1, "hexutil.Uint"))
+
+    def _count_ommers(self, block_id: BlockId) -> str | None:
+        block = self._blocks.find(block_id)
+        return None if block is None else hex(len(_ommers(block)))
+
+    def _ommer(self, block_id: BlockId, index: int) -> object:
+        block = self._blocks.find(block_id)
+        ommers = [] if block is None else _ommers(block)
+        if index >= len(ommers):
+            return None
+        rendered: dict[str, object] = orjson.loads(self._engine.header_json(ommers[index]))
+        size = len(rlp.encode_list([ommers[index], EMPTY_LIST, EMPTY_LIST]))
+        return rendered | {"size": hex(size), "uncles": []}
 
     def _header(self, block_id: BlockId) -> orjson.Fragment | None:
         block: Block | None = self._blocks.find(block_id)
@@ -124,3 +140,8 @@ class BlocksNamespace:
     def _count(self, block_id: BlockId) -> str | None:
         block = self._blocks.find(block_id)
         return None if block is None else hex(len(self._engine.raw_transactions(block.rlp)))
+
+
+def _ommers(block: Block) -> list[bytes]:
+    """The RLP of each ommer's header."""
+    return [] if block.header.ommers_hash == EMPTY_OMMERS_HASH else ommers_of_block(block.rlp)

@@ -21,6 +21,7 @@ from node.errors import MissingState
 from node.eth.blocks import Block
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address
+from node.eth.rewards import Rewards
 from node.rpc import parameters, simulation
 from node.rpc.appearances import Appearances, Place
 from node.rpc.backend import Account, Engine
@@ -53,8 +54,14 @@ class OtterscanNamespace:
     """Answers a block explorer."""
 
     def __init__(
-        self, blocks: Blocks, engine: Engine, worker: Worker, appearances: Appearances
+        self,
+        blocks: Blocks,
+        engine: Engine,
+        worker: Worker,
+        appearances: Appearances,
+        rewards: Callable[[Block], Rewards],
     ) -> None:
+        self._rewards: Final = rewards
         self._blocks: Final = blocks
         self._engine: Final = engine
         self._worker: Final = worker
@@ -112,10 +119,14 @@ class OtterscanNamespace:
         fees = sum(
             _quantity(one["gasUsed"]) * _quantity(one.get("effectiveGasPrice")) for one in receipts
         )
+        paid = self._rewards(block)
         return {
             "block": rendered | {"transactionCount": count, "logsBloom": None},
-            # Whoever proposes is rewarded by the consensus, not by the block.
-            "issuance": {"blockReward": "0x0", "uncleReward": "0x0", "issuance": "0x0"},
+            "issuance": {
+                "blockReward": hex(paid.miner),
+                "uncleReward": hex(paid.ommers),
+                "issuance": hex(paid.miner + paid.ommers),
+            },
             "totalFees": hex(fees),
         }
 
