@@ -62,12 +62,13 @@ def free_port_offset() -> int:
     """An offset at which all ports are free now."""
     for _ in range(100):
         offset = random.randrange(1_000, 23_000, 20)  # below what systems give to clients
-        if all(_is_free(port + offset) for port in BASE_PORTS):
+        if all(is_free(port + offset) for port in BASE_PORTS):
             return offset
     raise AssertionError("no free range of ports")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody holds a port of this machine now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
