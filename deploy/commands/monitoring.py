@@ -14,6 +14,7 @@ from typing import Final
 import click
 
 from deploy.commands.options import data_option, json_option, layout_of, print_json
+from deploy.commands.preparing import refuse_containers
 from deploy.commands.running import loaded
 from deploy.monitoring.folder import grafana_settings, prometheus_command, write_monitoring
 
@@ -23,6 +24,7 @@ from deploy.monitoring.folder import grafana_settings, prometheus_command, write
 @json_option
 def monitoring(data: Path | None, *, as_json: bool) -> None:
     """Show where rules, targets and dashboards lie, and the commands that start Prometheus and Grafana on them."""
+    refuse_containers(layout_of(data), "docker compose up --detach prometheus grafana")
     network = loaded(layout_of(data))
     write_monitoring(network)
     prometheus, grafana = prometheus_command(network), grafana_settings(network)

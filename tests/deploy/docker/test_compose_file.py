@@ -128,13 +128,15 @@ def test_every_key_that_compose_does_not_decide_can_be_set() -> None:
     assert given == {"FAULTLINE_NETWORK_PORT_OFFSET"}
 
 
-def test_every_volume_is_declared_and_used() -> None:
+def test_every_volume_is_declared_and_every_mounted_folder_is_there() -> None:
     named = set(cast("dict[str, object]", composed()["volumes"]))
     used = set()
     for service in services().values():
         for volume in strings(service.get("volumes", [])):
             source, *_ = volume.split(":")
-            if not source.startswith("."):
+            if source.startswith("."):
+                assert (REPOSITORY / source).is_dir(), source
+            else:
                 used.add(source)
     assert used == named
 
