@@ -143,7 +143,6 @@ def _process_variable(processes: str) -> JsonValue:
         "label": "Process",
         "datasource": DATASOURCE,
         "query": {"query": query, "refId": "processes"},
-        "definition": query,
         "regex": f"/^({processes})$/",
         "refresh": 2,
         "sort": 1,
@@ -172,6 +171,10 @@ def _link(other: Dashboard) -> JsonValue:
     return {
         "type": "link",
         "title": other.title,
+        "tooltip": other.about,
+        "icon": "dashboard",
+        "tags": [],
+        "asDropdown": False,
         "url": f"/d/{other.uid}",
         "keepTime": True,
         "includeVars": False,
@@ -245,7 +248,12 @@ def _options(panel: Panel) -> dict[str, JsonValue]:
     match panel.kind:
         case Kind.LINES:
             return {
-                "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+                "legend": {
+                    "displayMode": "list",
+                    "placement": "bottom",
+                    "showLegend": True,
+                    "calcs": [],
+                },
                 "tooltip": {"mode": "multi", "sort": "desc"},
             }
         case Kind.NUMBERS:
@@ -256,6 +264,9 @@ def _options(panel: Panel) -> dict[str, JsonValue]:
                 "textMode": "value_and_name",
                 "justifyMode": "auto",
                 "orientation": "auto",
+                "wideLayout": True,
+                "showPercentChange": False,
+                "percentChangeColorMode": "standard",
             }
         case Kind.BARS:
             return {
@@ -263,6 +274,18 @@ def _options(panel: Panel) -> dict[str, JsonValue]:
                 "displayMode": "gradient",
                 "orientation": "horizontal",
                 "showUnfilled": True,
+                "valueMode": "color",
+                "namePlacement": "auto",
+                "sizing": "auto",
+                "minVizWidth": 8,
+                "minVizHeight": 16,
+                "maxVizHeight": 300,
+                "legend": {
+                    "displayMode": "list",
+                    "placement": "bottom",
+                    "showLegend": False,
+                    "calcs": [],
+                },
             }
         case Kind.TABLE:
-            return {"showHeader": True, "cellHeight": "sm"}
+            return {"showHeader": True, "cellHeight": "sm", "frameIndex": 0}
