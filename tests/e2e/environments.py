@@ -17,6 +17,9 @@ import pytest
 WALLETS = Path(__file__).parent / "wallets"
 """Scripts of wallet users, with their package files."""
 
+NODE_22 = Path(__file__).parent / "node22"
+"""Node 22 as npm packages, for tools that want it where Node is older."""
+
 INSTALL_DEADLINE_S = 900
 """A registry may be slow; it is never waited for longer."""
 
@@ -37,8 +40,8 @@ def _alone(name: str) -> Iterator[None]:
         yield
 
 
-def node_project(source: Path = WALLETS) -> Path:
-    """A folder with the scripts of `source` and its installed npm packages."""
+def node_project(source: Path = WALLETS, programs: Path | None = None) -> Path:
+    """A folder with the installed npm packages of `source`; `programs` holds the `node` to install them with."""
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed: the wallet libraries of JavaScript cannot be tried")
     digest = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()[:16]
@@ -50,9 +53,33 @@ def node_project(source: Path = WALLETS) -> Path:
                 shutil.copy(source / name, target / name)
             # Not `npm ci`: it insists on binaries for other systems that a registry may not offer.
             command = ["npm", "install", "--no-save", "--ignore-scripts", "--no-progress"]
-            subprocess.run(command, cwd=target, check=True, timeout=INSTALL_DEADLINE_S)
+            subprocess.run(
+                command,
+                cwd=target,
+                check=True,
+                timeout=INSTALL_DEADLINE_S,
+                env=environment_with(programs),
+            )
             (target / "complete").touch()
     return target
+
+
+def environment_with(programs: Path | None) -> dict[str, str]:
+    """Our environment with a folder of programs in front of all others."""
+    front = [] if programs is None else [str(programs)]
+    return {**os.environ, "PATH": os.pathsep.join([*front, os.environ.get("PATH", "")])}
+
+
+def node_22() -> Path:
+    """The folder of a `node` of at least version 22: the machine's own, or npm's package of it."""
+    own = shutil.which("node")
+    if own is not None:
+        told = subprocess.run([own, "--version"], capture_output=True, text=True, check=True)
+        if int(told.stdout.removeprefix("v").split(".")[0]) >= 22:
+            return Path(own).parent
+    for binary in (node_project(NODE_22) / "node_modules").glob("node-*/bin/node"):
+        return binary.parent
+    pytest.skip("Node 22 is neither installed nor packaged for this machine")
 
 
 def python_environment(lock: Path) -> Path:

@@ -94,7 +94,7 @@ def a_transfer(devnet: Devnet) -> str:
             "gasPrice": 2 * int(price, 16),
         }
     )
-    return "0x" + signed.raw_transaction.hex()
+    return f"0x{signed.raw_transaction.hex()}"
 
 
 def test_a_peer_of_js_libp2p_follows_the_chain_while_others_misbehave(devnet: Devnet) -> None:

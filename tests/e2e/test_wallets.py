@@ -42,18 +42,3 @@ def test_web3_py(devnet: Devnet) -> None:
     python = python_environment(WALLETS / "requirements-web3.lock")
     command = [str(python), "web3_wallet.py", devnet.rpc_url(1), devnet.ws_url(1)]
     assert run(command, WALLETS).strip().startswith("{")
-
-
-def test_cast(devnet: Devnet) -> None:
-    cast = node_project() / "node_modules" / ".bin" / "cast"
-    at = ["--rpc-url", devnet.rpc_url(2)]
-    sender = ["--mnemonic", "test test test test test test test test test test test junk"]
-    sender += ["--mnemonic-index", "6"]
-    receiver = "0x00000000000000000000000000000000000ca570"
-    folder = WALLETS
-
-    assert run([str(cast), "chain-id", *at], folder).strip() == "900"
-    run([str(cast), "send", *at, *sender, receiver, "--value", "1ether"], folder)
-    assert run([str(cast), "balance", *at, receiver], folder).strip() == str(10**18)
-    assert int(run([str(cast), "nonce", *at, receiver], folder)) == 0
-    assert "transactions" in run([str(cast), "block", *at, "latest"], folder)
