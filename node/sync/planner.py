@@ -5,7 +5,8 @@
 Three kinds of task, in this order of importance:
 
 1. *Roots*: a block refers to a parent, or a vote to a head, that is not here; or a peer's head is not here and close.
-   One request brings the block and a few of its ancestors; if they do not connect, a second brings 64.
+   One request brings the block alone, or as many as its peer's chain is longer than ours; while they do not connect, the
+   next brings eight times as many, up to 64.
 2. *Range*: a peer's chain is further ahead than that.
    Ranges start at our head; when they do not connect there, further and further below it, at last above the lowest block
    on which a branch may stand, so that a chain that contradicts our finality is seen for what it is.
@@ -37,8 +38,8 @@ WANTED_MAX: Final = 64
 ATTEMPTS_MAX: Final = 8
 """Peers asked for one root before it rests: a root that nobody has is a lie, or is gone."""
 
-DEPTH_MIN: Final = 8
-"""Blocks asked for by root at first: most gaps are one or two blocks."""
+DEEPER: Final = 8
+"""How many times as many blocks the next request by root asks for when they do not connect; the first asks for one."""
 
 ROOT_REST_MS: Final = 10_000
 """How long a root rests that nobody had."""
@@ -99,8 +100,8 @@ class Attempts:
     """Which ones."""
     rests_until_ms: int = 0
     """It is not asked for before."""
-    deep: bool = False
-    """Whether a few ancestors did not connect."""
+    depth: int = 1
+    """Blocks to ask for at least: fewer did not connect."""
     busy: bool = False
     """Whether a request for it is under way."""
 
@@ -240,11 +241,11 @@ def roots_disconnected(
 ) -> SyncState:
     """A block's ancestors do not connect: ask for more of them, then see the gap as one for a range."""
     state = delivered(state, task)
-    deep = task.depth < BLOCKS_MAX
-    attempts = Attempts(deep=deep, rests_until_ms=now_ms if deep else now_ms + ROOT_REST_MS)
+    if task.depth < BLOCKS_MAX:
+        attempts = Attempts(depth=min(BLOCKS_MAX, DEEPER * task.depth))
+        return replace(state, roots={**state.roots, task.root: attempts})
+    attempts = Attempts(rests_until_ms=now_ms + ROOT_REST_MS)
     state = replace(state, roots={**state.roots, task.root: attempts})
-    if deep:
-        return state
     if state.ranging is None:
         return replace(state, ranging=_range_from(view, 1))
     return state
@@ -309,7 +310,7 @@ def _choose_root(
         attempts = replace(
             attempts, count=attempts.count + 1, tried=(*attempts.tried, peer), busy=True
         )
-        depth = BLOCKS_MAX if attempts.deep else _depth(state, peer, root, view)
+        depth = max(attempts.depth, _gap(state, peer, root, view))
         state = replace(_mark_busy(state, peer), roots={**state.roots, root: attempts})
         return state, FetchRoots(peer=peer, root=root, depth=depth)
     return None
@@ -371,13 +372,13 @@ def _is_far_ahead(status: Status | None, view: LocalView, ranging: RangeState | 
     return status.head_number > view.head_number + BLOCKS_MAX
 
 
-def _depth(state: SyncState, peer: str, root: Hash32, view: LocalView) -> int:
-    """How many blocks to ask for: down to our head's number and a little below where that is known."""
+def _gap(state: SyncState, peer: str, root: Hash32, view: LocalView) -> int:
+    """How many blocks a peer's chain is longer than ours, where the root is its head; 0 where that is not known."""
     if not _claims(state, peer, root):
-        return DEPTH_MIN
+        return 0
     status = state.peers[peer].status
     assert status is not None
-    return min(BLOCKS_MAX, max(DEPTH_MIN, status.head_number - view.head_number + 2))
+    return min(BLOCKS_MAX, max(0, status.head_number - view.head_number))
 
 
 def _end_range(state: SyncState, view: LocalView, now_ms: int) -> SyncState:

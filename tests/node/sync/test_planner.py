@@ -114,7 +114,7 @@ def test_a_missing_parent_is_asked_of_the_peer_that_mentioned_it() -> None:
 
     state, tasks = plan(state, view_at(5, wanted=wanted), NOW_MS)
 
-    assert tasks == [FetchRoots(peer="two", root=name(9), depth=8)]
+    assert tasks == [FetchRoots(peer="two", root=name(9), depth=1)]
     assert plan(state, view_at(5, wanted=wanted), NOW_MS)[1] == []
 
 
@@ -125,7 +125,7 @@ def test_the_next_peer_is_asked_when_the_first_has_it_not() -> None:
 
     state = failed(state, tasks[0], NOW_MS)
 
-    assert plan(state, view, NOW_MS)[1] == [FetchRoots(peer="one", root=name(9), depth=8)]
+    assert plan(state, view, NOW_MS)[1] == [FetchRoots(peer="one", root=name(9), depth=1)]
 
 
 def test_a_root_that_nobody_has_rests() -> None:
@@ -154,7 +154,7 @@ def test_a_head_on_a_fork_below_ours_is_fetched_too() -> None:
     fork = replace(status_at(4), head_hash=name(1_004))
 
     assert plan(with_peers(one=fork), view_at(5), NOW_MS)[1] == [
-        FetchRoots(peer="one", root=name(1_004), depth=8)
+        FetchRoots(peer="one", root=name(1_004), depth=1)
     ]
 
 
@@ -206,7 +206,7 @@ def test_ancestors_that_do_not_connect_become_64_and_then_a_range() -> None:
     fork = replace(status_at(150), head_hash=name(7_000))
     state, view = with_peers(one=fork), view_at(140)
     state, tasks = plan(state, view, NOW_MS)
-    assert tasks == [FetchRoots(peer="one", root=name(7_000), depth=12)]
+    assert tasks == [FetchRoots(peer="one", root=name(7_000), depth=10)]
     assert isinstance(tasks[0], FetchRoots)
 
     state = roots_disconnected(state, tasks[0], view, NOW_MS)
@@ -219,11 +219,22 @@ def test_ancestors_that_do_not_connect_become_64_and_then_a_range() -> None:
     assert tasks == [FetchRange(peer="one", first=77, count=64)]
 
 
+def test_a_mentioned_block_is_asked_for_alone_at_first() -> None:
+    state, view = with_peers(one=status_at(140)), view_at(140, wanted={name(7_000): "one"})
+    depths = []
+    for _ in range(3):
+        state, tasks = plan(state, view, NOW_MS)
+        assert isinstance(tasks[0], FetchRoots)
+        depths.append(tasks[0].depth)
+        state = roots_disconnected(state, tasks[0], view, NOW_MS)
+    assert depths == [1, 8, 64]
+
+
 def test_nothing_is_asked_by_root_while_ranges_bring_blocks() -> None:
     state, tasks = plan(with_peers(one=status_at(500), two=status_at(500)), view_at(5), NOW_MS)
     assert isinstance(tasks[0], FetchRange)
     view = view_at(69, wanted={name(499): "two"})
-    assert plan(state, view, NOW_MS)[1] == [FetchRoots(peer="two", root=name(499), depth=8)]
+    assert plan(state, view, NOW_MS)[1] == [FetchRoots(peer="two", root=name(499), depth=1)]
 
     state = range_imported(state, tasks[0], 64)
 
@@ -238,7 +249,7 @@ def test_a_range_whose_only_peer_rests_makes_way_for_roots() -> None:
 
     state, tasks = plan(state, view, NOW_MS)
 
-    assert tasks == [FetchRoots(peer="two", root=name(70), depth=8)]
+    assert tasks == [FetchRoots(peer="two", root=name(70), depth=1)]
     assert state.ranging is None
 
 
