@@ -91,7 +91,7 @@ async def run_standalone(
         database = StandaloneDatabase(tables, folder=str(folder))
         try:
             chain = open_chain(engine, database, forks, document)
-        except ForeignFolder as error:
+        except (ForeignFolder, Rejected) as error:
             raise SetupError(f"{config.genesis_file}: {error}") from error
         if config.chain_file is not None:
             await _import(config.chain_file, chain, engine)
@@ -110,9 +110,13 @@ def read_genesis_file(raw: bytes, file: Path) -> tuple[dict[str, object], ChainC
         if document.get(key) is None:
             raise SetupError(f"{file}: {key}: found nothing, want a genesis file in geth's format")
     try:
-        return document, read_chain_config(document)
+        forks = read_chain_config(document)
     except Rejected as error:
         raise SetupError(f"{file}: {error.message}") from error
+    rollup = document.get("rollup")
+    if isinstance(rollup, dict) and rollup.get("chain_id") == forks.chain_id:
+        raise SetupError(f"{file}: rollup.chain_id: found a rollup's genesis file, want an L1's")
+    return document, forks
 
 
 def _genesis_hash(raw: bytes, config: StandaloneConfig) -> bytes:

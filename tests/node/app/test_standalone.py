@@ -130,6 +130,8 @@ async def failure(settings: StandaloneConfig) -> Exception:
         ({"gasLimit": None}, "gasLimit: found nothing"),
         ({"config": {"chainId": "x"}}, "config.chainId: found 'x', want 0 to"),
         ({"alloc": {"0x12": {}}}, "genesis: "),
+        ({"extraData": "0x" + "ee" * 33}, "encoding_wrong_length: extra data of 33 bytes"),
+        ({"rollup": {"chain_id": 1_337}}, "rollup.chain_id: found a rollup's genesis file"),
         ({"config": {"chainId": 1, "clique": {}}}, "config.clique: found a proof-of-authority"),
     ],
 )
