@@ -11,7 +11,7 @@ import pytest
 
 from deploy.monitoring.alerts import ALERTS
 from deploy.monitoring.generated import HERE
-from tests.deploy.monitoring.rule_cases import CASES, NEARLY, Case, healthy
+from tests.deploy.monitoring.rule_cases import CASES, NEARLY, Case, healthy, on, steady
 from tests.e2e.prometheus import program
 
 RULES = HERE / "prometheus/rules/faultline.yml"
@@ -74,6 +74,13 @@ def test_nothing_fires_on_a_healthy_network(tmp_path: Path) -> None:
 @needs_promtool
 def test_nothing_fires_on_the_brink(tmp_path: Path) -> None:
     played(tmp_path, NEARLY, {})
+
+
+@needs_promtool
+def test_who_posts_every_minute_has_a_safe_head_that_stands_for_one(tmp_path: Path) -> None:
+    interval = on("sequencer", "faultline_sequencer_batch_interval_seconds")
+    changed = {**CASES["SafeHeadStuck"].changed, interval: steady(60)}
+    played(tmp_path, changed, {})
 
 
 @needs_promtool
