@@ -35,7 +35,7 @@ PORTION_BLOCKS: Final = 256
 """Blocks that are remembered together: a search of 100,000 blocks looks at 400 portions."""
 
 KEPT_BYTES_MAX: Final = 64 << 20
-"""What portions may take, by the estimates below: some 300,000 transactions among strangers."""
+"""What portions may take, by the estimates below: some 240,000 transfers among strangers."""
 
 ADDRESS_BYTES: Final = 260
 """Estimate for an address of a portion: its bytes, its place in the table, its list."""
@@ -50,7 +50,7 @@ SEARCH_S: Final = 30.0
 """How long one search reads blocks; what it has read is remembered, so asking again goes on from there."""
 
 INDEX_BITS: Final = 24
-"""A place is number << 24 | index: more transactions than any block of 36 million gas-less bytes could hold."""
+"""A place is number << 24 | index: a block of ten gigagas holds fewer transfers."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

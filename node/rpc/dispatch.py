@@ -25,7 +25,14 @@ import trio
 
 from node.errors import Corruption, InvalidCall, MissingState
 from node.rpc import jsonrpc
-from node.rpc.jsonrpc import INTERNAL_ERROR, NOTIFICATION, SERVER_ERROR, InvalidRequest, RpcError
+from node.rpc.jsonrpc import (
+    INTERNAL_ERROR,
+    NOTIFICATION,
+    SERVER_ERROR,
+    InvalidRequest,
+    RpcError,
+    StrayAnswer,
+)
 from node.rpc.later import Later
 from node.rpc.metrics import CRASH, ERROR, SUCCESS, RpcMetrics
 from node.rpc.parameters import Params, positional
@@ -117,6 +124,8 @@ class Dispatcher:
             method, params, identity = jsonrpc.read_call(message)
         except InvalidRequest as error:
             return jsonrpc.error_text(error.identity, error)
+        except StrayAnswer:
+            return b""
         started = self._timer()
         entry = self._methods.get(method)
         if entry is None:
@@ -279,6 +288,8 @@ def _refuse(message: object, text: Callable[[object], bytes]) -> bytes:
         _, _, identity = jsonrpc.read_call(message)
     except InvalidRequest as error:
         return jsonrpc.error_text(error.identity, error)
+    except StrayAnswer:
+        return b""
     return b"" if identity is NOTIFICATION else text(identity)
 
 

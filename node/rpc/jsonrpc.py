@@ -9,7 +9,7 @@ Deliberately absent: methods, connections, time. This module is pure.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -67,6 +67,10 @@ class RpcError(Exception):
         """Further detail, JSON; None leaves it out."""
 
 
+class StrayAnswer(Exception):
+    """A message that answers a call, which nobody here has made: it is passed over, as geth passes it over."""
+
+
 class InvalidRequest(RpcError):
     """A message that is no call; carries the id when it has one."""
 
@@ -118,16 +122,25 @@ def _values_at_most(body: bytes) -> int:
 
 
 def read_call(message: object) -> Call:
-    """Read one message of a batch, or a single one. Raises InvalidRequest when it is no call."""
+    """Read one message of a batch, or a single one. Raises InvalidRequest when it is no call, StrayAnswer for an answer."""
     if type(message) is not dict:
         raise InvalidRequest
     identity = message.get("id", NOTIFICATION)
     if isinstance(identity, (dict, list)):
         raise InvalidRequest
     method = message.get("method")
+    if method is None and identity is not NOTIFICATION and _is_answer(message):
+        raise StrayAnswer
     if type(method) is not str or not method or message.get("jsonrpc") != "2.0":
         raise InvalidRequest(identity=None if identity is NOTIFICATION else identity)
     return method, message.get("params"), identity
+
+
+def _is_answer(message: Mapping[str, object]) -> bool:
+    """Whether a message without a method is an answer (geth's `isResponse`)."""
+    if message.get("params") is not None or message.get("jsonrpc") != "2.0":
+        return False
+    return message.get("result") is not None or message.get("error") is not None
 
 
 def check_batch(messages: Sequence[object]) -> None:
@@ -143,7 +156,7 @@ def _first_identity(messages: Sequence[object]) -> object:
     for message in messages[:BATCH_CALLS_MAX]:
         try:
             _, _, identity = read_call(message)
-        except InvalidRequest:
+        except (InvalidRequest, StrayAnswer):
             continue
         if identity is not NOTIFICATION:
             return identity

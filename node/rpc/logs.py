@@ -93,9 +93,7 @@ def read_criteria(params: Sequence[object], index: int) -> Criteria:
     """Read a filter object. Raises RpcError, worded as geth does."""
     value = parameters.required(params, index)
     if not isinstance(value, dict):
-        raise parameters.invalid(
-            index, "json: cannot unmarshal non-object into Go value of type filters.input"
-        )
+        raise parameters.unfit(value, index, "filters.input")
     first, last = _bound(value, "fromBlock", index), _bound(value, "toBlock", index)
     block_hash = value.get("blockHash")
     if block_hash is not None and (first is not None or last is not None):
@@ -103,7 +101,7 @@ def read_criteria(params: Sequence[object], index: int) -> Criteria:
             index,
             "cannot specify both BlockHash and FromBlock/ToBlock, choose one or the other",
         )
-    addresses = _alternatives(value.get("address"), index, of_addresses=True)
+    addresses = _addresses(value.get("address"), index)
     topics = _topics(value.get("topics"), index)
     groups = [group for group in (addresses, *topics) if group]
     return Criteria(
@@ -123,26 +121,61 @@ def _bound(value: dict[str, object], name: str, index: int) -> BlockId | None:
     return None if given is None else parameters.block_number([None] * index + [given], index)
 
 
-def _alternatives(value: object, index: int, *, of_addresses: bool) -> tuple[bytes, ...]:
-    given = value if isinstance(value, list) else [] if value is None else [value]
-    if len(given) > ALTERNATIVES_MAX:
-        raise parameters.invalid(index, "exceed max addresses or topics per search position")
-    decode = parameters.decode_address if of_addresses else parameters.decode_hash
-    return tuple(dict.fromkeys(decode(one, index) for one in given))
+def _addresses(value: object, index: int) -> tuple[bytes, ...]:
+    """One address or several; geth's words name the place of a wrong one."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (_decoded(value, 20, "address", index, "invalid address: "),)
+    if not isinstance(value, list):
+        raise parameters.invalid(index, "invalid addresses in query")
+    if len(value) > ALTERNATIVES_MAX:
+        raise RpcError(SERVER_ERROR, "exceed max addresses or topics per search position")
+    found: dict[bytes, None] = {}
+    for place, one in enumerate(value):
+        if not isinstance(one, str):
+            raise parameters.invalid(index, f"non-string address at index {place}")
+        label = f"invalid address at index {place}: "
+        found[_decoded(one, 20, "address", index, label)] = None
+    return tuple(found)
 
 
 def _topics(value: object, index: int) -> tuple[tuple[bytes, ...], ...]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise parameters.invalid(index, "invalid topic(s)")
+        raise parameters.unfit(value, index, "[]interface {}")
     if len(value) > TOPICS_MAX:
         raise parameters.invalid(index, "exceed max topics")
-    positions: list[tuple[bytes, ...]] = []
-    for one in value:
-        wildcard = isinstance(one, list) and any(topic is None for topic in one)
-        positions.append(() if wildcard else _alternatives(one, index, of_addresses=False))
-    return tuple(positions)
+    return tuple(_alternatives(one, index) for one in value)
+
+
+def _alternatives(value: object, index: int) -> tuple[bytes, ...]:
+    """The topics that one position may have; none where any will do."""
+    given = value if isinstance(value, list) else [value]
+    if len(given) > ALTERNATIVES_MAX:
+        raise parameters.invalid(index, "exceed max topics")
+    if any(one is None for one in given):
+        return ()
+    return tuple(dict.fromkeys(_topic(one, index) for one in given))
+
+
+def _topic(value: object, index: int) -> bytes:
+    if not isinstance(value, str):
+        raise parameters.invalid(index, "invalid topic(s)")
+    return _decoded(value, 32, "topic", index, "")
+
+
+def _decoded(value: str, length: int, what: str, index: int, label: str) -> bytes:
+    """So many bytes. Raises RpcError, `label` before what is wrong."""
+    try:
+        decoded = parameters.decode_hex(value)
+    except ValueError as problem:
+        raise parameters.invalid(index, f"{label}{problem}") from None
+    if len(decoded) != length:
+        told = f"hex has invalid length {len(decoded)} after decoding; expected {length} for {what}"
+        raise parameters.invalid(index, label + told)
+    return decoded
 
 
 class LogSearch:
@@ -227,7 +260,7 @@ def range_of(criteria: Criteria, number_of: Callable[[Tag], int]) -> tuple[int, 
     numbers: list[int] = []
     for bound in (criteria.first, criteria.last):
         if bound is Tag.PENDING:
-            raise RpcError(SERVER_ERROR, "pending logs are not supported")
+            raise RpcError(INVALID_PARAMS, "pending logs are not supported")
         assert not isinstance(bound, BlockHash)
         numbers.append(number_of(bound) if isinstance(bound, Tag) else bound)
     first, last = numbers

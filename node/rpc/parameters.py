@@ -124,31 +124,40 @@ def _fixed(value: object, length: int, go_type: str, index: int) -> bytes:
             decoded = b""
         if len(decoded) == length:  # fromhex skips blanks
             return decoded
+    if isinstance(value, str) and value[:2] in ("0x", "0X") and not len(value) % 2:
+        _want_length(len(value) - 2, length, go_type, index)
     decoded = _hex_bytes(value, go_type, index)
-    if len(decoded) != length:
-        raise invalid(
-            index,
-            f"hex string has length {2 * len(decoded)}, want {2 * length} for {go_type}",
-        )
+    _want_length(2 * len(decoded), length, go_type, index)
     return decoded
+
+
+def _want_length(digits: int, length: int, go_type: str, index: int) -> None:
+    if digits != 2 * length:
+        raise invalid(index, f"hex string has length {digits}, want {2 * length} for {go_type}")
 
 
 def _hex_bytes(value: object, go_type: str, index: int) -> bytes:
     if not isinstance(value, str):
         raise invalid(index, f"json: cannot unmarshal non-string into Go value of type {go_type}")
-    problem = ""
+    try:
+        return decode_hex(value)
+    except ValueError as problem:
+        told = f"json: cannot unmarshal {problem} into Go value of type {go_type}"
+        raise invalid(index, told) from None
+
+
+def decode_hex(value: str) -> bytes:
+    """Any number of bytes. Raises ValueError that says what is wrong, in geth's words."""
     if not value:
         return b""
     if value[:2] not in ("0x", "0X"):
-        problem = "hex string without 0x prefix"
-    elif len(value) % 2:
-        problem = "hex string of odd length"
-    else:
-        decoded = _from_hex(value[2:])
-        if decoded is not None:
-            return decoded
-        problem = "invalid hex string"
-    raise invalid(index, f"json: cannot unmarshal {problem} into Go value of type {go_type}")
+        raise ValueError("hex string without 0x prefix")
+    if len(value) % 2:
+        raise ValueError("hex string of odd length")
+    decoded = _from_hex(value[2:])
+    if decoded is None:
+        raise ValueError("invalid hex string")
+    return decoded
 
 
 def _from_hex(digits: str) -> bytes | None:
@@ -186,6 +195,8 @@ def quantity(params: Params, index: int, go_type: str = "hexutil.Uint64", bits: 
     value = required(params, index)
     if not isinstance(value, str):
         raise invalid(index, f"json: cannot unmarshal non-string into Go value of type {go_type}")
+    if not value:
+        return 0  # as geth's hexutil
     problem = _quantity_problem(value, bits)
     if problem:
         raise invalid(index, f"json: cannot unmarshal {problem} into Go value of type {go_type}")
@@ -202,7 +213,8 @@ def decimal_or_hex(params: Params, index: int) -> int:
             return int(value)
         if not _quantity_problem(value, 64):
             return int(value, 16)
-    raise invalid(index, "invalid hex or decimal integer")
+    written = value if isinstance(value, str) else encode(value, index).decode()
+    raise invalid(index, f'invalid hex or decimal integer "{written[:80]}"')
 
 
 def integer(params: Params, index: int, go_type: str, maximum: int) -> int:
@@ -235,7 +247,7 @@ def block_id(params: Params, index: int, default: BlockId = Tag.LATEST) -> Block
         raise invalid(index, f"json: cannot unmarshal {kind} into Go value of type string")
     if len(value) == 66:
         return BlockHash(Hash32(_fixed(value, 32, "common.Hash", index)))
-    return _number(value, index)
+    return _number(value, index, "blocknumber too high")
 
 
 def required_block_id(params: Params, index: int) -> BlockId:
@@ -247,7 +259,8 @@ def required_block_id(params: Params, index: int) -> BlockId:
 def block_number(params: Params, index: int) -> BlockId:
     """A block by tag or number."""
     value = required(params, index)
-    return _number(value if isinstance(value, str) else str(value), index)
+    text = value if isinstance(value, str) else str(value)
+    return _number(text, index, "block number larger than int64")
 
 
 def _block_object(value: dict[str, object], index: int) -> BlockId:
@@ -262,11 +275,12 @@ def _block_object(value: dict[str, object], index: int) -> BlockId:
     if block_hash is not None:
         return BlockHash(Hash32(_fixed(block_hash, 32, "common.Hash", index)), bool(canonical))
     if number is None:
-        raise RpcError(-32000, "invalid arguments; neither block nor hash specified")
-    return _number(number if isinstance(number, str) else str(number), index)
+        raise invalid(index, "must specify either BlockHash or BlockNumber")
+    text = number if isinstance(number, str) else str(number)
+    return _number(text, index, "blocknumber too high")
 
 
-def _number(text: str, index: int) -> BlockId:
+def _number(text: str, index: int, too_high: str) -> BlockId:
     tag = _TAGS.get(text)
     if tag is not None:
         return tag
@@ -275,7 +289,7 @@ def _number(text: str, index: int) -> BlockId:
         raise invalid(index, problem)
     number = int(text, 16)
     if number > INT64_MAX:
-        raise invalid(index, "block number larger than int64")
+        raise invalid(index, too_high)
     return number
 
 
@@ -294,12 +308,17 @@ def boolean(params: Params, index: int, *, default: bool | None = None) -> bool:
     return value
 
 
-def text(params: Params, index: int) -> str:
+def text(params: Params, index: int, go_type: str = "string") -> str:
     """A string."""
     value = required(params, index)
     if not isinstance(value, str):
-        raise invalid(index, f"json: cannot unmarshal {_kind(value)} into Go value of type string")
+        raise unfit(value, index, go_type)
     return value
+
+
+def unfit(value: object, index: int, go_type: str) -> RpcError:
+    """The error for a value of another kind than wanted."""
+    return invalid(index, f"json: cannot unmarshal {_kind(value)} into Go value of type {go_type}")
 
 
 def json_object(params: Params, index: int, go_type: str) -> bytes:

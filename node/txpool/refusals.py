@@ -85,7 +85,7 @@ def initcode_too_long(size: int, limit: int) -> Refused:
     """Refuse a creation for the length of its code in bytes (EIP-3860)."""
     return Refused(
         RefusalReason.INITCODE_SIZE,
-        f"max initcode size exceeded: code size {size}, limit {limit}",
+        f"max initcode size exceeded: code size {size} limit {limit}",
     )
 
 

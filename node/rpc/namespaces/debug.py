@@ -15,7 +15,7 @@ import orjson
 
 from node.errors import Rejected
 from node.eth.blocks import Block
-from node.eth.headers import header_bytes_of_block, header_of_block
+from node.eth.headers import any_header_of_block
 from node.eth.primitives import Hash32
 from node.rpc import parameters, simulation
 from node.rpc.backend import Engine
@@ -27,6 +27,7 @@ from node.rpc.parameters import BlockHash, BlockId, Params
 from node.runtime.worker import Worker
 
 TRACE_CONFIG: Final = "tracers.TraceConfig"
+TRACE_CALL_CONFIG: Final = "tracers.TraceCallConfig"
 
 
 class DebugNamespace:
@@ -67,22 +68,35 @@ class DebugNamespace:
 
     def get_raw_header(self, params: Params, _: Caller) -> str:
         """RLP of a header."""
-        block = self._named(parameters.required_block_id(params, 0))
-        return "0x" + header_bytes_of_block(block.rlp).hex()
+        block = self._raw(params)
+        return "0x" if block is None else "0x" + any_header_of_block(block.rlp)[1].hex()
 
     def get_raw_block(self, params: Params, _: Caller) -> str:
         """RLP of a block."""
-        return "0x" + self._named(parameters.required_block_id(params, 0)).rlp.hex()
+        block = self._raw(params)
+        return "0x" if block is None else "0x" + block.rlp.hex()
 
     def get_raw_transaction(self, params: Params, _: Caller) -> str:
         """EIP-2718 bytes of a transaction."""
         raw = self._transactions.raw(parameters.hash32(params, 0))
         return "0x" if raw is None else "0x" + raw.hex()
 
-    def get_raw_receipts(self, params: Params, _: Caller) -> list[str]:
-        """EIP-2718 bytes of a block's receipts."""
-        block = self._named(parameters.required_block_id(params, 0))
+    def get_raw_receipts(self, params: Params, _: Caller) -> list[str] | None:
+        """EIP-2718 bytes of a block's receipts; of an unknown one none, or null if it is named by number, as geth has it."""
+        block_id = parameters.required_block_id(params, 0)
+        block = self._blocks.find(block_id)
+        if block is None:
+            return [] if isinstance(block_id, BlockHash) else None
         return ["0x" + receipt.hex() for receipt in self._engine.raw_receipts(block.receipts)]
+
+    def _raw(self, params: Params) -> Block | None:
+        """A block; None for a number that there is none of yet. Raises RpcError for an unknown hash, as geth does."""
+        block_id = parameters.required_block_id(params, 0)
+        return (
+            self._named(block_id)
+            if isinstance(block_id, BlockHash)
+            else self._blocks.find(block_id)
+        )
 
     # -- traces
 
@@ -110,8 +124,10 @@ class DebugNamespace:
     def trace_call(self, params: Params, _: Caller) -> object:
         """What a call would do."""
         call = parameters.json_object(params, 0, "ethapi.TransactionArgs")
-        at: Environment = self._blocks.environment(parameters.block_id(params, 1))
-        options = _options(params, 2)
+        block_id = parameters.block_id(params, 1)
+        options = _options(params, 2, TRACE_CALL_CONFIG)
+        self._named(block_id)
+        at: Environment = self._blocks.environment(block_id)
         return self._trace(
             at.root,
             lambda limit_us: self._engine.trace_call(
@@ -127,24 +143,26 @@ class DebugNamespace:
 
     def trace_block(self, params: Params, _: Caller) -> object:
         """What the transactions of a given block did; its parent must be known."""
-        encoded = parameters.data(params, 0)
+        encoded, options = parameters.data(params, 0), _options(params, 1)
         try:
-            header = header_of_block(encoded)
+            header = any_header_of_block(encoded)[0]
         except Rejected as error:
             raise RpcError(SERVER_ERROR, f"could not decode block: {error}") from error
         parent = self._blocks.chain.block_by_hash(header.parent_hash)
         if parent is None:
             raise RpcError(SERVER_ERROR, f"parent 0x{header.parent_hash.hex()} not found")
         ancestors = parent.hash + self._blocks.chain.ancestors(parent.hash)
-        return self._trace_block(parent, encoded, ancestors[: 256 * 32], _options(params, 1))
+        return self._trace_block(parent, encoded, ancestors[: 256 * 32], options)
 
     def trace_block_by_number(self, params: Params, _: Caller) -> object:
         """What the transactions of a block did."""
-        return self._trace_known(self._named(parameters.block_number(params, 0)), params)
+        block_id, options = parameters.block_number(params, 0), _options(params, 1)
+        return self._trace_known(self._named(block_id), options)
 
     def trace_block_by_hash(self, params: Params, _: Caller) -> object:
         """What the transactions of a block did."""
-        return self._trace_known(self._named(BlockHash(parameters.hash32(params, 0))), params)
+        block_id, options = BlockHash(parameters.hash32(params, 0)), _options(params, 1)
+        return self._trace_known(self._named(block_id), options)
 
     def execution_witness(self, params: Params, _: Caller) -> object:
         """Everything that executing a block reads."""
@@ -155,7 +173,7 @@ class DebugNamespace:
     async def _execution_witness(
         self, block: Block, parent: Block, ancestors: bytes
     ) -> dict[str, object]:
-        parent_header = header_bytes_of_block(parent.rlp)
+        _, parent_header = any_header_of_block(parent.rlp)
         text = await simulation.run(
             self._worker,
             parent.header.state_root,
@@ -171,13 +189,12 @@ class DebugNamespace:
         headers: list[str] = []
         block = newest
         while True:
-            headers.append("0x" + header_bytes_of_block(block.rlp).hex())
+            headers.append("0x" + any_header_of_block(block.rlp)[1].hex())
             if len(headers) == count:
                 return headers
             block = self._named(BlockHash(block.header.parent_hash))
 
-    def _trace_known(self, block: Block, params: Params) -> object:
-        options = _options(params, 1)
+    def _trace_known(self, block: Block, options: bytes) -> object:
         parent, ancestors = self._parent(block)
         return self._trace_block(parent, block.rlp, ancestors, options)
 
@@ -217,5 +234,5 @@ class DebugNamespace:
         return parent, self._blocks.chain.ancestors(block.hash)
 
 
-def _options(params: Params, index: int) -> bytes:
-    return parameters.optional_json_object(params, index, TRACE_CONFIG) or b"{}"
+def _options(params: Params, index: int, go_type: str = TRACE_CONFIG) -> bytes:
+    return parameters.optional_json_object(params, index, go_type) or b"{}"

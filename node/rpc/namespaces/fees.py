@@ -56,8 +56,8 @@ class FeesNamespace:
         """Fees of consecutive blocks."""
         count = parameters.decimal_or_hex(params, 0)
         newest_id = parameters.block_number(params, 1)
-        percentiles = _percentiles(parameters.optional(params, 2))
-        check_percentiles(percentiles or [])
+        percentiles = _percentiles(parameters.required(params, 2))
+        check_percentiles(percentiles)
         if not count:
             return {"oldestBlock": "0x0", "gasUsedRatio": None}
         head = self._blocks.chain.head.header.number
@@ -69,7 +69,7 @@ class FeesNamespace:
         return self._history(self._blocks.require(newest_id), count, percentiles)
 
     async def _history(
-        self, newest: Block, count: int, percentiles: list[float] | None
+        self, newest: Block, count: int, percentiles: list[float]
     ) -> dict[str, object]:
         found = await self._fees.history(newest, count, percentiles, self._worker)
         printed: dict[str, object] = {"oldestBlock": hex(found.oldest_block)}
@@ -82,19 +82,13 @@ class FeesNamespace:
         return printed
 
 
-def _percentiles(value: object) -> list[float] | None:
-    if value is None:
-        return None
+def _percentiles(value: object) -> list[float]:
     if not isinstance(value, list):
-        raise parameters.invalid(
-            2, "json: cannot unmarshal non-array into Go value of type []float64"
-        )
+        raise parameters.unfit(value, 2, "[]float64")
     percentiles: list[float] = []
     for one in value:
         if isinstance(one, bool) or not isinstance(one, (int, float)) or not math.isfinite(one):
-            raise parameters.invalid(
-                2, "json: cannot unmarshal non-number into Go value of type float64"
-            )
+            raise parameters.unfit(one, 2, "float64")
         percentiles.append(float(one))
     return percentiles
 

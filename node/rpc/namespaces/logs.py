@@ -62,18 +62,18 @@ class LogsNamespace:
 
     def get_filter_changes(self, params: Params, _: Caller) -> list[object]:
         """What happened since the last time."""
-        return self._filters.changes(parameters.text(params, 0))
+        return self._filters.changes(parameters.text(params, 0, "rpc.ID"))
 
     def get_filter_logs(self, params: Params, _: Caller) -> object:
         """All logs that a filter's criteria match, past ones too."""
-        criteria = self._filters.find(parameters.text(params, 0)).criteria
+        criteria = self._filters.find(parameters.text(params, 0, "rpc.ID")).criteria
         if criteria is None:
             raise RpcError(SERVER_ERROR, "filter not found")
         return self._find(criteria)
 
     def uninstall_filter(self, params: Params, _: Caller) -> bool:
         """Stop collecting."""
-        return self._filters.uninstall(parameters.text(params, 0))
+        return self._filters.uninstall(parameters.text(params, 0, "rpc.ID"))
 
     def subscribe(self, params: Params, caller: Caller) -> str:
         """Send events over this connection from now on."""
@@ -99,7 +99,10 @@ class LogsNamespace:
 
     def unsubscribe(self, params: Params, caller: Caller) -> bool:
         """Stop sending events."""
-        return self._hub.unsubscribe(_session(caller), parameters.text(params, 0))
+        identity = parameters.text(params, 0, "rpc.ID")
+        if caller.session is None:
+            raise RpcError(SERVER_ERROR, "subscription not found")
+        return self._hub.unsubscribe(caller.session, identity)
 
     async def _find(self, criteria: Criteria) -> list[orjson.Fragment]:
         if criteria.block_hash is not None:

@@ -115,11 +115,10 @@ class StateNamespace:
         address = parameters.address(params, 0)
         given = parameters.required(params, 1)
         if not isinstance(given, list):
-            raise parameters.invalid(
-                1, "json: cannot unmarshal non-array into Go value of type []string"
-            )
+            raise parameters.unfit(given, 1, "[]string")
         if len(given) > STORAGE_KEYS_MAX:
-            raise RpcError(INVALID_PARAMS, f"too many slots (max {STORAGE_KEYS_MAX})")
+            told = f"too many storage keys requested (max {STORAGE_KEYS_MAX}, got {len(given)})"
+            raise RpcError(INVALID_PARAMS, told)
         keys = [parameters.storage_key(key, 1) for key in given]
         return self._prove(address, keys, self._root(params, 2))
 

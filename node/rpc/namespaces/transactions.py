@@ -75,7 +75,7 @@ class TransactionsNamespace:
             "eth_sendRawTransactionSync": Method(self.send_raw_sync, 2, self.sends is not None),
             "eth_sendTransaction": Method(self.unknown_account, 1),
             "eth_signTransaction": Method(self.unknown_account, 1),
-            "eth_sign": Method(self.unknown_account, 2),
+            "eth_sign": Method(self.sign, 2),
         }
 
     # -- reading
@@ -207,7 +207,13 @@ class TransactionsNamespace:
 
     def unknown_account(self, params: Params, _: Caller) -> None:
         """Refuse to sign. Raises RpcError."""
-        parameters.required(params, 0)
+        parameters.json_object(params, 0, "ethapi.TransactionArgs")
+        raise RpcError(SERVER_ERROR, "unknown account")
+
+    def sign(self, params: Params, _: Caller) -> None:
+        """Refuse to sign. Raises RpcError."""
+        parameters.address(params, 0)
+        parameters.data(params, 1)
         raise RpcError(SERVER_ERROR, "unknown account")
 
 

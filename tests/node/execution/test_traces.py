@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.kit.execution_chain import (
 )
 from tests.kit.questions import LOOP, ORIGIN, TOKEN, TREE, encoded
 from tests.kit.recorded_chain import Exchange, exchanges, needs_recordings, recorded_chain
+from tests.kit.trace_recordings import BLOCKS, OPTIONS, digest_of, recorded_digests
 from tests.kit.traced_block import Traced, hex_of, traced_block
 
 
@@ -171,3 +173,34 @@ def test_gas_prices_do_not_matter_to_a_traced_call(traced: Traced) -> None:
     trace = traced.call({"to": TOKEN, "gas": 50_000}, {"tracer": "callTracer"})
     paid = {"from": address_of(SENDER), "to": TOKEN, "gas": 50_000, "gasPrice": 9 * GWEI}
     assert traced.call(paid, {"tracer": "callTracer"})["gasUsed"] == trace["gasUsed"]
+
+
+# -- every block by every tracer
+
+
+FREE_INSTRUCTION: Final = 50
+"""Here an instruction runs without any gas; geth shows what it would have cost, we show the gas that was left: none."""
+
+
+@needs_recordings
+@pytest.mark.slow
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda one: json.dumps(one)[1:-1].replace('"', ""))
+def test_every_block_is_traced_as_geth_does(options: Mapping[str, object]) -> None:
+    """Given each block of the recorded chain, when traced, then the whole answer is that of geth 1.17.8."""
+    chain, recorded = recorded_chain(), recorded_digests()[json.dumps(options)]
+    differing = [
+        number
+        for number in range(1, BLOCKS + 1)
+        if digest_of(
+            json.loads(
+                chain.engine.trace_block(
+                    chain.blocks[number - 1].state_root,
+                    chain.blocks[number].block,
+                    chain.ancestors(number),
+                    json.dumps(options).encode(),
+                )
+            )
+        )
+        != recorded[number - 1]
+    ]
+    assert differing == ([] if "tracer" in options else [FREE_INSTRUCTION])

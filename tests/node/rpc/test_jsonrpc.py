@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from node.rpc import jsonrpc
-from node.rpc.jsonrpc import NOTIFICATION, InvalidRequest, RpcError
+from node.rpc.jsonrpc import NOTIFICATION, InvalidRequest, RpcError, StrayAnswer
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
@@ -77,6 +77,23 @@ def test_what_is_no_call_is_refused_with_its_id(message: object, identity: objec
     with pytest.raises(InvalidRequest, match=r"^invalid request$") as refused:
         jsonrpc.read_call(message)
     assert refused.value.identity == identity
+
+
+@pytest.mark.parametrize(
+    ("message", "is_passed_over"),
+    [
+        ({"jsonrpc": "2.0", "id": 1, "result": "0x1"}, True),
+        ({"jsonrpc": "2.0", "id": 1, "error": {"code": 1}}, True),
+        ({"jsonrpc": "2.0", "id": 1, "result": None}, False),
+        ({"jsonrpc": "2.0", "id": 1, "params": [], "result": 1}, False),
+        ({"jsonrpc": "2.0", "result": 1}, False),
+        ({"jsonrpc": "1.0", "id": 1, "result": 1}, False),
+    ],
+)
+def test_an_answer_is_passed_over(message: object, is_passed_over: bool) -> None:
+    """Given a message that answers a call nobody made, when read, then it is no wrong call."""
+    with pytest.raises(StrayAnswer if is_passed_over else InvalidRequest):
+        jsonrpc.read_call(message)
 
 
 def test_a_message_without_id_is_a_notification() -> None:

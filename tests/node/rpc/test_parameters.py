@@ -136,7 +136,11 @@ def test_numbers_survive(number: int) -> None:
             "invalid argument 0: cannot specify both BlockHash and BlockNumber, choose one or the "
             "other",
         ),
-        (parameters.block_id, {}, "invalid arguments; neither block nor hash specified"),
+        (
+            parameters.block_id,
+            {},
+            "invalid argument 0: must specify either BlockHash or BlockNumber",
+        ),
         (
             parameters.boolean,
             "true",
@@ -145,7 +149,7 @@ def test_numbers_survive(number: int) -> None:
         (
             parameters.decimal_or_hex,
             "9" * 5_000,
-            "invalid argument 0: invalid hex or decimal integer",
+            f'invalid argument 0: invalid hex or decimal integer "{"9" * 80}"',
         ),
     ],
 )

@@ -42,4 +42,4 @@ def test_creation_code_is_bounded_in_every_kind(fees: dict[str, object]) -> None
     assert len(judged) == 3
     assert judged[0] is judged[2] is None
     assert isinstance(judged[1], Refused)
-    assert judged[1].message == "max initcode size exceeded: code size 49153, limit 49152"
+    assert judged[1].message == "max initcode size exceeded: code size 49153 limit 49152"

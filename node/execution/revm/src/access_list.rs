@@ -128,6 +128,10 @@ fn access_list(
     let accounts: Option<StateArguments> = arguments::optional(2, accounts)?;
     let mut scene = Scene::open(engine, place, accounts, None, Touches::default())?;
     let mut message = arguments.message(gas_cap, scene.header.base_fee_per_gas, scene.chain_id)?;
+    if !message.fee_cap.is_zero() && message.tip_cap > message.fee_cap {
+        let (cap, tip) = (message.fee_cap, message.tip_cap);
+        return Err(Error::call(format_args!("maxFeePerGas ({cap:#x}) < maxPriorityFeePerGas ({tip:#x})")));
+    }
     scene.relax(&message);
     scene.evm.enable_inspector();
     let excluded = excluded(&mut scene, &message)?;

@@ -146,6 +146,9 @@ impl CallArguments {
         if let Some(Hex(have)) = self.chain_id.filter(|id| id.0 != U256::from(chain_id)) {
             return Err(Error::call(format_args!("chainId does not match node's (have={have}, want={chain_id})")));
         }
+        if self.blob_versioned_hashes.is_some() && self.to.is_none() {
+            return Err(Error::call("blob transaction of type create"));
+        }
         let number = |value: Option<Hex<U256>>| value.map_or(U256::ZERO, |value| value.0);
         let (fee_cap, tip_cap, gas_price) = match (self.gas_price, base_fee) {
             (Some(Hex(price)), _) => (price, price, price),

@@ -47,6 +47,9 @@ fn prefixed(text: &str) -> Result<&str, String> {
 
 impl Parse for U256 {
     fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self::ZERO); // as geth's hexutil
+        }
         let digits = prefixed(text)?;
         if digits.is_empty() {
             return Err("hex string \"0x\"".into());

@@ -277,9 +277,6 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
 
     fn check_shape(&self, message: &Message) -> std::result::Result<(), String> {
         if let Some(hashes) = &message.blob_hashes {
-            if message.to.is_none() {
-                return Err("blob transaction of type create".into());
-            }
             if hashes.is_empty() {
                 return Err("blob transaction missing blob hashes".into());
             }

@@ -82,7 +82,7 @@ impl Plan {
     pub fn new(arguments: &TraceArguments) -> Result<Self> {
         let timeout = match &arguments.timeout {
             None => TIMEOUT,
-            Some(text) => duration(text).ok_or_else(|| Error::call(format_args!("time: invalid duration {text:?}")))?,
+            Some(text) => duration(text).map_err(Error::call)?,
         };
         let config = arguments.tracer_config.clone().unwrap_or_default();
         let wanted = match arguments.tracer.as_deref() {
@@ -186,8 +186,10 @@ impl Kind {
 }
 
 fn options<T: DeserializeOwned + Default>(config: Value) -> Result<T> {
-    if config.is_null() {
-        return Ok(T::default());
+    match config {
+        Value::Null => return Ok(T::default()),
+        Value::Array(_) => return Err(Error::call("tracerConfig: an array where an object of options belongs")),
+        _ => {}
     }
     serde_json::from_value(config).map_err(|error| Error::call(format_args!("tracerConfig: {error}")))
 }
@@ -207,27 +209,38 @@ fn kind(name: &str, config: Value) -> Result<Kind> {
     })
 }
 
-/// Reads Go's way to write a duration: "1m30s", "500ms".
-fn duration(text: &str) -> Option<Duration> {
-    let (mut rest, mut sum) = (text, 0.0);
+/// Reads Go's way to write a duration ("1m30s", "500ms"), or says what is wrong in its words. One below zero is over at once.
+fn duration(text: &str) -> std::result::Result<Duration, String> {
+    let invalid = || format!("time: invalid duration {text:?}");
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if unsigned == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let (mut rest, mut sum) = (unsigned, 0.0);
+    if rest.is_empty() {
+        return Err(invalid());
+    }
     while !rest.is_empty() {
-        let digits = rest.find(|it: char| !it.is_ascii_digit() && it != '.')?;
-        let (number, behind) = rest.split_at(digits);
-        let end = behind.find(|it: char| it.is_ascii_digit() || it == '.').unwrap_or(behind.len());
-        let (unit, next) = behind.split_at(end);
+        let number_end = rest.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(rest.len());
+        let (number, behind) = rest.split_at(number_end);
+        let number: f64 = number.parse().map_err(|_| invalid())?;
+        let unit_end = behind.find(|it: char| it.is_ascii_digit() || it == '.').unwrap_or(behind.len());
+        let (unit, next) = behind.split_at(unit_end);
         let seconds = match unit {
             "ns" => 1e-9,
-            "us" | "µs" => 1e-6,
+            "us" | "µs" | "μs" => 1e-6,
             "ms" => 1e-3,
             "s" => 1.0,
             "m" => 60.0,
             "h" => 3_600.0,
-            _ => return None,
+            "" => return Err(format!("time: missing unit in duration {text:?}")),
+            _ => return Err(format!("time: unknown unit {unit:?} in duration {text:?}")),
         };
-        sum += number.parse::<f64>().ok()? * seconds;
+        sum += number * seconds;
         rest = next;
     }
-    if text.is_empty() { None } else { Duration::try_from_secs_f64(sum).ok() }
+    let given = Duration::try_from_secs_f64(sum).map_err(|_| invalid())?;
+    Ok(if text.starts_with('-') { Duration::ZERO } else { given })
 }
 
 /// A tracer at work.

@@ -200,7 +200,9 @@ fn unless_known(
 /// Decodes one strictly, without its sender.
 pub fn decode(raw: &Bytes) -> Result<L1Tx, Refusal> {
     match raw.first() {
-        None => return Err(Refusal::new("undecodable", "typed transaction too short")),
+        Some(0..=0x7f) | None if raw.len() <= 1 => {
+            return Err(Refusal::new("undecodable", "typed transaction too short"));
+        }
         Some(0 | 5..=0x7f) => return Err(Refusal::new("type", "transaction type not supported")),
         _ => {}
     }

@@ -60,7 +60,7 @@ async def test_a_history_ends_with_the_fee_of_the_block_that_follows() -> None:
             "baseFeePerBlobGas": ["0x1"] * 3,
             "blobGasUsedRatio": [0, 0],
         }
-        latest = await client.result("eth_feeHistory", 1, "latest")
+        latest = await client.result("eth_feeHistory", 1, "latest", [])
         assert latest == {
             "oldestBlock": "0x3",
             "baseFeePerGas": fees[3:5],
@@ -77,7 +77,7 @@ async def test_a_history_ends_with_the_fee_of_the_block_that_follows() -> None:
 async def test_histories_that_make_no_sense_are_refused() -> None:
     async with running() as server:
         client = await server.http()
-        assert await client.result("eth_feeHistory", "0x0", "latest") == {
+        assert await client.result("eth_feeHistory", "0x0", "latest", []) == {
             "oldestBlock": "0x0",
             "gasUsedRatio": None,
         }
@@ -91,13 +91,13 @@ async def test_histories_that_make_no_sense_are_refused() -> None:
                 -32000,
                 problem,
             )
-        assert await client.error("eth_feeHistory", "0x1", "0x99") == (
+        assert await client.error("eth_feeHistory", "0x1", "0x99", []) == (
             -32000,
             "request beyond head block: requested 153, head 3",
         )
         assert await client.error("eth_feeHistory", "0x1", "latest", ["a"]) == (
             -32602,
-            "invalid argument 2: json: cannot unmarshal non-number into Go value of type float64",
+            "invalid argument 2: json: cannot unmarshal string into Go value of type float64",
         )
 
 

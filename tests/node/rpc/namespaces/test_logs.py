@@ -54,18 +54,26 @@ async def test_blocks_whose_bloom_excludes_a_match_are_not_read() -> None:
         ),
         ({"blockHash": "0x" + "ab" * 32}, -32000, "unknown block"),
         ({"fromBlock": "0x2", "toBlock": "0x1"}, -32602, "invalid block range params"),
-        ({"fromBlock": "pending"}, -32000, "pending logs are not supported"),
+        ({"fromBlock": "pending"}, -32602, "pending logs are not supported"),
         (
             {"address": "0x12"},
             -32602,
-            "invalid argument 0: hex string has length 2, want 40 for common.Address",
+            "invalid argument 0: invalid address: hex has invalid length 1 after decoding; expected 20 "
+            "for address",
         ),
-        ({"topics": "0x"}, -32602, "invalid argument 0: invalid topic(s)"),
+        ({"topics": [5]}, -32602, "invalid argument 0: invalid topic(s)"),
+        ({"address": 5}, -32602, "invalid argument 0: invalid addresses in query"),
+        (
+            {"address": [ADDRESS, 5]},
+            -32602,
+            "invalid argument 0: non-string address at index 1",
+        ),
+        ({"topics": [["0x" + "12" * 32] * 1_001]}, -32602, "invalid argument 0: exceed max topics"),
         ({"topics": [None] * 5}, -32602, "invalid argument 0: exceed max topics"),
         (
             {"address": [ADDRESS] * 1_001},
-            -32602,
-            "invalid argument 0: exceed max addresses or topics per search position",
+            -32000,
+            "exceed max addresses or topics per search position",
         ),
     ],
 )

@@ -18,7 +18,7 @@ async def test_the_network_is_named() -> None:
             await client.result("web3_sha3", "0x")
             == "0xc5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
         )
-        names = ("debug", "devnet", "eth", "net", "rpc", "txpool", "web3")
+        names = ("debug", "devnet", "erigon", "eth", "net", "ots", "rpc", "txpool", "web3")
         assert await client.result("rpc_modules") == dict.fromkeys(names, "1.0")
 
 

@@ -138,5 +138,5 @@ async def test_storage_values_of_several_accounts_come_together() -> None:
         )
         assert await client.error("eth_getProof", CODE, ["0x0"] * 1_025) == (
             -32602,
-            "too many slots (max 1024)",
+            "too many storage keys requested (max 1024, got 1025)",
         )

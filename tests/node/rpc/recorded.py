@@ -1,0 +1,143 @@
+"""The chain that execution-apis recorded behind the protocols of JSON-RPC, with a pool of the node's own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+import trio
+from prometheus_client import CollectorRegistry
+
+from node.eth.blocks import Block
+from node.eth.headers import Header, any_header_of_block
+from node.eth.primitives import Hash32
+from node.execution.adapter import RevmEngine
+from node.rpc.backend import DevnetView
+from node.rpc.service import RpcParts
+from node.runtime.clock import SystemClock
+from node.runtime.worker import Worker
+from node.txpool.service import PoolNetwork, PoolService
+from tests.kit.recorded_chain import recorded_chain
+from tests.node.rpc.fakes import InlineWorker, no_proof
+
+CHAIN_ID = 3_503_995_874_084_926
+"""Of the recorded chain."""
+
+SLOT_S = 10
+"""From one block to the next."""
+
+
+@dataclass(slots=True)
+class RecordedBlocks:
+    """All blocks, the last one being head, safe and final."""
+
+    blocks: list[Block]
+    transactions: dict[bytes, tuple[Block, int]]
+    safety_fault: str | None = None
+
+    @classmethod
+    def open(cls) -> RecordedBlocks:
+        """The chain's blocks, executed once a process."""
+        blocks: list[Block] = []
+        transactions: dict[bytes, tuple[Block, int]] = {}
+        for result in recorded_chain().blocks:
+            block = Block(
+                hash=Hash32(result.block_hash),
+                header=any_header_of_block(result.block)[0],
+                rlp=result.block,
+                receipts=result.receipts,
+            )
+            blocks.append(block)
+            for index, transaction_hash in enumerate(result.transaction_hashes):
+                transactions[transaction_hash] = (block, index)
+        return cls(blocks, transactions)
+
+    @property
+    def head(self) -> Block:
+        return self.blocks[-1]
+
+    @property
+    def safe(self) -> Block:
+        return self.blocks[-1]
+
+    @property
+    def finalized(self) -> Block:
+        return self.blocks[-1]
+
+    def block_by_hash(self, block_hash: Hash32) -> Block | None:
+        return next((block for block in self.blocks if block.hash == block_hash), None)
+
+    def block_by_number(self, number: int) -> Block | None:
+        return self.blocks[number] if number < len(self.blocks) else None
+
+    def transaction_block(self, transaction_hash: Hash32) -> tuple[Block, int] | None:
+        return self.transactions.get(transaction_hash)
+
+    def is_canonical(self, block_hash: Hash32) -> bool:
+        return self.block_by_hash(block_hash) is not None
+
+    def ancestors(self, block_hash: Hash32) -> bytes:
+        block = self.block_by_hash(block_hash)
+        assert block is not None
+        return b"".join(one.hash for one in reversed(self.blocks[: block.header.number]))
+
+    def next_header(self) -> Header:
+        header = self.head.header
+        return replace(
+            header,
+            number=header.number + 1,
+            parent_hash=self.head.hash,
+            timestamp=header.timestamp + SLOT_S,
+        )
+
+    def blooms(self, first: int, last: int) -> list[tuple[Hash32, bytes]]:
+        return [(block.hash, block.header.logs_bloom) for block in self.blocks[first : last + 1]]
+
+
+@dataclass(slots=True, kw_only=True)
+class RecordedBackend:
+    """The parts of a service over that chain."""
+
+    chain: RecordedBlocks
+    engine: RevmEngine
+    pool: PoolService
+    worker: Worker
+
+    def parts(self) -> RpcParts:
+        return RpcParts(
+            chain=self.chain,
+            engine=self.engine,
+            pool=self.pool,
+            worker=self.worker,
+            event_worker=self.worker,
+            blob_fee=lambda _: 1,
+            peer_count=lambda: 0,
+            sync_progress=lambda: None,
+            devnet=DevnetView(info=dict, consensus=dict, finality_proof=no_proof),
+        )
+
+
+async def _nobody(_peer: str, _body: bytes) -> bytes:
+    await trio.lowlevel.checkpoint()
+    return b""
+
+
+@asynccontextmanager
+async def recorded_backend() -> AsyncIterator[RecordedBackend]:
+    """The chain with a pool that follows nobody."""
+    chain, engine, worker = RecordedBlocks.open(), recorded_chain().engine, InlineWorker()
+    pool = PoolService(
+        engine=engine,
+        head=chain.head,
+        worker=worker,
+        network=PoolNetwork(
+            publish=lambda _: None, request=_nobody, failures=(), blame=lambda _peer, _why: None
+        ),
+        clock=SystemClock(),
+        registry=CollectorRegistry(),
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(pool.run)
+        yield RecordedBackend(chain=chain, engine=engine, pool=pool, worker=worker)
+        nursery.cancel_scope.cancel()
