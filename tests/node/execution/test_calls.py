@@ -205,7 +205,7 @@ def test_a_delegation_runs_in_its_account(asked: Asked) -> None:
         ),
         (
             {"blobVersionedHashes": [b"\x01" * 32], "gas": 60_000},
-            "err: blob transaction of type create (supplied gas 60000)",
+            "blob transaction of type create",
         ),
         (
             {"to": TOKEN, "blobVersionedHashes": [b"\x02" * 32], "gas": 50_000},
