@@ -48,13 +48,20 @@ tools: build $(VENV)/tools.stamp
 up: build ## Start the default devnet here; Ctrl-C stops it and keeps its data (ARGS="--fresh")
 	@$(BIN)/faultline up $(ARGS)
 
-# Tests with a devnet mostly wait for its slots, so three run side by side; those that share a devnet are a group of one worker.
-test: test-fast ## Everything needed, then the whole test suite
-	$(BIN)/python -m pytest tests/e2e --timeout=300 -n 3 --dist=loadgroup $(ARGS)
+# Tests with a devnet mostly wait for its slots, so three run side by side; tests/e2e/groups.py says which run in one worker.
+WITH_DEVNETS = $(BIN)/python -m pytest tests/e2e --timeout=300 -n 3 --dist=loadscope $(ARGS)
+WITHOUT = $(NICE) $(BIN)/python -m deploy.engine_build test && $(NICE) $(BIN)/python -m pytest --ignore=tests/e2e -n auto --dist=worksteal $(ARGS)
+
+# The others run meanwhile on what is left of the cores, at a lower priority: no devnet misses a slot. Their output comes last.
+test: NICE := nice -n 10
+test: tools ## Everything needed, then the whole test suite
+	@($(WITHOUT)) > $(VENV)/without-devnets.log 2>&1 & without=$$!; \
+	$(WITH_DEVNETS); with_devnets=$$?; \
+	echo "The tests without a devnet:"; wait $$without; without=$$?; \
+	cat $(VENV)/without-devnets.log; exit $$((with_devnets | without))
 
 test-fast: tools ## The tests that start no devnet, and the crate's own
-	$(BIN)/python -m deploy.engine_build test
-	$(BIN)/python -m pytest --ignore=tests/e2e -n auto --dist=worksteal $(ARGS)
+	$(WITHOUT)
 
 check: tools ## Format, lint, types, layers, dead code, spelling, clippy, rustfmt
 	$(BIN)/ruff format --check $(PACKAGES)

@@ -10,6 +10,7 @@ Deliberately absent: imports of the devnet at the top, because pytest imports th
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -51,6 +52,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="Keep data and logs of the run's devnet, and say where they are.",
     )
     group.addoption(
+        "--faultline-logs",
+        metavar="DIR",
+        help="Copy the logs of the run's devnet here if a test failed.",
+    )
+    group.addoption(
         "--faultline-per-worker",
         action="store_true",
         help="With pytest-xdist: a devnet for each worker instead of one for all.",
@@ -78,11 +84,20 @@ def pytest_configure_node(node: _WorkerNode) -> None:
     node.workerinput[FOLDER_KEY] = str(config.stash[_SHARE].folder)
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """In xdist's controller: end what the workers shared."""
-    share = config.stash.get(_SHARE, None)
+    share = session.config.stash.get(_SHARE, None)
     if share is not None:
+        _save_logs(session, share.data)
         share.end()
+
+
+def _save_logs(session: pytest.Session, data: Path) -> None:
+    """Copy a devnet's logs to where they were asked for, if a test failed and a devnet was started."""
+    folder, logs = session.config.getoption("--faultline-logs"), data / "logs"
+    if folder is not None and session.testsfailed and logs.is_dir():
+        worker = getattr(session.config, "workerinput", {}).get("workerid", "")
+        shutil.copytree(logs, Path(folder) / worker, dirs_exist_ok=True)
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +118,7 @@ def faultline_devnet(request: pytest.FixtureRequest) -> Iterator[Devnet]:
     else:
         with devnet(manifest=manifest, keep=config.getoption("--faultline-keep")) as net:
             yield net
+            _save_logs(request.session, net.data)
 
 
 @pytest.fixture

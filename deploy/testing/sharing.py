@@ -41,6 +41,11 @@ class Share:
         running.lease = Lease(folder / "lease")
         return cls(folder=folder, _running=running)
 
+    @property
+    def data(self) -> Path:
+        """Where the devnet's data lies, if a worker has started it."""
+        return self._running.data
+
     def end(self) -> None:
         """Stop the devnet if a worker has started it, and delete the folder unless it is kept. Raises StopFailed."""
         self._running.end()

@@ -1,7 +1,8 @@
 """Devnets that tests share: one that is only used, one that is broken and healed.
 
 A devnet costs seconds to start and a quarter of a core to keep, so a test takes one of these unless it needs a manifest
-of its own. Both live as long as the worker; tests of one group (`pytest.mark.xdist_group`) run in one worker, in order.
+of its own. Both live as long as the worker. A file's tests run in one worker, in order; files that take `devnet` name the group
+"devnet" (`pytest.mark.xdist_group`), so that all of them meet in one worker and one devnet.
 """
 
 from __future__ import annotations
@@ -12,11 +13,18 @@ import pytest
 
 from deploy.testing.devnet import attach
 from tests.e2e.devnet import Devnet, running_devnet, wait_for
+from tests.e2e.groups import GroupScheduling
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupScheduling:
+    """In xdist's controller: who runs what."""
+    return GroupScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
 def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    """Four validators, sequencer, bridge, watchtower: used and never broken (group "devnet")."""
+    """Four validators, sequencer, bridge, watchtower: used and never broken."""
     with running_devnet(tmp_path_factory.mktemp("shared"), with_l2=True) as running:
         yield running
 

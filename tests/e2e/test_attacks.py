@@ -15,9 +15,6 @@ from tests.e2e.devnet import Devnet, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1_500)]
 
-first, second = (pytest.mark.xdist_group(f"attacks {half}") for half in (1, 2))
-"""Half of the attacks each, so that two devnets are attacked side by side."""
-
 KILLS = 3
 """So often the watchtower is killed while it proves."""
 
@@ -41,18 +38,11 @@ PLAYED = [
 """Attacks with their parameters."""
 
 
-@first
 def test_every_attack_of_the_catalogue_is_played() -> None:
     assert {name for name, *_ in PLAYED} == {attack.name for attack in ATTACKS}
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        pytest.param(played, id="-".join(played), marks=first if place % 2 == 0 else second)
-        for place, played in enumerate(PLAYED)
-    ],
-)
+@pytest.mark.parametrize("arguments", PLAYED, ids="-".join)
 def test_the_network_holds_and_is_left_healthy(
     devnet_to_break: Devnet, arguments: tuple[str, ...]
 ) -> None:
@@ -70,7 +60,6 @@ def test_the_network_holds_and_is_left_healthy(
     assert restarts(attacked) == before
 
 
-@second
 def test_a_watchtower_that_is_killed_again_and_again_proves_every_fault(
     devnet_to_break: Devnet,
 ) -> None:

@@ -20,7 +20,7 @@ from node.contracts.withdrawals import WITHDRAWAL_FINALIZED, WITHDRAWAL_PROVEN
 from tests.e2e.devnet import Devnet, RpcFailure, wait_for
 from tests.e2e.environments import WALLETS, node_project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("bridge"), pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1_500)]
 
 SCRIPT_DEADLINE_S: Final = 900
 """Of a whole withdrawal with somebody's tools; machines are slow at times."""

@@ -16,7 +16,6 @@ from tests.e2e.devnet import Devnet, wait_for
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.xdist_group("killed watchtower"),
     pytest.mark.timeout(900),
 ]
 

@@ -20,9 +20,6 @@ from tests.e2e.devnet import FOLLOWERS, Devnet
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-used = pytest.mark.xdist_group("devnet")
-broken = pytest.mark.xdist_group("breaking")
-
 GROUPS: Final = [["validator-0", "validator-1", *FOLLOWERS], ["validator-2", "validator-3"]]
 """Both halves of a split."""
 
@@ -32,8 +29,8 @@ RUN_DEADLINE_S: Final = 600
 """Of a whole test run of somebody else."""
 
 
-@used
-def test_money_crosses_both_ways(devnet: Devnet) -> None:
+def test_money_crosses_both_ways(devnet_to_break: Devnet) -> None:
+    devnet = devnet_to_break
     net = attach(devnet.data)
     depositor, receiver = "0x" + "5d" * 20, "0x" + "5e" * 20
     deposited = net.deposit(ETHER, to=depositor, sender=2)
@@ -47,8 +44,8 @@ def test_money_crosses_both_ways(devnet: Devnet) -> None:
     assert net.l2.wait_until("finalized", deposited.l2_block) == deposited.l2_block
 
 
-@used
-def test_other_programs_are_told_everything(devnet: Devnet) -> None:
+def test_other_programs_are_told_everything(devnet_to_break: Devnet) -> None:
+    devnet = devnet_to_break
     net = attach(devnet.data)
     told = net.environment
     assert (told["L1_RPC_URL"], told["L2_RPC_URL"]) == (devnet.rpc_url(), devnet.l2_url())
@@ -64,7 +61,6 @@ def test_other_programs_are_told_everything(devnet: Devnet) -> None:
         net.attack("fire")
 
 
-@broken
 def test_a_partition_ends_with_its_block(devnet_to_break: Devnet) -> None:
     net = attach(devnet_to_break.data)
     with net.broken("partition", groups=GROUPS):
@@ -85,7 +81,6 @@ def have_grown_apart(net: Net, final: int) -> bool:
     return net.l1.block(number, at="validator-0") != net.l1.block(number, at="validator-2")
 
 
-@broken
 def test_whatever_a_test_leaves_broken_recovers(devnet_to_break: Devnet) -> None:
     net = attach(devnet_to_break.data)
     sequencer = net.processes["sequencer"]
@@ -129,6 +124,7 @@ def test_workers_share_a_devnet_that_ends_with_the_run(tmp_path: Path) -> None:
     # Where the project is installed pytest finds the plugin by itself; here it is loaded from the sources either way.
     command += [str(tmp_path), "-p", "no:faultline", "-p", "deploy.testing.plugin"]
     command += ["--faultline-manifest", str(tmp_path / "faultline.toml")]
+    command += ["--faultline-logs", str(tmp_path / "logs")]
     done = subprocess.run(
         command, cwd=SOURCES, capture_output=True, text=True, timeout=RUN_DEADLINE_S, check=False
     )
@@ -142,3 +138,4 @@ def test_workers_share_a_devnet_that_ends_with_the_run(tmp_path: Path) -> None:
     assert "validator-1 is not ready" in done.stdout
     assert not is_running(Layout(Path(data)))
     assert not Path(data).exists()
+    assert "supervisor.log" in {log.name for log in (tmp_path / "logs").iterdir()}

@@ -12,7 +12,7 @@ from eth_account import Account
 from node.contracts.abi import selector
 from tests.e2e.devnet import Devnet, running_devnet, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("proposing"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 BRIDGE = 0
 """The bridge among those that derive the L2."""

@@ -12,7 +12,7 @@ from eth_account.signers.local import LocalAccount
 from tests.e2e.devnet import FOLLOWERS, Devnet, wait_for
 from tests.kit.execution_chain import GWEI, sign
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("breaking l1"), pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1_500)]
 
 VALIDATORS: Final = range(4)
 GROUPS: Final = [["validator-0", "validator-1", *FOLLOWERS], ["validator-2", "validator-3"]]

@@ -16,7 +16,7 @@ from tests.e2e.devnet import Devnet, RpcFailure, wait_for
 from tests.e2e.environments import WALLETS, node_project
 from tests.e2e.test_wallets import run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("breaking l2"), pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1_500)]
 
 REPLICA = 0
 """The bridge, which derives the L2 as any replica does."""

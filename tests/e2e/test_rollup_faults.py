@@ -14,7 +14,7 @@ from eth_account import Account as EthAccount
 from deploy.derivation import mnemonic_accounts
 from tests.e2e.devnet import Devnet, RpcFailure, running_devnet, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("rollup faults"), pytest.mark.timeout(1_500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1_500)]
 
 WINDOW_BLOCKS = 8
 """L1 blocks until anybody may force: short, because tests wait for it."""

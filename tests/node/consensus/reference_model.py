@@ -107,6 +107,8 @@ class World:
         )
         self.blocks: dict[str, Realised] = {}
         self.compared = 0
+        self.widest = self.network.genesis_state
+        """The first state with the most validators."""
 
     @property
     def genesis_root(self) -> str:
@@ -183,11 +185,6 @@ class World:
             for data, voters in grouped.items()
         )
 
-    @property
-    def widest(self) -> ConsensusState:
-        states = [block.state for block in self.blocks.values() if block.state is not None]
-        return max([self.network.genesis_state, *states], key=lambda state: len(state.validators))
-
     def evidence(self, pair: Sequence[Any]) -> Evidence:
         first, second = (self.vote(vote) for vote in pair)
         return VoteEvidence(first=first, second=second)
@@ -224,6 +221,8 @@ class World:
             block.state = state_transition.finish(
                 rules, checked, block.requests, self.network.verify
             )
+            if len(block.state.validators) > len(self.widest.validators):
+                self.widest = block.state
         return block.state
 
     def compare_states(self, theirs: Any, ours: ConsensusState) -> None:

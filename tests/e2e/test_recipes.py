@@ -1,0 +1,108 @@
+"""The recipes for other people's test suites, run as their readers run them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from deploy.commands.executing import exec_
+from deploy.testing import plugin
+from deploy.testing.devnet import attach
+from deploy.testing.starting import SOURCES
+from tests.e2e.devnet import Devnet
+from tests.e2e.environments import node_project
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("devnet"), pytest.mark.timeout(900)]
+
+RECIPES: Final = SOURCES / "deploy" / "recipes"
+
+RUN_DEADLINE_S: Final = 600
+"""Of a whole test suite with its devnet."""
+
+COMMAND: Final = f"""#!/bin/sh
+PYTHONPATH='{SOURCES}' exec '{sys.executable}' -m deploy.cli "$@"
+"""
+"""The command line tool as an installed project has it."""
+
+
+def opened(name: str, folder: Path) -> tuple[Path, dict[str, str]]:
+    """A copy of a recipe, and an environment in which `faultline` is a command."""
+    shutil.copytree(RECIPES / name, folder / name)
+    programs = folder / "bin"
+    programs.mkdir()
+    (programs / "faultline").write_text(COMMAND)
+    (programs / "faultline").chmod(0o755)
+    path = os.pathsep.join([str(programs), os.environ.get("PATH", "")])
+    return folder / name, {**os.environ, "PATH": path}
+
+
+def test_viem_breaks_and_heals_a_devnet_of_its_own(tmp_path: Path) -> None:
+    packages = node_project() / "node_modules"
+    folder, environment = opened("viem", tmp_path)
+    (folder / "node_modules").symlink_to(packages)
+    done = subprocess.run(
+        ["npm", "test"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=RUN_DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "# pass 2" in done.stdout
+    assert not (folder / "devnet-logs").exists(), "logs are kept of runs that fail"
+
+
+def test_a_failed_command_keeps_its_logs_and_its_exit_code(tmp_path: Path) -> None:
+    manifest = tmp_path / "faultline.toml"
+    manifest.write_text("[l2]\nenabled = false\n")
+    script = 'test -n "$L1_RPC_URL" && test -z "$L2_RPC_URL" && exit 42'
+    options = ["--manifest", str(manifest), "--logs", str(tmp_path / "logs")]
+    done = subprocess.run(
+        [sys.executable, "-m", "deploy.cli", "exec", *options, "--", "sh", "-c", script],
+        cwd=SOURCES,
+        timeout=RUN_DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 42
+    assert {"supervisor.log", "validator-0.log"} <= {
+        log.name for log in (tmp_path / "logs").iterdir()
+    }
+
+
+def test_the_workflow_uses_what_there_is() -> None:
+    workflow = yaml.safe_load((RECIPES / "github-actions" / "faultline.yml").read_text())
+    assert workflow[True] == ["push", "pull_request"]  # YAML reads the key `on` so
+    steps = workflow["jobs"]["test"]["steps"]
+    assert all(("uses" in step) != ("run" in step) for step in steps)
+    commands = " ".join(step["run"] for step in steps if "run" in step).split()
+    known = {option for one in exec_.params for option in one.opts}
+    source = Path(str(plugin.__file__)).read_text()
+    for word in commands:
+        if word.startswith("--faultline-"):
+            assert f'"{word}"' in source
+    started = commands.index("exec")
+    options = commands[started + 1 : commands.index("--", started)]
+    assert {word for word in options if word.startswith("--")} <= known
+    [kept] = [step for step in steps if step.get("if") == "failure()"]
+    assert kept["with"]["path"] in options
+    assert commands.count(kept["with"]["path"]) == 2
+
+
+def test_the_variables_of_the_table_are_set(devnet: Devnet) -> None:
+    told = attach(devnet.data).environment
+    for named in (RECIPES / "README.md").read_text().split("`")[1::2]:
+        if named.isupper() and "_" in named:
+            assert named in told
+    for name in ("hardhat/hardhat.config.ts", "hardhat/test/depositor.ts", "foundry/foundry.toml"):
+        text = (RECIPES / name).read_text()
+        for layer in ("L1", "L2"):
+            assert f"{layer}_RPC_URL" not in text or f"{layer}_RPC_URL" in told
