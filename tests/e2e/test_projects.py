@@ -208,3 +208,12 @@ def test_web3_py_project(foundry: Project, layer: Layer) -> None:
     artifact = foundry.folder / "out" / "Safebox.sol" / "Safebox.json"
     script = (str(WALLETS / "web3_project.py"), layer.url, str(layer.chain_id), str(artifact))
     assert foundry.run(str(python), *script).startswith("{")
+
+
+@pytest.mark.parametrize("library", ["viem", "ethers"])
+def test_javascript_projects(foundry: Project, layer: Layer, library: str) -> None:
+    script = foundry.folder / f"{library}.mjs"
+    shutil.copy(PROJECTS / "scripts" / script.name, script)
+    artifact = str(foundry.folder / "out" / "Safebox.sol" / "Safebox.json")
+    told = foundry.run("node", script.name, layer.url, str(layer.chain_id), artifact)
+    assert len(orjson.loads(told)["types"]) == 4
