@@ -121,7 +121,7 @@ CONSENSUS: Final = (
         summary="{{ $labels.process }} has had no new L1 block for {{ $value }} slots",
         meaning="Nobody proposes, or this process hears nobody who does.",
         runbook="If all say so: start the validators. If one does: look at its peers and at its log.",
-        fault="faultline break miss-slots count=100",
+        fault="faultline break miss-slots count=100 --on all",
     ),
     Alert(
         name="NodeBehind",
@@ -188,7 +188,7 @@ CONSENSUS: Final = (
         summary="the signer of {{ $labels.process }} refused {{ $value }} duties in a minute",
         meaning="Its history forbids what it was asked to sign: the clock went back, or another process signed with the same key.",
         runbook="Compare clocks; make sure that no second process has the keys. Never delete the signer's history.",
-        fault="faultline break clock-skew ms=-10000 --on validator-2",
+        fault="faultline break clock-skew ms=40000 --on validator-2; after ten slots faultline processes restart validator-2",
     ),
     Alert(
         name="PeersLost",

@@ -164,6 +164,29 @@ def healed_partition(watched: Watched) -> Iterator[None]:
 
 
 @contextmanager
+def clock_put_back(watched: Watched) -> Iterator[None]:
+    """A validator that signed twenty slots ahead of time, and starts again with the right clock."""
+    devnet = watched.devnet
+    before = votes_of(devnet, 2)
+    with broken("clock-skew", "ms=40000", "--on", "validator-2")(watched):
+        wait_for("votes of the future", lambda: votes_of(devnet, 2) > before + 4)
+        devnet.faultline("processes", "restart", "validator-2")
+    yield
+
+
+def votes_of(devnet: Devnet, validator: int) -> float:
+    """How many votes a process's validators cast."""
+    samples = devnet.metrics(validator).items()
+    names = ('outcome="done"', 'outcome="head_only"', 'outcome="downgraded"')
+    wanted = 'faultline_validator_duties_total{duty="vote"'
+    return sum(
+        value
+        for name, value in samples
+        if name.startswith(wanted) and any(one in name for one in names)
+    )
+
+
+@contextmanager
 def double_blocks(watched: Watched) -> Iterator[None]:
     """A sequencer that signs two blocks of one number, and transactions for it to do so with."""
     with (
@@ -266,13 +289,13 @@ CASES: Final = (
     ),
     case("reorganisation", "DeepReorganisation", fault=healed_partition),
     case("alone", "NodeBehind", fault=split("validator-3", "validator-0,validator-1,validator-2")),
-    case("no-blocks", "HeadStalled", fault=broken("miss-slots", "count=1000")),
+    case("no-blocks", "HeadStalled", fault=broken("miss-slots", "count=1000", "--on", "all")),
     case(
         "no-votes",
         "ParticipationLow",
         fault=broken("withhold-votes", MANY_SLOTS, "--on", "validator-2", "--on", "validator-3"),
     ),
-    case("skew", "SignerRefused", fault=broken("clock-skew", "ms=-10000", "--on", "validator-2")),
+    case("skew", "SignerRefused", fault=clock_put_back),
     case("no-sealing", "SequencerStalled", fault=broken("sequencer-stop")),
     case("no-posting", "BatcherBehind", "SafeHeadStuck", fault=broken("batcher-stall")),
     case("forced", "BlocksForced", fault=partial(stopped, name="sequencer")),

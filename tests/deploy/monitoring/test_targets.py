@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -15,7 +16,7 @@ from deploy.manifest import Manifest
 from deploy.monitoring.folder import PARTS, write_monitoring
 from deploy.monitoring.generated import HERE
 from deploy.monitoring.targets import targets_of
-from deploy.network import Network, claim, erase, foreign_entries
+from deploy.network import Network, claim, erase, foreign_entries, save_network
 
 
 @pytest.fixture
@@ -70,6 +71,13 @@ def test_the_command_shows_how_to_start_both(network: Network) -> None:
     assert told["prometheus"][-1] == "--web.listen-address=127.0.0.1:9390"
     assert told["grafana"]["PROMETHEUS_URL"] == "http://127.0.0.1:9390"
     assert Path(told["grafana"]["FAULTLINE_DASHBOARDS"]).is_dir()
+
+
+def test_containers_have_theirs_beside_them(network: Network) -> None:
+    save_network(replace(network, placement="containers"))
+    shown = CliRunner().invoke(monitoring, ["--data", str(network.layout.data)])
+    assert shown.exit_code == 1
+    assert "docker compose up --detach prometheus grafana" in shown.output
 
 
 def test_without_a_network_there_is_nothing_to_watch(tmp_path: Path) -> None:
