@@ -14,7 +14,7 @@ from __future__ import annotations
 from array import array
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import orjson
@@ -31,11 +31,11 @@ from node.rpc.logs import LIMIT_EXCEEDED
 from node.rpc.simulation import TRACE_US
 from node.runtime.worker import Worker
 
-PORTION_BLOCKS: Final = 256
-"""Blocks that are remembered together: a search of 100,000 blocks looks at 400 portions."""
+PORTION_BLOCKS: Final = 16
+"""Blocks that are remembered together: even of hostile ones, which buy 23,000 addresses each, they take no more than 100 MB."""
 
 KEPT_BYTES_MAX: Final = 64 << 20
-"""What portions may take, by the estimates below: some 240,000 transfers among strangers."""
+"""What portions may take, by the estimates below: some 200,000 transfers among strangers."""
 
 ADDRESS_BYTES: Final = 260
 """Estimate for an address of a portion: its bytes, its place in the table, its list."""
@@ -43,8 +43,8 @@ ADDRESS_BYTES: Final = 260
 PLACE_BYTES: Final = 8
 """A place in a list."""
 
-GROUP_BLOCKS: Final = 32
-"""Blocks that go to the worker together: others wait for the loop no longer than their look-ups take."""
+PORTION_BYTES: Final = 600
+"""Estimate for a portion that holds nothing."""
 
 SEARCH_S: Final = 30.0
 """How long one search reads blocks; what it has read is remembered, so asking again goes on from there."""
@@ -63,7 +63,7 @@ class Place:
     """In its block."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Portion:
     """Blocks that follow each other, from a multiple of PORTION_BLOCKS on."""
 
@@ -73,20 +73,24 @@ class _Portion:
     """Its hash: while that is canonical, so is everything below."""
     places: dict[bytes, array[int]] = field(default_factory=dict)
     """By address, ascending."""
-    size: int = 0
+    size: int = PORTION_BYTES
     """Bytes, estimated."""
 
-    def add(self, number: int, parties: Sequence[Sequence[str]]) -> None:
-        """The next block with transactions: who had a part in each."""
-        for index, addresses in enumerate(parties):
-            for address in addresses:
-                key = bytes.fromhex(address[2:])
-                found = self.places.get(key)
-                if found is None:
-                    found = self.places[key] = array("Q")
-                    self.size += ADDRESS_BYTES
-                found.append(number << INDEX_BITS | index)
-                self.size += PLACE_BYTES
+    def with_blocks(self, blocks: Sequence[tuple[int, Sequence[Sequence[str]]]]) -> _Portion:
+        """As this one, with who had a part in each transaction of the next blocks; nobody sees it half made."""
+        places = {key: found[:] for key, found in self.places.items()}
+        size = self.size
+        for number, parties in blocks:
+            for index, addresses in enumerate(parties):
+                for address in addresses:
+                    key = bytes.fromhex(address[2:])
+                    found = places.get(key)
+                    if found is None:
+                        found = places[key] = array("Q")
+                        size += ADDRESS_BYTES
+                    found.append(number << INDEX_BITS | index)
+                    size += PLACE_BYTES
+        return _Portion(last=self.last, tip=self.tip, places=places, size=size)
 
     def of(self, address: Address) -> Sequence[Place]:
         """Where an address had a part, ascending."""
@@ -135,47 +139,47 @@ class Appearances:
 
     async def _portion(self, index: int, end: float) -> _Portion:
         """A portion with every block that the chain has of it now."""
+        first = index * PORTION_BLOCKS
         async with self._reading:
-            first = index * PORTION_BLOCKS
-            portion = self._kept.get(index)
-            if portion is None or not self._chain.is_canonical(portion.tip):
-                self._kept.pop(index, None)
-                portion = self._empty(first)
-            last = min(first + PORTION_BLOCKS - 1, self._chain.head.header.number)
-            while portion.last < last:
+            while True:
+                portion = self._remembered(index, first)
+                last = min(first + PORTION_BLOCKS - 1, self._chain.head.header.number)
+                if portion.last >= last:
+                    return portion
                 if trio.current_time() > end:
                     raise RpcError(
                         LIMIT_EXCEEDED,
                         f"search has come to block {portion.last + 1} within {SEARCH_S:.0f}s and "
                         "remembers what it has read: ask again",
                     )
-                await self._extend(portion, min(portion.last + GROUP_BLOCKS, last))
-                if not self._chain.is_canonical(portion.tip):  # the chain has moved meanwhile
-                    portion = self._empty(first)
-                    last = min(last, self._chain.head.header.number)
-                self._keep(index, portion)
+                self._keep(index, await self._extended(portion, last))
+
+    def _remembered(self, index: int, first: int) -> _Portion:
+        """A portion as far as it was read, which may be not at all."""
+        portion = self._kept.get(index)
+        if portion is not None and self._chain.is_canonical(portion.tip):
             self._kept.move_to_end(index)
             return portion
+        self._kept.pop(index, None)
+        # Genesis has no transactions; a chain that has become shorter than this has nothing here.
+        last = max(0, first - 1)
+        below = self._chain.block_by_number(last) or self._chain.head
+        return _Portion(last=last, tip=below.hash)
 
-    def _empty(self, first: int) -> _Portion:
-        """A portion of which nothing was read."""
-        below = self._chain.block_by_number(max(0, first - 1))
-        assert below is not None, "every number up to the head's has a block"
-        # Genesis has no transactions.
-        return _Portion(last=max(0, first - 1), tip=below.hash)
-
-    async def _extend(self, portion: _Portion, last: int) -> None:
-        """Read blocks up to a number."""
+    async def _extended(self, portion: _Portion, last: int) -> _Portion:
+        """A portion with the blocks up to a number."""
         readings = list(self._readings(portion, last))
         tip = self._chain.block_by_number(last)
         assert tip is not None, "every number up to the head's has a block"
-        if not readings:
-            await trio.lowlevel.checkpoint()
+        if readings:
+            portion = await self._worker.run(
+                lambda: portion.with_blocks(
+                    [(one.block.header.number, self._parties(one)) for one in readings]
+                )
+            )
         else:
-            found = await self._worker.run(lambda: [self._parties(one) for one in readings])
-            for one, parties in zip(readings, found, strict=True):
-                portion.add(one.block.header.number, parties)
-        portion.last, portion.tip = last, tip.hash
+            await trio.lowlevel.checkpoint()
+        return replace(portion, last=last, tip=tip.hash)
 
     def _readings(self, portion: _Portion, last: int) -> Iterator[_Reading]:
         """The blocks with transactions from a portion's end up to a number."""
@@ -202,6 +206,7 @@ class Appearances:
 
     def _keep(self, index: int, portion: _Portion) -> None:
         self._kept[index] = portion
+        self._kept.move_to_end(index)
         while len(self._kept) > 1 and sum(one.size for one in self._kept.values()) > KEPT_BYTES_MAX:
             self._kept.popitem(last=False)
 

@@ -11,11 +11,14 @@ A sender's nonce and a contract's creation are found by bisecting the states tha
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Final, cast
+from functools import partial
+from itertools import groupby
+from typing import Final, TypeVar, cast
 
 import orjson
+import trio
 
 from node.errors import MissingState
 from node.eth.blocks import Block
@@ -23,11 +26,12 @@ from node.eth.hashing import keccak256
 from node.eth.primitives import Address
 from node.eth.rewards import Rewards
 from node.rpc import parameters, simulation
-from node.rpc.appearances import Appearances, Place
+from node.rpc.appearances import SEARCH_S, Appearances, Place
 from node.rpc.backend import Account, Engine
 from node.rpc.blocks import Blocks, state_missing
 from node.rpc.dispatch import Caller, Method
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError
+from node.rpc.logs import LIMIT_EXCEEDED
 from node.rpc.parameters import BlockHash, BlockId, Params
 from node.runtime.worker import Worker
 
@@ -48,6 +52,8 @@ OPERATIONS: Final = {"CALL": 0, "SELFDESTRUCT": 1, "CREATE": 2, "CREATE2": 3}
 
 Json = dict[str, object]
 """A decoded JSON object."""
+
+Answer = TypeVar("Answer")
 
 
 class OtterscanNamespace:
@@ -159,31 +165,23 @@ class OtterscanNamespace:
 
     def trace_transaction(self, params: Params, _: Caller) -> object:
         """Calls, creations and destructions in the order they began, with their depth."""
-        return self._entries_alone(*self._found(params))
+        return self._shown(*self._found(params))
 
     def get_internal_operations(self, params: Params, _: Caller) -> object:
         """Transfers, creations and destructions inside a transaction, not the outermost call."""
-        return self._operations(*self._found(params))
+        return self._entries(*self._found(params), _operations)
 
     def get_transaction_error(self, params: Params, _: Caller) -> object:
         """What a transaction reverted with; empty if it did not."""
-        return self._error(*self._found(params))
+        return self._entries(*self._found(params), _error)
 
-    async def _entries_alone(self, block: Block, index: int) -> list[Json]:
-        entries = await self._entries(block, index)
-        return [{name: one[name] for name in one if name != "failed"} for one in entries]
+    async def _shown(self, block: Block, index: int) -> orjson.Fragment:
+        def show(entries: list[Json]) -> bytes:
+            for one in entries:
+                del one["failed"]
+            return orjson.dumps(entries)
 
-    async def _operations(self, block: Block, index: int) -> list[Json]:
-        return [
-            {"type": OPERATIONS[kind], **{name: one[name] for name in ("from", "to", "value")}}
-            for one in await self._entries(block, index)
-            if one["depth"] and (kind := str(one["type"])) in OPERATIONS
-            if kind != "CALL" or _quantity(one["value"])
-        ]
-
-    async def _error(self, block: Block, index: int) -> object:
-        outermost = (await self._entries(block, index))[0]
-        return outermost["output"] if outermost["failed"] else "0x"
+        return orjson.Fragment(await self._entries(block, index, show))
 
     def _found(self, params: Params) -> tuple[Block, int]:
         """A transaction's place. Raises RpcError, as erigon does, where there is none."""
@@ -193,19 +191,20 @@ class OtterscanNamespace:
             raise RpcError(SERVER_ERROR, f"transaction 0x{wanted.hex()} not found")
         return found
 
-    async def _entries(self, block: Block, index: int) -> list[Json]:
-        """What a transaction did, `failed` where it was undone."""
+    async def _entries(
+        self, block: Block, index: int, read: Callable[[list[Json]], Answer]
+    ) -> Answer:
+        """What `read` makes, in the worker, of what a transaction did: `failed` says where it was undone."""
         parent = self._blocks.require(BlockHash(block.header.parent_hash))
         root, ancestors = parent.header.state_root, self._blocks.chain.ancestors(block.hash)
 
-        def work(limit_us: int) -> bytes:
-            return self._engine.trace_entries(
+        def work(limit_us: int) -> Answer:
+            text = self._engine.trace_entries(
                 root, block.rlp, ancestors, index, deadline_us=limit_us
             )
+            return read(orjson.loads(text))
 
-        text = await simulation.run(self._worker, root, work, limit_us=simulation.TRACE_US)
-        entries: list[Json] = orjson.loads(text)
-        return entries
+        return await simulation.run(self._worker, root, work, limit_us=simulation.TRACE_US)
 
     # -- searches
 
@@ -225,26 +224,31 @@ class OtterscanNamespace:
         self, found: AsyncGenerator[Place], size: int, *, is_first: bool
     ) -> Json:
         places, has_more = await _page_of(found, size)
-        return self._printed(places) | {"firstPage": is_first, "lastPage": not has_more}
+        return await self._printed(places) | {"firstPage": is_first, "lastPage": not has_more}
 
     async def _search_after(
         self, found: AsyncGenerator[Place], size: int, *, is_last: bool
     ) -> Json:
         places, has_more = await _page_of(found, size)
-        return self._printed(places[::-1]) | {"firstPage": not has_more, "lastPage": is_last}
+        return await self._printed(places[::-1]) | {"firstPage": not has_more, "lastPage": is_last}
 
-    def _printed(self, places: list[Place]) -> Json:
+    async def _printed(self, places: list[Place]) -> Json:
         """Transactions and receipts, which carry their block's time; a place that a reorganisation took is left out."""
-        transactions: list[orjson.Fragment] = []
-        receipts: list[orjson.Fragment] = []
-        for place in places:
-            block = self._blocks.chain.block_by_number(place.number)
+        transactions: list[Json] = []
+        receipts: list[Json] = []
+        for number, group in groupby(places, key=lambda place: place.number):
+            block = self._blocks.chain.block_by_number(number)
             if block is None:
                 continue
-            one = (block.rlp, block.receipts, place.index)
-            transactions.append(orjson.Fragment(self._engine.transaction_json(*one)))
-            timestamp = b',"timestamp":%d}' % block.header.timestamp
-            receipts.append(orjson.Fragment(self._engine.receipt_json(*one)[:-1] + timestamp))
+            rendered, all_receipts = await self._worker.run(
+                partial(self._rendered, block, full=True)
+            )
+            listed = cast("list[Json]", rendered["transactions"])
+            for place in group:
+                if place.index < len(listed):
+                    transactions.append(listed[place.index])
+                    timestamp = {"timestamp": block.header.timestamp}
+                    receipts.append(all_receipts[place.index] | timestamp)
         return {"txs": transactions, "receipts": receipts}
 
     # -- by nonce, by contract
@@ -253,7 +257,7 @@ class OtterscanNamespace:
         """Hash of a sender's transaction with a nonce; null if it sent none yet."""
         sender = parameters.address(params, 0)
         nonce = parameters.integer(params, 1, "uint64", parameters.UINT64_MAX)
-        return self._by_nonce(sender, nonce)
+        return _in_time(self._by_nonce(sender, nonce))
 
     async def _by_nonce(self, sender: Address, nonce: int) -> str | None:
         def sent(account: Account | None) -> bool:
@@ -263,19 +267,27 @@ class OtterscanNamespace:
         if number is None:
             return None
         # Without states below, the block may be that one or any below it.
+        seen: int | None = None
         async with aclosing(self._appearances.before(sender, number + 1)) as places:
             async for place in places:
-                one = self._transaction(place)
-                if one["from"] == "0x" + sender.hex():
-                    if _quantity(one["nonce"]) == nonce:
-                        return str(one["hash"])
-                    if _quantity(one["nonce"]) < nonce:
-                        return None
+                if place.number != seen:
+                    seen = place.number
+                    block = self._blocks.require(seen)
+                    nonces = await self._worker.run(partial(self._nonces, block, sender))
+                    if nonce in nonces or min(nonces, default=nonce) < nonce:
+                        return nonces.get(nonce)
         return None
+
+    def _nonces(self, block: Block, sender: Address) -> dict[int, str]:
+        """Hashes of a sender's transactions in a block, by nonce."""
+        rendered: Json = orjson.loads(self._engine.block_json(block.rlp, block.receipts, full=True))
+        name = "0x" + sender.hex()
+        listed = cast("list[Json]", rendered["transactions"])
+        return {_quantity(one["nonce"]): str(one["hash"]) for one in listed if one["from"] == name}
 
     def get_contract_creator(self, params: Params, _: Caller) -> object:
         """Hash of the transaction that created a contract and who did; null for what none did, as genesis' contracts."""
-        return self._creator(parameters.address(params, 0))
+        return _in_time(self._creator(parameters.address(params, 0)))
 
     async def _creator(self, address: Address) -> Json | None:
         number = await self._first_where(address, _is_contract)
@@ -301,11 +313,15 @@ class OtterscanNamespace:
             receipt: Json = orjson.loads(text)
             created = receipt.get("contractAddress") == name and receipt.get("status") == "0x1"
             return receipt["from"] if created else None
-        for one in await self._entries(block, place.index):
-            created = str(one["type"]).startswith("CREATE") and one["to"] == name
-            if created and not one["failed"]:
-                return one["from"]
-        return None
+
+        def creator(entries: list[Json]) -> object:
+            for one in entries:
+                created = str(one["type"]).startswith("CREATE") and one["to"] == name
+                if created and not one["failed"]:
+                    return one["from"]
+            return None
+
+        return await self._entries(block, place.index, creator)
 
     async def _first_where(
         self, address: Address, holds: Callable[[Account | None], bool]
@@ -356,6 +372,28 @@ class OtterscanNamespace:
         text = self._engine.transaction_json(block.rlp, block.receipts, place.index)
         transaction: Json = orjson.loads(text)
         return transaction
+
+
+async def _in_time(search: Awaitable[Answer]) -> Answer:
+    """A search that is given up when it takes too long: a hostile block makes each look at it expensive."""
+    with trio.move_on_after(SEARCH_S):
+        return await search
+    raise RpcError(LIMIT_EXCEEDED, f"not found within {SEARCH_S:.0f}s")
+
+
+def _operations(entries: list[Json]) -> list[Json]:
+    """What moves ether inside; the outermost call is not inside."""
+    return [
+        {"type": OPERATIONS[kind], **{name: one[name] for name in ("from", "to", "value")}}
+        for one in entries
+        if one["depth"] and (kind := str(one["type"])) in OPERATIONS
+        if kind != "CALL" or _quantity(one["value"])
+    ]
+
+
+def _error(entries: list[Json]) -> object:
+    """What the outermost call reverted with."""
+    return entries[0]["output"] if entries[0]["failed"] else "0x"
 
 
 def _is_contract(account: Account | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import TypeVar
 
 import pytest
@@ -74,6 +75,21 @@ async def test_a_reorganisation_is_seen() -> None:
     assert await found(search, address_of(SENDER)) == [Place(1, 0)]
 
 
+async def test_a_chain_may_become_shorter_while_it_is_searched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Given portions of two blocks, when the head falls below the next one, then the search goes on with what is there."""
+    monkeypatch.setattr(appearances, "PORTION_BLOCKS", 2)
+    backend, worker = grown(5), CountingWorker()
+    search = searching(backend, worker)
+    found_so_far: list[int] = []
+    async with aclosing(search.after(address_of(SENDER), 0)) as places:
+        async for place in places:
+            found_so_far.append(place.number)
+            del backend.chain.blocks[2:]
+    assert found_so_far == [1]
+
+
 async def test_portions_are_let_go_when_they_take_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given room for one portion, when two are searched, then the answer is whole and one is kept."""
     monkeypatch.setattr(appearances, "PORTION_BLOCKS", 2)
@@ -90,10 +106,10 @@ async def test_a_search_that_takes_too_long_goes_on_where_it_was(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     """Given slow blocks, when a search is over its time, then it says how far it came and the next one ends."""
-    monkeypatch.setattr(appearances, "GROUP_BLOCKS", 1)
+    monkeypatch.setattr(appearances, "PORTION_BLOCKS", 1)
     backend, worker = grown(4), CountingWorker(appearances.SEARCH_S * 0.4)
     search = searching(backend, worker)
-    with pytest.raises(RpcError, match=r"^search has come to block 4 within 30s") as told:
+    with pytest.raises(RpcError, match=r"^search has come to block 1 within 30s") as told:
         await found(search, address_of(SENDER))
     assert told.value.code == -32005
     assert len(await found(search, address_of(SENDER))) == 4
