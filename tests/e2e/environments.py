@@ -77,8 +77,9 @@ def node_22() -> Path:
         told = subprocess.run([own, "--version"], capture_output=True, text=True, check=True)
         if int(told.stdout.removeprefix("v").split(".")[0]) >= 22:
             return Path(own).parent
-    for binary in (node_project(NODE_22) / "node_modules").glob("node-*/bin/node"):
-        return binary.parent
+    binaries = sorted((node_project(NODE_22) / "node_modules").glob("node-*/bin/node"))
+    if binaries:
+        return binaries[0].parent
     pytest.skip("Node 22 is neither installed nor packaged for this machine")
 
 

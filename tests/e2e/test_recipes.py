@@ -17,7 +17,8 @@ from deploy.testing import plugin
 from deploy.testing.devnet import attach
 from deploy.testing.starting import SOURCES
 from tests.e2e.devnet import Devnet
-from tests.e2e.environments import node_project
+from tests.e2e.environments import node_22, node_project
+from tests.e2e.test_projects import PROJECTS
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("devnet"), pytest.mark.timeout(900)]
 
@@ -59,6 +60,44 @@ def test_viem_breaks_and_heals_a_devnet_of_its_own(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "# pass 2" in done.stdout
     assert not (folder / "devnet-logs").exists(), "logs are kept of runs that fail"
+
+
+def test_hardhat_deposits_from_a_contract(devnet: Devnet, tmp_path: Path) -> None:
+    node = node_22()
+    folder, environment = packaged("hardhat", tmp_path, node)
+    done = run(["hardhat", "test", "nodejs", "--network", "l1"], folder, environment, devnet)
+    assert "1 passing" in done
+
+
+def test_forge_forks_both_chains(devnet: Devnet, tmp_path: Path) -> None:
+    folder, environment = packaged("foundry", tmp_path, node_22())
+    shutil.copy(PROJECTS / "solc.mjs", folder / "solc.mjs")
+    done = run(["forge", "test", "--offline", "--use", "./solc.mjs"], folder, environment, devnet)
+    assert "2 tests passed, 0 failed" in done
+
+
+def packaged(name: str, folder: Path, node: Path) -> tuple[Path, dict[str, str]]:
+    """A recipe beside the packages that it wants, from the lock of our own projects."""
+    packages = node_project(PROJECTS, node) / "node_modules"
+    target, environment = opened(name, folder)
+    (target / "node_modules").symlink_to(packages)
+    path = os.pathsep.join([str(packages / ".bin"), str(node), environment["PATH"]])
+    return target, {**environment, "PATH": path, "CI": "true"}
+
+
+def run(command: list[str], folder: Path, environment: dict[str, str], devnet: Devnet) -> str:
+    """What `faultline exec` runs, beside the devnet that is there already; gives what it printed."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment | attach(devnet.data).environment,
+        capture_output=True,
+        text=True,
+        timeout=RUN_DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def test_a_failed_command_keeps_its_logs_and_its_exit_code(tmp_path: Path) -> None:
