@@ -86,7 +86,7 @@ _QUANTITIES: Final = [
 ]
 
 _BLOCKS: Final = [
-    1, True, [], "", "0x", "0x01", "1", "lates", "Latest", "0xzz", "0x1" + "0" * 16, "0x8" + "0" * 15, "0xffffff",
+    1, True, [], "", "0x", "0x01", "1", "newest", "Latest", "0xzz", "0x1" + "0" * 16, "0x8" + "0" * 15, "0xffffff",
     UNKNOWN, "0x" + "12" * 33, {}, {"blockNumber": "0xffffff"}, {"blockNumber": 5}, {"blockNumber": "x"},
     {"blockHash": "0x12"}, {"blockHash": UNKNOWN}, {"blockHash": UNKNOWN, "requireCanonical": True},
     {"blockHash": HEAD, "requireCanonical": "yes"}, {"blockHash": HEAD, "blockNumber": "0x1"}, {"blockHash": 5},

@@ -167,6 +167,7 @@ async def test_what_cannot_be_subscribed_to_is_refused() -> None:
             -32601,
             "notifications not supported",
         )
+        assert await plain.error("eth_unsubscribe", "0x1") == (-32000, "subscription not found")
         other = await server.websocket()
         mine = await client.result("eth_subscribe", "newHeads")
         await other.send(call_text("eth_unsubscribe", mine))

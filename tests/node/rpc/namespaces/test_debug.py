@@ -28,6 +28,23 @@ async def test_raw_objects_are_given_as_they_are() -> None:
         assert await client.result("debug_getRawReceipts", "0x0") == []
 
 
+async def test_what_is_not_there_has_no_bytes() -> None:
+    """Given a number above the head and an unknown hash, when asked, then geth's nothings are told: empty, null or an error."""
+    async with running() as server:
+        client = await server.http()
+        assert await client.result("debug_getRawHeader", "0x99") == "0x"
+        assert await client.result("debug_getRawBlock", "0x99") == "0x"
+        assert await client.result("debug_getRawReceipts", "0x99") is None
+        assert await client.result("debug_getRawReceipts", UNKNOWN) == []
+        for method in ("debug_getRawHeader", "debug_getRawBlock"):
+            told = (-32000, f"block {UNKNOWN} not found")
+            assert await client.error(method, UNKNOWN) == told
+        assert await client.error("debug_traceCall", {}, "0x99") == (
+            -32000,
+            "block #153 not found",
+        )
+
+
 async def test_traces_run_on_the_parents_state() -> None:
     async with running() as server:
         client, asked = await server.http(), server.backend.engine.asked
