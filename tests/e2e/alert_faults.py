@@ -19,7 +19,7 @@ import orjson
 from eth_account import Account as EthAccount
 
 from deploy.accounts import FundedAccount
-from deploy.adversaries.acting import Actor, Reverted, read
+from deploy.adversaries.acting import TIP_WEI, Actor, Reverted, balance, read
 from deploy.adversaries.claims import Claimed, claim, status, truth
 from deploy.adversaries.false_output import PROVE_GAS, Lie, lie, message_of, prove_call
 from deploy.adversaries.stage import Stage
@@ -38,8 +38,7 @@ from tests.e2e.devnet import Devnet, RpcFailure
 
 ACCOUNTS: Final = mnemonic_accounts(10)
 ETHER: Final = 10**18
-LEFT_WEI: Final = ETHER // 1_000
-"""What a drained account keeps: too little for anything."""
+TRANSFER_GAS: Final = 21_000
 
 RESOLVE_GAS: Final = 1_000_000
 GROUPS: Final = Path("/sys/fs/cgroup")
@@ -221,18 +220,21 @@ def holder(stage: Stage, key_file: Path) -> Actor:
     return Actor(stage, FundedAccount(address=EthAccount.from_key(key).address, private_key=key))
 
 
-def drain(stage: Stage, key_file: Path) -> None:
-    """Send what an account has to one of the ten, if it has more than a little."""
+def drain(stage: Stage, key_file: Path) -> bool:
+    """Send what an account has to one of the ten; tells whether nothing is left that it could pay with."""
     actor = holder(stage, key_file)
-    held = int(str(stage.l1.ask("eth_getBalance", actor.account.address, "latest")), 16)
-    to = Address(bytes.fromhex(ACCOUNTS[0].address[2:]))
-    fee_wei = 21_000 * 10**12
-    if held > LEFT_WEI + 2 * fee_wei:
-        try:
-            sent = actor.send(to, value_wei=held - LEFT_WEI - fee_wei, gas=21_000, tip_wei=10**11)
-            actor.receipt(sent)
-        except RpcRefused:
-            return  # Its owner used the nonce meanwhile: the next look tries again.
+    held_wei = balance(stage.l1, actor.address)
+    head = stage.l1.ask("eth_getBlockByNumber", "latest", False)
+    assert isinstance(head, dict)
+    reserve_wei = TRANSFER_GAS * (2 * int(str(head["baseFeePerGas"]), 16) + TIP_WEI)
+    if held_wei < 2 * reserve_wei:
+        return True
+    try:
+        to = Address(bytes.fromhex(ACCOUNTS[0].address[2:]))
+        actor.receipt(actor.send(to, value_wei=held_wei - reserve_wei, gas=TRANSFER_GAS))
+    except RpcRefused:
+        return False  # Its owner paid with it meanwhile, or the base fee rose: the next look tries again.
+    return False
 
 
 def refill(stage: Stage, key_file: Path, value_wei: int) -> None:

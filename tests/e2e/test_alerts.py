@@ -88,7 +88,9 @@ def small_disk(folder: Path) -> Iterator[bool]:
         yield mounted
     finally:
         if mounted:
-            subprocess.run(["umount", str(folder)], check=True)
+            # The last of the devnet may still be closing its files.
+            unmount = partial(subprocess.run, ["umount", str(folder)], check=False)
+            wait_for("the disk to be let go", lambda: unmount().returncode == 0)
 
 
 # -- faults, one for each alert or for some that belong together
@@ -370,7 +372,7 @@ def test_a_lie_that_nobody_can_afford_to_disprove(
     """The challenger's account is emptied; a thief is paid; every alert of the bridge says so, and clears when it is mended."""
     stage, key = faults.stage_for(watched.devnet), watched.key("watchtower.challenger")
     started = time.monotonic()
-    faults.drain(stage, key)
+    wait_for("the challenger to have nothing", partial(faults.drain, stage, key))
     wait_firing(watched, "AccountLow")
     thief, told, claimed = faults.tell_lie(stage)
     for alert in ("FalseGameUnresolved", "FaultProofStuck"):
