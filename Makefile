@@ -53,12 +53,15 @@ WITH_DEVNETS = $(BIN)/python -m pytest tests/e2e --timeout=300 -n 3 --dist=loads
 WITHOUT = $(NICE) $(BIN)/python -m deploy.engine_build test && $(NICE) $(BIN)/python -m pytest --ignore=tests/e2e -n auto --dist=worksteal $(ARGS)
 
 # The others run meanwhile on what is left of the cores, at a lower priority: no devnet misses a slot. Their output comes last.
+# Both write to a folder of this run, which stays if a test failed: the logs of its devnets are in it.
 test: NICE := nice -n 10
 test: tools ## Everything needed, then the whole test suite
-	@($(WITHOUT)) > $(VENV)/without-devnets.log 2>&1 & without=$$!; \
-	$(WITH_DEVNETS); with_devnets=$$?; \
-	echo "The tests without a devnet:"; wait $$without; without=$$?; \
-	cat $(VENV)/without-devnets.log; exit $$((with_devnets | without))
+	@scratch=$$(mktemp -d); \
+	($(WITHOUT) --basetemp=$$scratch/without) > $$scratch/without.log 2>&1 & without=$$!; \
+	$(WITH_DEVNETS) --basetemp=$$scratch/with; with_devnets=$$?; \
+	echo "The tests without a devnet:"; wait $$without; without=$$?; cat $$scratch/without.log; \
+	if [ $$((with_devnets | without)) -ne 0 ]; then echo "What they left is in $$scratch."; exit 1; fi; \
+	rm -rf $$scratch
 
 test-fast: tools ## The tests that start no devnet, and the crate's own
 	$(WITHOUT)
