@@ -95,7 +95,8 @@ def test_a_container_has_no_rights_and_no_keys_of_others(composed: Composed) -> 
         assert keys
         assert all(key.startswith(f"{service}.") for key in keys)
         assert composed.sh(service, "ls /network /volumes", check=False).count(".json") == 0
-        assert composed.inspect(service, "HostConfig", "Memory") == 512 << 20
+        limit = composed.inspect(service, "HostConfig", "Memory")
+        assert limit == (768 << 20 if service.startswith("validator") else 1 << 30)
 
 
 def test_no_port_is_published_beyond_loopback(composed: Composed) -> None:
