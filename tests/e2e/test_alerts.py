@@ -89,7 +89,9 @@ def small_disk(folder: Path) -> Iterator[bool]:
     finally:
         if mounted:
             # The last of the devnet may still be closing its files.
-            unmount = partial(subprocess.run, ["umount", str(folder)], check=False)
+            unmount = partial(
+                subprocess.run, ["umount", str(folder)], check=False, capture_output=True
+            )
             wait_for("the disk to be let go", lambda: unmount().returncode == 0)
 
 
