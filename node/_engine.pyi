@@ -209,6 +209,16 @@ class NativeEngine:
         state_overrides: bytes | None = None,
         deadline_us: int | None = None,
     ) -> bytes: ...
+    def simulate(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        request: bytes,
+        *,
+        gas_cap: int,
+        deadline_us: int | None = None,
+    ) -> bytes: ...
     def trace_block(
         self,
         parent_root: bytes,

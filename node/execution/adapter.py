@@ -435,6 +435,21 @@ class RevmEngine:
             deadline_us=deadline_us,
         )
 
+    def simulate(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        request: bytes,
+        *,
+        gas_cap: int,
+        deadline_us: int | None = None,
+    ) -> bytes:
+        """`eth_simulateV1`."""
+        return self._native.simulate(
+            root, header, ancestors, request, gas_cap=gas_cap, deadline_us=deadline_us
+        )
+
     def trace_block(
         self,
         parent_root: bytes,

@@ -380,6 +380,21 @@ class Engine(Protocol):
     ) -> bytes:
         """`eth_createAccessList`: the answer's JSON object."""
 
+    def simulate(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        request: bytes,
+        *,
+        gas_cap: int,
+        deadline_us: int | None = None,
+    ) -> bytes:
+        """`eth_simulateV1`: the answer's JSON list.
+
+        Blocks are built on the one whose header, state root and ancestors are given; `gas_cap` is for all calls together.
+        """
+
     def trace_block(
         self,
         parent_root: bytes,

@@ -170,6 +170,18 @@ class Engine(Protocol):
     ) -> bytes:
         """`eth_createAccessList`; raises TimeoutError as `call` does."""
 
+    def simulate(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        request: bytes,
+        *,
+        gas_cap: int,
+        deadline_us: int | None = None,
+    ) -> bytes:
+        """`eth_simulateV1`: blocks on top of the given one; raises TimeoutError as `call` does."""
+
     def trace_block(
         self,
         parent_root: bytes,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, NotRequired, TypedDict, cast
 
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address
@@ -120,6 +120,39 @@ def encoded(value: object) -> bytes:
     return json.dumps(hexed(value)).encode()
 
 
+class SimulatedCall(TypedDict):
+    """A call of a simulated block, as JSON has it."""
+
+    status: str
+    returnData: str
+    gasUsed: str
+    maxUsedGas: str
+    logs: list[dict[str, str]]
+    error: NotRequired[dict[str, object]]
+
+
+class SimulatedBlock(TypedDict):
+    """A simulated block, as JSON has it; the fields that tests look at."""
+
+    number: str
+    hash: str
+    parentHash: str
+    stateRoot: str
+    receiptsRoot: str
+    withdrawalsRoot: str
+    requestsHash: str
+    logsBloom: str
+    gasUsed: str
+    gasLimit: str
+    timestamp: str
+    miner: str
+    extraData: str
+    baseFeePerGas: str
+    blobGasUsed: str
+    calls: list[SimulatedCall]
+    transactions: list[dict[str, str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What is asked of a chain's head."""
@@ -176,6 +209,25 @@ class Asked:
             deadline_us=deadline_us,
         )
         return cast("dict[str, object]", json.loads(answer))
+
+    def simulate(
+        self,
+        *blocks: Mapping[str, object],
+        deadline_us: int | None = None,
+        gas_cap: int = GAS_CAP,
+        **options: object,
+    ) -> list[SimulatedBlock]:
+        """Simulated blocks on the head; options as `eth_simulateV1` names them."""
+        request = {"blockStateCalls": [dict(block) for block in blocks]} | options
+        answer = self.chain.engine.simulate(
+            self.chain.head.state_root,
+            self.chain.header,
+            self.chain.ancestors[32:],
+            encoded(request),
+            gas_cap=gas_cap,
+            deadline_us=deadline_us,
+        )
+        return cast("list[SimulatedBlock]", json.loads(answer))
 
 
 def words_of(data: bytes) -> list[int]:

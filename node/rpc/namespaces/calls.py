@@ -1,9 +1,10 @@
 """`eth`: calls that change nothing.
 
-    eth_call, eth_estimateGas, eth_createAccessList
+    eth_call, eth_estimateGas, eth_createAccessList, eth_simulateV1
 
 `eth_call` runs in the environment of the block it names. Gas is estimated in the environment of the *next* slot unless a block
 is named: a transaction will run there, and an estimate for the head's own time fails for what the head has just made possible.
+`eth_simulateV1` builds blocks on the one that is named, in a worker; nothing is pending here, so `pending` means the head.
 What the engine refuses before it runs carries geth's message.
 """
 
@@ -25,6 +26,10 @@ from node.runtime.worker import Worker
 CALL_TYPE: Final = "ethapi.TransactionArgs"
 STATE_OVERRIDES_TYPE: Final = "override.StateOverride"
 BLOCK_OVERRIDES_TYPE: Final = "override.BlockOverrides"
+SIMULATION_TYPE: Final = "ethapi.simOpts"
+
+SIMULATION_GAS_MAX: Final = 50_000_000
+"""Gas of all calls of a simulation together: geth's `rpc.gascap`, which shows in its answers."""
 
 
 class Simulation(Protocol):
@@ -61,6 +66,7 @@ class CallsNamespace:
             "eth_call": Method(self.call, 4),
             "eth_estimateGas": Method(self.estimate_gas, 4),
             "eth_createAccessList": Method(self.create_access_list, 3),
+            "eth_simulateV1": Method(self.simulate, 2),
         }
 
     def call(self, params: Params, _: Caller) -> object:
@@ -130,6 +136,29 @@ class CallsNamespace:
                     call,
                     gas_cap=self._gas_cap,
                     state_overrides=state,
+                    deadline_us=limit_us,
+                ),
+            )
+        )
+
+    def simulate(self, params: Params, _: Caller) -> object:
+        """Blocks of calls on top of a block."""
+        request = parameters.json_object(params, 0, SIMULATION_TYPE)
+        block_id = parameters.block_id(params, 1)
+        at = self._blocks.environment(Tag.LATEST if block_id is Tag.PENDING else block_id)
+        return self._simulate_blocks(at, request)
+
+    async def _simulate_blocks(self, at: Environment, request: bytes) -> orjson.Fragment:
+        return orjson.Fragment(
+            await simulation.run(
+                self._worker,
+                at.root,
+                lambda limit_us: self._engine.simulate(
+                    at.root,
+                    at.header,
+                    at.ancestors,
+                    request,
+                    gas_cap=min(self._gas_cap, SIMULATION_GAS_MAX),
                     deadline_us=limit_us,
                 ),
             )

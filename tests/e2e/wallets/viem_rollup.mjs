@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { createPublicClient, createWalletClient, defineChain, encodeFunctionData, http, keccak256, parseAbi, parseEther, serializeTransaction, toRlp } from 'viem'
 import { generatePrivateKey, mnemonicToAccount, privateKeyToAccount } from 'viem/accounts'
 import { chainConfig, getL2TransactionHashes, publicActionsL1, publicActionsL2, walletActionsL1, walletActionsL2 } from 'viem/op-stack'
-import { assert, mnemonic, notebook, until } from './common.mjs'
+import { assert, mnemonic, notebook, simulations, until } from './common.mjs'
 import { rehasher } from './rehash.mjs'
 
 const [, , l1Url, l2Url, replicaUrl, portal] = process.argv
@@ -78,6 +78,7 @@ for (const [kind, data] of [['transfer', undefined], ['calldata', blob]]) {
 const deployed = await settled(await l2Wallet.deployContract({ abi: notebook.abi, bytecode: notebook.bytecode, args: [7n] }))
 const book = { address: deployed.contractAddress, abi: notebook.abi }
 assert.equal(await l2Client.readContract({ ...book, functionName: 'number' }), 7n)
+await simulations(l2Client, account, book, 7n)
 await assert.rejects(l2Client.estimateContractGas({ ...book, functionName: 'refuse', account }), /the notebook is closed/)
 
 // A deposit of ETH arrives under the hash that viem computes from L1's receipt

@@ -5,7 +5,7 @@ import {
   ContractFunctionRevertedError,
 } from 'viem'
 import { mnemonicToAccount, generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
-import { assert, mnemonic, notebook, rpcUrl, until, wsUrl } from './common.mjs'
+import { assert, mnemonic, notebook, rpcUrl, simulations, until, wsUrl } from './common.mjs'
 
 const chain = defineChain({
   id: 900, name: 'Faultline L1', nativeCurrency: { name: 'Ether', symbol: 'ETH', decimals: 18 },
@@ -74,6 +74,8 @@ await assert.rejects(client.readContract({ ...at, functionName: 'refuse' }), (er
 })
 await assert.rejects(
   client.estimateContractGas({ ...at, functionName: 'refuse', account }), /the notebook is closed/)
+
+await simulations(client, account, at, 42n)
 
 // State at an older block, overrides, storage, code, proof
 assert.equal(await client.readContract({ ...at, functionName: 'number', blockNumber: deployed.blockNumber }), 7n)

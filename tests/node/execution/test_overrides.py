@@ -113,10 +113,10 @@ def test_the_block_is_overridden(asked: Asked) -> None:
     assert told[:8] == [1 << 70, 1 << 33, int.from_bytes(KEEPER), 5, 6, 7, 8, 9]
 
 
-@pytest.mark.parametrize("name", ["beaconRoot", "withdrawals"])
-def test_overrides_that_no_call_has_are_refused(asked: Asked, name: str) -> None:
+@pytest.mark.parametrize(("name", "value"), [("beaconRoot", word(1)), ("withdrawals", [])])
+def test_overrides_that_no_call_has_are_refused(asked: Asked, name: str, value: object) -> None:
     with pytest.raises(InvalidCall, match=f'block override "{name}" is not supported'):
-        asked.call({"to": TOKEN}, block={name: []})
+        asked.call({"to": TOKEN}, block={name: value})
 
 
 def test_hashes_of_blocks_are_the_chains(asked: Asked) -> None:

@@ -282,6 +282,27 @@ class FakeEngine:
         self._simulate(root=root, header=header, call=call)
         return b'{"accessList":[],"gasUsed":"0x5208"}'
 
+    def simulate(
+        self,
+        root: bytes,
+        header: bytes,
+        ancestors: bytes,
+        request: bytes,
+        *,
+        gas_cap: int,
+        deadline_us: int | None = None,
+    ) -> bytes:
+        self._read(root)
+        self._simulate(
+            root=root,
+            header=header,
+            ancestors=ancestors,
+            request=request,
+            gas_cap=gas_cap,
+            deadline_us=deadline_us,
+        )
+        return b"[]"
+
     def trace_block(
         self,
         parent_root: bytes,

@@ -139,7 +139,7 @@ fn access_list(
     loop {
         message.access_list = before.list();
         let refused = |words: String| Error::call(format_args!("failed to apply transaction: err: {words}"));
-        scene.check(&message)?.map_err(|refusal| refused(refusal.words()))?;
+        scene.check(&message)?.map_err(|refusal| refused(refusal.words))?;
         *scene.evm.inspector_mut() = Touches::new(before.excluded.clone(), &message.access_list);
         let result = scene.run(scene.transaction(&message)?)?.result;
         let after = std::mem::take(scene.evm.inspector_mut());

@@ -137,17 +137,23 @@ pub struct Message {
 impl CallArguments {
     /// geth's `CallDefaults` and `ToMessage`. `base_fee` is that of the call's block, None before London.
     pub fn message(self, gas_cap: u64, base_fee: Option<u64>, chain_id: u64) -> Result<Message> {
+        // What lacks a part is no call at all: that comes first, as where JSON is read.
+        let access_list = access_list(self.access_list.unwrap_or_default())?;
+        let authorizations = self.authorization_list.map(authorizations).transpose()?;
         if self.gas_price.is_some() && (self.max_fee_per_gas.is_some() || self.max_priority_fee_per_gas.is_some()) {
             return Err(Error::call("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified"));
+        }
+        if self.to.is_none() && self.blob_versioned_hashes.is_some() {
+            return Err(Error::call("blob transaction of type create"));
+        }
+        if self.to.is_none() && authorizations.is_some() {
+            return Err(Error::call("EIP-7702 transaction cannot be used to create contract"));
         }
         if self.blobs.is_some() {
             return Err(Error::call("\"blobs\" is not supported for this RPC method"));
         }
         if let Some(Hex(have)) = self.chain_id.filter(|id| id.0 != U256::from(chain_id)) {
             return Err(Error::call(format_args!("chainId does not match node's (have={have}, want={chain_id})")));
-        }
-        if self.blob_versioned_hashes.is_some() && self.to.is_none() {
-            return Err(Error::call("blob transaction of type create"));
         }
         let number = |value: Option<Hex<U256>>| value.map_or(U256::ZERO, |value| value.0);
         let (fee_cap, tip_cap, gas_price) = match (self.gas_price, base_fee) {
@@ -169,10 +175,10 @@ impl CallArguments {
             tip_cap,
             value: number(self.value),
             data: self.input.or(self.data).map(|data| data.0).unwrap_or_default(),
-            access_list: access_list(self.access_list.unwrap_or_default())?,
+            access_list,
             blob_fee_cap: blob_fee_cap.or(blob_hashes.as_ref().map(|_: &Vec<B256>| U256::ZERO)),
             blob_hashes,
-            authorizations: self.authorization_list.map(authorizations).transpose()?,
+            authorizations,
         })
     }
 }

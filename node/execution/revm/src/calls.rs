@@ -8,7 +8,7 @@ use crate::{
     hex::Hex,
     outcome::{LastStep, Outcome, needs_last_step},
     overrides::{BlockArguments, StateArguments},
-    scene::{Machine, Place, Refusal, Scene},
+    scene::{Flaw, Machine, Place, Refusal, Scene},
 };
 use alloy_evm::Evm;
 use pyo3::{prelude::*, types::PyBytes};
@@ -84,8 +84,7 @@ fn call(engine: &Engine, request: &Request<'_>) -> Result<(Outcome, u64)> {
     let mut call = Call::open(engine, request, arguments::parameter(0, request.call)?)?;
     let gas = call.message.gas;
     let result = call.try_with(gas)?;
-    let result =
-        result.map_err(|refusal| Error::call(format_args!("err: {} (supplied gas {gas})", refusal.words())))?;
+    let result = result.map_err(|refusal| Error::call(format_args!("err: {} (supplied gas {gas})", refusal.words)))?;
     let used = result.tx_gas_used();
     Ok((call.outcome(result)?, used))
 }
@@ -107,10 +106,11 @@ fn estimate(engine: &Engine, request: &Request<'_>) -> Result<std::result::Resul
     let too_little = |gas: u64| Error::call(format_args!("gas required exceeds allowance ({gas})"));
     let result = match call.try_with(high)? {
         Ok(result @ ExecutionResult::Success { .. }) => result,
-        Err(Refusal::IntrinsicGas(_)) | Ok(ExecutionResult::Halt { reason: HaltReason::OutOfGas(_), .. }) => {
+        Err(Refusal { flaw: Flaw::IntrinsicGas, .. })
+        | Ok(ExecutionResult::Halt { reason: HaltReason::OutOfGas(_), .. }) => {
             return Err(too_little(high));
         }
-        Err(Refusal::Message(words)) => return Err(failed(high, words)),
+        Err(Refusal { words, .. }) => return Err(failed(high, words)),
         Ok(result) => return Ok(Err(call.outcome(result)?)),
     };
     let mut low = result.tx_gas_used().saturating_sub(1);
@@ -123,8 +123,8 @@ fn estimate(engine: &Engine, request: &Request<'_>) -> Result<std::result::Resul
     while low + 1 < high {
         match call.try_with(next)? {
             Ok(result) if result.is_success() => high = next,
-            Ok(_) | Err(Refusal::IntrinsicGas(_)) => low = next,
-            Err(Refusal::Message(words)) => return Err(failed(next, words)),
+            Ok(_) | Err(Refusal { flaw: Flaw::IntrinsicGas, .. }) => low = next,
+            Err(Refusal { words, .. }) => return Err(failed(next, words)),
         }
         if ((high - low) as f64) / (high as f64) < ERROR_RATIO {
             break;

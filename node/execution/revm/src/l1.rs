@@ -25,7 +25,7 @@ use alloy_evm::{
     },
 };
 use alloy_hardforks::EthereumHardforks;
-use alloy_primitives::{Address, B256, Bloom, b256};
+use alloy_primitives::{Address, B256, Bloom, Log, b256};
 use alloy_rlp::Encodable;
 use revm::{
     database::{State, states::bundle_state::BundleRetention},
@@ -279,14 +279,7 @@ impl<S: Source> Open<S> {
         let outcome = self.executor().finish().map(|(_, result)| result).map_err(Error::from);
         let BlockExecutionResult { receipts, mut requests, gas_used, blob_gas_used } = self.explain(outcome)?;
         if let Some(portal) = self.spec.portal.filter(|_| self.prague()) {
-            let mut deposits = portal_requests(portal, &receipts);
-            let longest = requests.iter().map(|request| request.len()).max().unwrap_or_default();
-            if deposits.is_empty() && longest > LAST_REQUEST_BYTES_MAX {
-                deposits.push(NO_DEPOSIT);
-            }
-            if !deposits.is_empty() {
-                requests.push_request_with_type(PORTAL_REQUEST_TYPE, deposits);
-            }
+            add_portal_request(portal, receipts.iter().flat_map(|receipt| receipt.logs()), &mut requests);
         }
         let start = Instant::now();
         self.write()?;
@@ -329,10 +322,21 @@ impl<S: Source> Open<S> {
     }
 }
 
+/// Adds the portal's deposits among a block's logs to its requests, if there are any or they are to be the last.
+pub fn add_portal_request<'a>(portal: Address, logs: impl Iterator<Item = &'a Log>, requests: &mut Requests) {
+    let mut deposits = portal_deposits(portal, logs);
+    let longest = requests.iter().map(|request| request.len()).max().unwrap_or_default();
+    if deposits.is_empty() && longest > LAST_REQUEST_BYTES_MAX {
+        deposits.push(NO_DEPOSIT);
+    }
+    if !deposits.is_empty() {
+        requests.push_request_with_type(PORTAL_REQUEST_TYPE, deposits);
+    }
+}
+
 /// The portal's deposits: RLP items [log index in the block, topics, data], one after the other.
-fn portal_requests(portal: Address, receipts: &[ReceiptEnvelope]) -> Vec<u8> {
+fn portal_deposits<'a>(portal: Address, logs: impl Iterator<Item = &'a Log>) -> Vec<u8> {
     let mut out = Vec::new();
-    let logs = receipts.iter().flat_map(|receipt| receipt.logs());
     for (index, log) in logs.enumerate() {
         if log.address == portal && log.topics().first() == Some(&TRANSACTION_DEPOSITED) {
             let fields: [&dyn Encodable; 3] = [&(index as u64), &log.topics().to_vec(), &log.data.data];

@@ -1,7 +1,7 @@
 //! `node._engine`: execution for the Python node.
 //!
 //!     engine, builder, result, tables      what Python sees of blocks, states, look-ups and tables
-//!     calls, traces, render, receipts      what RPC sees: simulations, traces, JSON
+//!     calls, simulate, traces, render, receipts    what RPC sees: simulations, traces, JSON
 //!     chain > ommers                       a list of blocks, proof of work included
 //!     import > header > dao > block > transactions > l1 > state > mpt       a block's way to its roots
 //!     backing > memory | store > database  where states live
@@ -57,6 +57,7 @@ mod rollup;
 mod scene;
 mod sequencing;
 mod signatures;
+mod simulate;
 mod spec;
 mod state;
 mod stateless;

@@ -5,7 +5,10 @@ use revm::{
     Inspector,
     bytecode::opcode::OpCode,
     context_interface::result::{ExecutionResult, HaltReason},
-    interpreter::{Interpreter, interpreter::EthInterpreter, interpreter_types::Jumps},
+    interpreter::{
+        CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter,
+        interpreter_types::Jumps,
+    },
 };
 
 /// How a call ended.
@@ -65,6 +68,7 @@ pub fn stack_words(opcode: u8, size: usize) -> String {
 /// Notes the last instruction of the outermost frame.
 #[derive(Debug, Clone, Default)]
 pub struct LastStep {
+    /// Frames that are open.
     depth: usize,
     opcode: u8,
     stack: usize,
@@ -97,12 +101,23 @@ impl LastStep {
 }
 
 impl<C> Inspector<C, EthInterpreter> for LastStep {
-    fn initialize_interp(&mut self, _: &mut Interpreter, _: &mut C) {
-        self.depth += 1;
-    }
     fn step(&mut self, interpreter: &mut Interpreter, _: &mut C) {
         if self.depth == 1 {
             (self.opcode, self.stack) = (interpreter.bytecode.opcode(), interpreter.stack.len());
         }
+    }
+    fn call(&mut self, _: &mut C, _: &mut CallInputs) -> Option<CallOutcome> {
+        self.depth += 1;
+        None
+    }
+    fn call_end(&mut self, _: &mut C, _: &CallInputs, _: &mut CallOutcome) {
+        self.depth -= 1;
+    }
+    fn create(&mut self, _: &mut C, _: &mut CreateInputs) -> Option<CreateOutcome> {
+        self.depth += 1;
+        None
+    }
+    fn create_end(&mut self, _: &mut C, _: &CreateInputs, _: &mut CreateOutcome) {
+        self.depth -= 1;
     }
 }

@@ -4,16 +4,16 @@ use crate::{
     arguments::object,
     errors::{Error, Result},
     hex::Hex,
+    watch::Watched,
 };
 use alloy_consensus::Header;
-use alloy_evm::{
-    overrides::{StateOverrideError, apply_state_overrides},
-    precompiles::{DynPrecompile, PrecompilesMap},
+use alloy_eips::eip4895::Withdrawal;
+use alloy_evm::precompiles::{DynPrecompile, PrecompilesMap};
+use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
+use revm::{
+    Database, bytecode::Bytecode, context::BlockEnv, context_interface::block::BlobExcessGasAndPrice,
+    database::states::StorageSlot,
 };
-use alloy_primitives::{Address, B256, Bytes, U256};
-use alloy_rpc_types_eth::state::AccountOverride;
-use revm::{Database, DatabaseCommit, context::BlockEnv, context_interface::block::BlobExcessGasAndPrice};
-use serde::de::IgnoredAny;
 use std::collections::{BTreeMap, BTreeSet};
 
 object! {
@@ -41,8 +41,30 @@ object! {
         prev_randao: Hex<B256> = "prevRandao",
         base_fee_per_gas: Hex<U256> = "baseFeePerGas",
         blob_base_fee: Hex<U256> = "blobBaseFee",
-        beacon_root: IgnoredAny = "beaconRoot",
-        withdrawals: IgnoredAny = "withdrawals",
+        beacon_root: Hex<B256> = "beaconRoot",
+        withdrawals: Vec<WithdrawalArguments> = "withdrawals",
+    }
+}
+
+object! {
+    /// A withdrawal of a simulated block.
+    WithdrawalArguments {
+        index: Hex<u64> = "index",
+        validator_index: Hex<u64> = "validatorIndex",
+        address: Hex<Address> = "address",
+        /// In gwei.
+        amount: Hex<u64> = "amount",
+    }
+}
+
+impl From<WithdrawalArguments> for Withdrawal {
+    fn from(given: WithdrawalArguments) -> Self {
+        Self {
+            index: given.index.map_or(0, |index| index.0),
+            validator_index: given.validator_index.map_or(0, |index| index.0),
+            address: given.address.map_or(Address::ZERO, |address| address.0),
+            amount: given.amount.map_or(0, |amount| amount.0),
+        }
     }
 }
 
@@ -50,15 +72,21 @@ object! {
 pub type StateArguments = BTreeMap<Hex<Address>, AccountArguments>;
 
 impl BlockArguments {
-    /// Replaces fields of the header, from which the rules and the environment follow.
+    /// Replaces fields of the header a call runs in.
     pub fn apply(&self, header: &mut Header) -> Result<()> {
-        for (given, name) in [(self.beacon_root, "beaconRoot"), (self.withdrawals, "withdrawals")] {
-            if given.is_some() {
+        for (given, name) in [(self.beacon_root.is_some(), "beaconRoot"), (self.withdrawals.is_some(), "withdrawals")] {
+            if given {
                 return Err(Error::call(format_args!(
                     "block override \"{name}\" is not supported for this RPC method"
                 )));
             }
         }
+        let base_fee = header.base_fee_per_gas.and(self.base_fee_per_gas);
+        Self { base_fee_per_gas: base_fee, ..self.clone() }.replace(header)
+    }
+
+    /// Replaces fields of a header, from which the rules and the environment follow.
+    pub fn replace(&self, header: &mut Header) -> Result<()> {
         if let Some(Hex(number)) = self.number {
             header.number = number.saturating_to();
         }
@@ -77,7 +105,7 @@ impl BlockArguments {
         if let Some(Hex(difficulty)) = self.difficulty.filter(|_| !header.difficulty.is_zero()) {
             header.difficulty = difficulty; // after the merge there is none
         }
-        if let Some(Hex(base_fee)) = self.base_fee_per_gas.filter(|_| header.base_fee_per_gas.is_some()) {
+        if let Some(Hex(base_fee)) = self.base_fee_per_gas {
             header.base_fee_per_gas = Some(narrow(base_fee, "baseFeePerGas")?);
         }
         Ok(())
@@ -101,10 +129,7 @@ fn narrow<T: TryFrom<U256>>(value: U256, name: &str) -> Result<T> {
 }
 
 /// Applies the overrides to a state and to the precompiles; one that is overridden becomes an ordinary account.
-pub fn apply<DB>(accounts: StateArguments, state: &mut DB, precompiles: &mut PrecompilesMap) -> Result<()>
-where
-    DB: Database<Error: std::fmt::Display> + DatabaseCommit,
-{
+pub fn apply(accounts: StateArguments, state: &mut Watched, precompiles: &mut PrecompilesMap) -> Result<()> {
     let overridden: BTreeSet<Address> = accounts.keys().map(|address| address.0).collect();
     let mut moved = BTreeSet::new();
     for (Hex(address), account) in accounts {
@@ -131,25 +156,43 @@ where
     Ok(())
 }
 
-fn apply_account<DB>(address: Address, account: AccountArguments, state: &mut DB) -> Result<()>
-where
-    DB: Database<Error: std::fmt::Display> + DatabaseCommit,
-{
-    let slots =
-        |slots: BTreeMap<Hex<B256>, Hex<B256>>| slots.into_iter().map(|(key, value)| (key.0, value.0)).collect();
-    let account = AccountOverride {
-        balance: account.balance.map(|balance| balance.0),
-        nonce: account.nonce.map(|nonce| nonce.0),
-        code: account.code.map(|code| code.0),
-        state: account.state.map(slots),
-        state_diff: account.state_diff.map(slots),
-        move_precompile_to: None,
+/// Replaces what is given of an account. It is there from then on, even if all of it is zero, until a run touches it.
+fn apply_account(address: Address, account: AccountArguments, watched: &mut Watched) -> Result<()> {
+    let state = &mut watched.state;
+    let AccountArguments { nonce, code, balance, state: whole, state_diff, .. } = account;
+    if whole.is_some() && state_diff.is_some() {
+        return Err(Error::call(format_args!("account {address} has both 'state' and 'stateDiff'")));
+    }
+    let named = nonce.is_some() || code.is_some() || balance.is_some() || whole.is_some();
+    if !named && state_diff.as_ref().is_none_or(BTreeMap::is_empty) {
+        return Ok(()); // an empty difference makes no account
+    }
+    let mut info = state.basic(address).map_err(Error::call)?.unwrap_or_default();
+    info.nonce = nonce.map_or(info.nonce, |nonce| nonce.0);
+    info.balance = balance.map_or(info.balance, |balance| balance.0);
+    if let Some(Hex(code)) = code {
+        info.code_hash = keccak256(&code);
+        let code = Bytecode::new_raw_checked(code).map_err(Error::call)?;
+        state.cache.contracts.insert(info.code_hash, code.clone());
+        info.code = Some(code);
+    }
+    let replaced = whole.is_some();
+    let slot = |(Hex(key), Hex(value)): (Hex<B256>, Hex<B256>)| {
+        let (key, value) = (U256::from_be_bytes(key.0), U256::from_be_bytes(value.0));
+        // What was there does not matter: a value unlike the new one makes it count as changed.
+        (key, StorageSlot::new_changed(!value, value))
     };
-    let accounts = std::iter::once((address, account)).collect();
-    apply_state_overrides(accounts, state).map_err(|error| match error {
-        StateOverrideError::BothStateAndStateDiff(address) => {
-            Error::call(format_args!("account {address} has both 'state' and 'stateDiff'"))
-        }
-        error => Error::call(error),
-    })
+    let storage = whole.or(state_diff).unwrap_or_default().into_iter().map(slot).collect();
+    let cached = state.load_cache_account(address).map_err(Error::call)?;
+    let mut transitions = Vec::new();
+    if replaced {
+        transitions.extend(cached.selfdestruct().map(|transition| (address, transition)));
+        transitions.push((address, cached.newly_created(info, storage)));
+    } else {
+        transitions.push((address, cached.change(info, storage)));
+    }
+    if let Some(all) = &mut state.transition_state {
+        all.add_transitions(transitions);
+    }
+    Ok(())
 }

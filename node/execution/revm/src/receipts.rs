@@ -26,7 +26,7 @@ const PERCENTILES_MAX: usize = 100;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct LogJson<'a> {
+pub struct LogJson<'a> {
     address: Address,
     topics: &'a [B256],
     data: &'a Bytes,
@@ -41,19 +41,20 @@ struct LogJson<'a> {
 
 /// Where a log stands.
 #[derive(Clone, Copy)]
-struct LogPlace<'a> {
-    header: &'a Header,
-    block_hash: B256,
-    transaction_hash: B256,
-    transaction_index: usize,
+pub struct LogPlace<'a> {
+    pub header: &'a Header,
+    pub block_hash: B256,
+    pub transaction_hash: B256,
+    pub transaction_index: usize,
     /// Counts the block's logs.
-    index: usize,
+    pub index: usize,
     /// Whether its block is no longer canonical.
-    removed: bool,
+    pub removed: bool,
 }
 
 impl<'a> LogJson<'a> {
-    fn new(log: &'a Log, place: LogPlace<'a>) -> Self {
+    /// A log where it stands.
+    pub fn new(log: &'a Log, place: LogPlace<'a>) -> Self {
         Self {
             address: log.address,
             topics: log.topics(),

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct HeaderJson<'a> {
+pub struct HeaderJson<'a> {
     number: Quantity,
     hash: B256,
     parent_hash: B256,
@@ -51,7 +51,8 @@ struct HeaderJson<'a> {
 }
 
 impl<'a> HeaderJson<'a> {
-    fn new(header: &'a Header, hash: B256) -> Self {
+    /// A header's.
+    pub fn new(header: &'a Header, hash: B256) -> Self {
         Self {
             number: Quantity(header.number),
             hash,
@@ -81,7 +82,7 @@ impl<'a> HeaderJson<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct WithdrawalJson {
+pub struct WithdrawalJson {
     index: Quantity,
     validator_index: Quantity,
     address: Address,
@@ -102,28 +103,28 @@ impl From<&Withdrawal> for WithdrawalJson {
 /// Hashes, or whole transactions.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum TransactionsJson {
+pub enum TransactionsJson {
     Hashes(Vec<B256>),
     Full(Vec<TransactionJson>),
 }
 
 #[derive(Serialize)]
-struct BlockJson<'a> {
+pub struct BlockJson<'a> {
     #[serde(flatten)]
-    header: HeaderJson<'a>,
-    size: Quantity,
-    transactions: TransactionsJson,
-    uncles: Vec<B256>,
+    pub header: HeaderJson<'a>,
+    pub size: Quantity,
+    pub transactions: TransactionsJson,
+    pub uncles: Vec<B256>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    withdrawals: Option<Vec<WithdrawalJson>>,
+    pub withdrawals: Option<Vec<WithdrawalJson>>,
 }
 
 /// Where a transaction stands.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    hash: B256,
-    header: &'a Header,
-    index: usize,
+pub struct Place<'a> {
+    pub hash: B256,
+    pub header: &'a Header,
+    pub index: usize,
 }
 
 #[derive(Serialize)]
@@ -153,7 +154,7 @@ impl From<&SignedAuthorization> for AuthorizationJson {
 /// In geth's order; what a type lacks is left out.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct TransactionJson {
+pub struct TransactionJson {
     block_hash: Option<B256>,
     block_number: Option<Quantity>,
     block_timestamp: Option<Quantity>,
@@ -166,7 +167,7 @@ struct TransactionJson {
     max_priority_fee_per_gas: Option<U256>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_fee_per_blob_gas: Option<U256>,
-    hash: B256,
+    pub hash: B256,
     input: Bytes,
     nonce: Quantity,
     to: Option<Address>,
@@ -177,12 +178,12 @@ struct TransactionJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     access_list: Option<AccessList>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    chain_id: Option<Quantity>,
+    pub chain_id: Option<Quantity>,
     #[serde(skip_serializing_if = "Option::is_none")]
     blob_versioned_hashes: Option<Vec<B256>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     authorization_list: Option<Vec<AuthorizationJson>>,
-    v: U256,
+    pub v: U256,
     r: U256,
     s: U256,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,7 +224,8 @@ impl TransactionJson {
         }
     }
 
-    fn new(tx: &L1Tx, from: Address, place: Option<Place<'_>>) -> Self {
+    /// A signed transaction, in a block or in none.
+    pub fn new(tx: &L1Tx, from: Address, place: Option<Place<'_>>) -> Self {
         let legacy = tx.is_legacy();
         let dynamic = tx.max_priority_fee_per_gas().is_some();
         let base_fee = place.and_then(|place| place.header.base_fee_per_gas);

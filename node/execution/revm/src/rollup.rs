@@ -20,6 +20,9 @@ use std::sync::{Arc, LazyLock};
 /// The vault that a block's priority fees go to.
 pub const SEQUENCER_FEE_VAULT: Address = address!("4200000000000000000000000000000000000011");
 
+/// The vault that is given a block's base fees.
+pub const BASE_FEE_VAULT: Address = address!("4200000000000000000000000000000000000019");
+
 /// Its storage root is the header's withdrawals root (Isthmus).
 pub const MESSAGE_PASSER: Address = address!("4200000000000000000000000000000000000016");
 

@@ -33,7 +33,7 @@ use revm::{
         either::Either,
         result::{HaltReason, ResultAndState},
     },
-    context_interface::cfg::gas::calculate_initial_tx_gas,
+    context_interface::{JournalTr, cfg::gas::calculate_initial_tx_gas},
     database::State,
     precompile::{PrecompileSpecId, Precompiles},
     primitives::{eip3860, hardfork::SpecId},
@@ -72,22 +72,37 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Why a message is not run.
-#[derive(Debug)]
-pub enum Refusal {
+/// What kind of thing is wrong with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    NonceTooLow,
+    NonceTooHigh,
+    TipAboveFeeCap,
+    FeeCapTooLow,
+    InitCodeTooLarge,
+    Funds,
     /// More gas would help.
-    IntrinsicGas(String),
-    /// Nothing helps.
-    Message(String),
+    IntrinsicGas,
+    /// One that geth has no code for.
+    Other,
+}
+
+/// Why a message is not run, in geth's words.
+#[derive(Debug)]
+pub struct Refusal {
+    pub flaw: Flaw,
+    pub words: String,
 }
 
 impl Refusal {
-    /// geth's words.
-    pub fn words(self) -> String {
-        let (Self::IntrinsicGas(words) | Self::Message(words)) = self;
-        words
+    /// Puts both together.
+    pub fn new(flaw: Flaw, words: impl Display) -> Self {
+        Self { flaw, words: words.to_string() }
     }
 }
+
+/// Whether a message may run.
+type Checked = std::result::Result<(), Refusal>;
 
 /// A halt of either layer's EVM.
 pub trait Halt {
@@ -115,16 +130,18 @@ pub struct Scene<E> {
     pub header: Header,
     pub chain_id: u64,
     pub evm: E,
+    /// Whether a message without fees is checked like any other.
+    pub strict: bool,
     failure: Failure,
     step: Option<Step>,
     patience: Option<Duration>,
 }
 
-/// The state of a place, watched.
-fn watched(engine: &Engine, place: Place<'_>, header: &Header) -> Result<Watched> {
-    let parent = header.number.saturating_sub(1);
+/// The state of a place, watched, for a block with this number and parent.
+pub fn watched(engine: &Engine, place: Place<'_>, number: u64, parent_hash: B256) -> Result<Watched> {
+    let parent = number.saturating_sub(1);
     let db = match engine.rollup() {
-        Ok(_) => StateDb::of_rollup(place.root, engine.backing()?.view(), parent, header.parent_hash),
+        Ok(_) => StateDb::of_rollup(place.root, engine.backing()?.view(), parent, parent_hash),
         Err(_) => engine.state(place.root, Ancestors::new(parent, place.ancestors)?)?,
     };
     let deadline = place.patience.map(|patience| Instant::now() + patience);
@@ -132,8 +149,18 @@ fn watched(engine: &Engine, place: Place<'_>, header: &Header) -> Result<Watched
         state: State::builder().with_database(db).build(),
         watch: Watch::new(deadline),
         codes: engine.codes.clone(),
-        number: header.number,
+        number,
+        ahead: Vec::new(),
     })
+}
+
+/// A block as calls see it: its header, and what no header holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting<'a> {
+    pub header: &'a Header,
+    /// Replaces what follows from the header.
+    pub block: &'a BlockArguments,
+    pub patience: Option<Duration>,
 }
 
 impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
@@ -148,19 +175,37 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
         inspector: I,
     ) -> Result<Self> {
         let mut header = edge::header(place.header)?;
-        let mut db = watched(engine, place, &header)?;
-        let failure = db.state.database.failure();
+        let db = watched(engine, place, header.number, header.parent_hash)?;
         let block = block.unwrap_or_default();
         block.apply(&mut header)?;
-        let mut env = engine.spec.env(&header);
+        let setting = Setting { header: &header, block: &block, patience: place.patience };
+        Self::stage(engine, db, setting, accounts, inspector)
+    }
+
+    /// Sets a block up on a state that is open, with overrides.
+    pub fn stage(
+        engine: &Engine,
+        mut db: Watched,
+        setting: Setting<'_>,
+        accounts: Option<StateArguments>,
+        inspector: I,
+    ) -> Result<Self> {
+        let Setting { header, block, patience } = setting;
+        let failure = db.state.database.failure();
+        let mut env = engine.spec.env(header);
+        if header.difficulty.is_zero() {
+            // A time of after the merge may be given to a number of before it.
+            env.block_env.prevrandao = Some(header.mix_hash);
+        }
         block.apply_to_environment(&mut env.block_env)?;
         let rules = PrecompileSpecId::from_spec_id(env.cfg_env.spec);
-        let precompiles = engine.rollup().map_or_else(|_| Precompiles::new(rules), |_| L2Spec::precompiles());
-        let mut precompiles = PrecompilesMap::from_static(precompiles);
+        let named = engine.rollup().map_or_else(|_| Precompiles::new(rules), |_| L2Spec::precompiles());
+        let mut precompiles = PrecompilesMap::from_static(named);
         let step = engine.step();
         if let Some(step) = &step {
             step.install(&mut precompiles);
         }
+        let warm = precompiles.addresses().copied().collect();
         if let Some(accounts) = accounts {
             let outcome = overrides::apply(accounts, &mut db, &mut precompiles);
             outcome.map_err(|error| failure.get().map_or(error, |failure| failure.clone().into()))?;
@@ -168,18 +213,27 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
         let builder = EthEvmBuilder::new(db, env).precompiles(precompiles).inspector(inspector);
         let mut inner = builder.build().into_inner();
         watch::install(&mut inner.instruction);
+        // As in geth, what is warm follows from the rules: no override changes it.
+        inner.ctx.journaled_state.warm_precompiles(warm);
+        let (chain_id, header) = (engine.spec.chain_id, header.clone());
         let evm = EthEvm::new(inner, false);
-        Ok(Self { header, chain_id: engine.spec.chain_id, evm, failure, step, patience: place.patience })
+        Ok(Self { header, chain_id, evm, strict: false, failure, step, patience })
     }
 
-    /// Turns off what is checked here or not at all for a call that nobody has signed.
+    /// Turns off what is checked here, or not at all for a message that nobody has signed.
+    pub fn unsigned(&mut self) {
+        let cfg = &mut self.evm.ctx_mut().cfg;
+        cfg.disable_nonce_check = true;
+        cfg.disable_eip3607 = true; // the sender may be a contract
+        cfg.disable_base_fee = true;
+        cfg.disable_block_gas_limit = true;
+        cfg.tx_gas_limit_cap = Some(u64::MAX); // EIP-7825 is for transactions
+    }
+
+    /// Makes ready for a call alone in its block: without fees it runs without a base fee.
     pub fn relax(&mut self, message: &Message) {
+        self.unsigned();
         let context = self.evm.ctx_mut();
-        context.cfg.disable_nonce_check = true;
-        context.cfg.disable_eip3607 = true; // the sender may be a contract
-        context.cfg.disable_base_fee = true;
-        context.cfg.disable_block_gas_limit = true;
-        context.cfg.tx_gas_limit_cap = Some(u64::MAX); // EIP-7825 is for transactions
         if message.gas_price.is_zero() {
             context.block.basefee = 0;
         }
@@ -204,6 +258,9 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
             _ => u8::from(rules.is_enabled_in(SpecId::BERLIN)),
         };
         let authorizations = message.authorizations.clone().unwrap_or_default();
+        // A call that offers nothing for its blobs is charged what they cost, as geth does.
+        let blob_price = self.evm.ctx().block.blob_excess_gas_and_price.map_or(0, |blob| blob.blob_gasprice);
+        let blob_fee_cap = price(message.blob_fee_cap.unwrap_or_default())?;
         Ok(TxEnv {
             tx_type: kind,
             caller: message.from,
@@ -217,7 +274,7 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
             access_list: message.access_list.clone(),
             gas_priority_fee: if kind >= 2 { Some(price(message.tip_cap)?) } else { None },
             blob_hashes: message.blob_hashes.clone().unwrap_or_default(),
-            max_fee_per_blob_gas: price(message.blob_fee_cap.unwrap_or_default())?,
+            max_fee_per_blob_gas: if kind == 3 { blob_fee_cap.max(blob_price) } else { blob_fee_cap },
             authorization_list: authorizations.into_iter().map(Either::Left).collect(),
         })
     }
@@ -234,76 +291,91 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
     }
 
     /// geth's checks, in its order and words.
-    pub fn check(&mut self, message: &Message) -> Result<std::result::Result<(), Refusal>> {
-        if let Err(words) = self.check_fees(message).and_then(|()| self.check_shape(message)) {
-            return Ok(Err(Refusal::Message(words)));
+    pub fn check(&mut self, message: &Message) -> Result<Checked> {
+        let first = self.check_fees(message).and_then(|()| self.check_blobs(message));
+        if let Err(refusal) = first.and_then(|()| self.check_shape(message)) {
+            return Ok(Err(refusal));
         }
         let balance = self.account(message.from)?.balance;
         if let Err(words) = check_funds(message, balance) {
-            return Ok(Err(Refusal::Message(words)));
+            return Ok(Err(Refusal::new(Flaw::Funds, words)));
         }
         Ok(self.check_gas(message))
     }
 
-    fn check_fees(&self, message: &Message) -> std::result::Result<(), String> {
-        let block = &self.evm.ctx().block;
+    fn check_fees(&self, message: &Message) -> Checked {
         let Message { from, fee_cap, tip_cap, .. } = message;
-        if self.rules().is_enabled_in(SpecId::LONDON) && !(fee_cap.is_zero() && tip_cap.is_zero()) {
-            if fee_cap < tip_cap {
-                return Err(format!(
-                    "max priority fee per gas higher than max fee per gas: address {from}, \
-                     maxPriorityFeePerGas: {tip_cap}, maxFeePerGas: {fee_cap}"
-                ));
-            }
-            if *fee_cap < U256::from(block.basefee) {
-                let base_fee = block.basefee;
-                return Err(format!(
-                    "max fee per gas less than block base fee: address {from}, \
-                     maxFeePerGas: {fee_cap}, baseFee: {base_fee}"
-                ));
-            }
+        let free = fee_cap.is_zero() && tip_cap.is_zero() && !self.strict;
+        if !self.rules().is_enabled_in(SpecId::LONDON) || free {
+            return Ok(());
         }
-        let price = block.blob_excess_gas_and_price.map_or(0, |blob| blob.blob_gasprice);
-        match (&message.blob_hashes, message.blob_fee_cap) {
-            (Some(hashes), Some(cap)) if !hashes.is_empty() && cap < U256::from(price) && !cap.is_zero() => {
-                Err(format!(
-                    "max fee per blob gas less than block blob gas fee: address {from} \
-                     blobGasFeeCap: {cap}, blobBaseFee: {price}"
-                ))
-            }
-            _ => Ok(()),
+        if fee_cap < tip_cap {
+            let words = format_args!(
+                "max priority fee per gas higher than max fee per gas: address {from}, \
+                 maxPriorityFeePerGas: {tip_cap}, maxFeePerGas: {fee_cap}"
+            );
+            return Err(Refusal::new(Flaw::TipAboveFeeCap, words));
         }
-    }
-
-    fn check_shape(&self, message: &Message) -> std::result::Result<(), String> {
-        if let Some(hashes) = &message.blob_hashes {
-            if hashes.is_empty() {
-                return Err("blob transaction missing blob hashes".into());
-            }
-            if self.rules().is_enabled_in(SpecId::OSAKA) && hashes.len() > BLOBS_MAX {
-                return Err("blob transaction has too many blobs".into());
-            }
-            if let Some(place) = hashes.iter().position(|hash| hash[0] != VERSIONED_HASH_VERSION_KZG) {
-                return Err(format!("blob {place} has invalid hash version"));
-            }
-        }
-        if let Some(authorizations) = &message.authorizations {
-            let from = message.from;
-            if message.to.is_none() {
-                return Err(format!("EIP-7702 transaction cannot be used to create contract (sender {from})"));
-            }
-            if authorizations.is_empty() {
-                return Err(format!("EIP-7702 transaction with empty auth list (sender {from})"));
-            }
-        }
-        let (size, limit) = (message.data.len(), eip3860::MAX_INITCODE_SIZE);
-        if message.to.is_none() && self.rules().is_enabled_in(SpecId::SHANGHAI) && size > limit {
-            return Err(format!("max initcode size exceeded: code size {size} limit {limit}"));
+        let base_fee = self.evm.ctx().block.basefee;
+        if *fee_cap < U256::from(base_fee) {
+            let words = format_args!(
+                "max fee per gas less than block base fee: address {from}, \
+                 maxFeePerGas: {fee_cap}, baseFee: {base_fee}"
+            );
+            return Err(Refusal::new(Flaw::FeeCapTooLow, words));
         }
         Ok(())
     }
 
-    fn check_gas(&self, message: &Message) -> std::result::Result<(), Refusal> {
+    fn check_blobs(&self, message: &Message) -> Checked {
+        let Some(hashes) = &message.blob_hashes else { return Ok(()) };
+        let (from, refused) = (message.from, |words: &str| Err(Refusal::new(Flaw::Other, words)));
+        if !self.rules().is_enabled_in(SpecId::CANCUN) {
+            return refused(&format!("transaction type not supported: blob tx (sender {from})"));
+        }
+        if hashes.is_empty() {
+            return refused("blob transaction missing blob hashes");
+        }
+        if self.rules().is_enabled_in(SpecId::OSAKA) && hashes.len() > BLOBS_MAX {
+            return refused("blob transaction has too many blobs");
+        }
+        if let Some(place) = hashes.iter().position(|hash| hash[0] != VERSIONED_HASH_VERSION_KZG) {
+            return refused(&format!("blob {place} has invalid hash version"));
+        }
+        let price = self.evm.ctx().block.blob_excess_gas_and_price.map_or(0, |blob| blob.blob_gasprice);
+        let cap = message.blob_fee_cap.unwrap_or_default();
+        if cap < U256::from(price) && (self.strict || !cap.is_zero()) {
+            return refused(&format!(
+                "max fee per blob gas less than block blob gas fee: address {from} \
+                 blobGasFeeCap: {cap}, blobBaseFee: {price}"
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_shape(&self, message: &Message) -> Checked {
+        let from = message.from;
+        let refused = |words: String| Err(Refusal::new(Flaw::Other, words));
+        if !message.access_list.is_empty() && !self.rules().is_enabled_in(SpecId::BERLIN) {
+            return refused(format!("transaction type not supported: access list tx (sender {from})"));
+        }
+        if let Some(authorizations) = &message.authorizations {
+            if !self.rules().is_enabled_in(SpecId::PRAGUE) {
+                return refused(format!("transaction type not supported: setcode tx (sender {from})"));
+            }
+            if authorizations.is_empty() {
+                return refused(format!("EIP-7702 transaction with empty auth list (sender {from})"));
+            }
+        }
+        let (size, limit) = (message.data.len(), eip3860::MAX_INITCODE_SIZE);
+        if message.to.is_none() && self.rules().is_enabled_in(SpecId::SHANGHAI) && size > limit {
+            let words = format_args!("max initcode size exceeded: code size {size} limit {limit}");
+            return Err(Refusal::new(Flaw::InitCodeTooLarge, words));
+        }
+        Ok(())
+    }
+
+    fn check_gas(&self, message: &Message) -> Checked {
         let want = calculate_initial_tx_gas(
             self.rules(),
             &message.data,
@@ -315,11 +387,12 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
         let have = message.gas;
         if have < want.initial_total_gas {
             let want = want.initial_total_gas;
-            return Err(Refusal::IntrinsicGas(format!("intrinsic gas too low: have {have}, want {want}")));
+            let words = format_args!("intrinsic gas too low: have {have}, want {want}");
+            return Err(Refusal::new(Flaw::IntrinsicGas, words));
         }
         if self.rules().is_enabled_in(SpecId::PRAGUE) && have < want.floor_gas {
-            let words = format!("insufficient gas for floor data gas cost: have {have}, want {}", want.floor_gas);
-            return Err(Refusal::Message(words));
+            let words = format_args!("insufficient gas for floor data gas cost: have {have}, want {}", want.floor_gas);
+            return Err(Refusal::new(Flaw::Other, words));
         }
         Ok(())
     }
@@ -329,14 +402,15 @@ impl<I: Inspector<OpEvmContext<Watched>>> Scene<RollupMachine<I>> {
     /// Opens a state for a block of a rollup that is run again, deposits and fees included.
     pub fn open_rollup(engine: &Engine, place: Place<'_>, inspector: I) -> Result<Self> {
         let (spec, header) = (engine.rollup()?, edge::header(place.header)?);
-        let db = watched(engine, place, &header)?;
+        let db = watched(engine, place, header.number, header.parent_hash)?;
         let failure = db.state.database.failure();
         let evm = OpEvmFactory::<OpTx>::default().create_evm_with_inspector(db, spec.env(&header), inspector);
         let mut inner = evm.into_inner();
         watch::install(&mut inner.0.instruction);
         let mut evm = OpEvm::new(inner, false);
         *evm.precompiles_mut() = PrecompilesMap::from_static(L2Spec::precompiles());
-        Ok(Self { header, chain_id: spec.chain_id, evm, failure, step: None, patience: place.patience })
+        let (chain_id, patience) = (spec.chain_id, place.patience);
+        Ok(Self { header, chain_id, evm, strict: true, failure, step: None, patience })
     }
 }
 
@@ -344,17 +418,22 @@ impl<E: Evm<DB = Watched, Error: Display, HaltReason: Halt>> Scene<E> {
     /// Runs a checked message; its changes are given, not kept.
     pub fn run(&mut self, transaction: E::Tx) -> Result<ResultAndState> {
         let outcome = self.evm.transact(transaction);
+        self.go_on()?;
+        let ResultAndState { result, state } = outcome.map_err(|error| self.explain(error))?;
+        Ok(ResultAndState { result: result.map_haltreason(Halt::common), state })
+    }
+
+    /// Whether the watch lets it go on.
+    pub fn go_on(&self) -> Result<()> {
         match self.evm.db().watch.stopped() {
             Some(Stop::Deadline) => {
                 let patience = self.patience.unwrap_or_default();
                 let message = format!("execution aborted (timeout = {patience:?})");
-                return Err(Error::Python(PyTimeoutError::new_err(message)));
+                Err(Error::Python(PyTimeoutError::new_err(message)))
             }
-            Some(Stop::Size) => return Err(json::too_large(SIZE_MAX)),
-            None => {}
+            Some(Stop::Size) => Err(json::too_large(SIZE_MAX)),
+            None => Ok(()),
         }
-        let ResultAndState { result, state } = outcome.map_err(|error| self.explain(error))?;
-        Ok(ResultAndState { result: result.map_haltreason(Halt::common), state })
     }
 
     /// The true cause of an error: a read that failed, or the exception of the precompile's callable.

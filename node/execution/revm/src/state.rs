@@ -244,7 +244,7 @@ impl<S: Source> StateDb<S> {
         sorted.sort_unstable_by_key(|(key, ..)| *key);
         for (key, address, account) in sorted {
             let Some(info) = account.info.as_ref().filter(|info| !clear_empty || !info.is_empty()) else {
-                removed.push(key);
+                removed.push((key, address));
                 continue;
             };
             let storage = self.apply_storage(&key, address, account, &mut update.nodes)?;
@@ -252,8 +252,10 @@ impl<S: Source> StateDb<S> {
             let value = StoredAccount { nonce, balance, storage_root: storage.hash, code_hash }.value(storage);
             self.tries.get_mut().accounts.insert(&key, value, &self.source)?;
         }
-        for key in &removed {
-            self.tries.get_mut().accounts.remove(key, &self.source)?;
+        for (key, address) in &removed {
+            let tries = self.tries.get_mut();
+            tries.accounts.remove(key, &self.source)?;
+            tries.storages.remove(*address); // one that comes back begins without
         }
         Ref { hash: update.root, link: update.link } = self.tries.get_mut().accounts.commit(&mut update.nodes);
         update.built_on = Some(self.source.generation());

@@ -299,7 +299,7 @@ fn trace_call(engine: &Engine, place: Place<'_>, call: &[u8], options: &[u8], ga
     let mut scene = Scene::open(engine, place, accounts, block, Tracer::Idle)?;
     let message = arguments.message(gas_cap, scene.header.base_fee_per_gas, scene.chain_id)?;
     scene.relax(&message);
-    scene.check(&message)?.map_err(|refusal| Error::call(format_args!("tracing failed: {}", refusal.words())))?;
+    scene.check(&message)?.map_err(|refusal| Error::call(format_args!("tracing failed: {}", refusal.words)))?;
     let transaction = scene.transaction(&message)?;
     let tracer = plan.tracer(0, &transaction);
     let (json, _) = traced(&mut scene, &plan, tracer, transaction.into(), Position::default(), deadline)?;

@@ -64,14 +64,19 @@ impl Watch {
         self.stopped
     }
 
+    /// Looks at the clock now, between two runs.
+    pub fn look(&mut self) {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.stop(Stop::Deadline);
+        }
+    }
+
     /// Whether the run must stop.
     fn over(&mut self) -> bool {
         self.countdown -= 1;
         if self.countdown == 0 {
             self.countdown = INTERVAL;
-            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                self.stop(Stop::Deadline);
-            }
+            self.look();
         }
         self.stopped.is_some()
     }
@@ -86,9 +91,19 @@ pub struct Watched {
     pub state: State<StateDb<View>>,
     pub watch: Watch,
     pub codes: Arc<Codes>,
-    /// The number of the block that the state's ancestors belong to; from here on hashes are zero, as geth's are when
-    /// an override moves a call ahead.
+    /// The number of the block that the state's ancestors belong to; from here on hashes are those of simulated blocks,
+    /// and zero where there are none, as geth's are when an override moves a call ahead.
     pub number: u64,
+    /// Hashes of simulated blocks, from that number on.
+    pub ahead: Vec<B256>,
+}
+
+impl Watched {
+    /// The hash of a block that is not among the ancestors.
+    fn hash_ahead(&self, number: u64) -> Option<B256> {
+        let place = usize::try_from(number.checked_sub(self.number)?).ok();
+        Some(place.and_then(|place| self.ahead.get(place)).copied().unwrap_or_default())
+    }
 }
 
 impl Database for Watched {
@@ -104,7 +119,7 @@ impl Database for Watched {
         self.state.storage(address, slot)
     }
     fn block_hash(&mut self, number: u64) -> Result<B256, ReadError> {
-        if number >= self.number { Ok(B256::ZERO) } else { self.state.block_hash(number) }
+        self.hash_ahead(number).map_or_else(|| self.state.block_hash(number), Ok)
     }
 }
 
@@ -121,7 +136,7 @@ impl DatabaseRef for Watched {
         self.state.storage_ref(address, slot)
     }
     fn block_hash_ref(&self, number: u64) -> Result<B256, ReadError> {
-        if number >= self.number { Ok(B256::ZERO) } else { self.state.block_hash_ref(number) }
+        self.hash_ahead(number).map_or_else(|| self.state.block_hash_ref(number), Ok)
     }
 }
 
