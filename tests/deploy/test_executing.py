@@ -1,0 +1,94 @@
+"""`faultline exec`: which exit code it gives, and what its command is told; devnets are in tests/e2e."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from deploy.cli import main
+from deploy.creation import create
+from deploy.layout import Layout
+from deploy.manifest import Manifest
+from deploy.network import Network, claim
+
+
+@dataclass(kw_only=True)
+class FakeNet:
+    """A devnet that only says where it is."""
+
+    network: Network
+    environment: Mapping[str, str] = field(default_factory=lambda: {"L1_RPC_URL": "http://there"})
+
+    @property
+    def data(self) -> Path:
+        return self.network.layout.data
+
+
+@pytest.fixture
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeNet:
+    layout = Layout(tmp_path / "devnet")
+    claim(layout)
+    fake = FakeNet(network=create(layout, Manifest(), 1_800_000_000))
+    layout.logs.mkdir()
+    layout.log("sequencer").write_text("it was here\n")
+
+    @contextmanager
+    def devnet(**_: object) -> Iterator[FakeNet]:
+        yield fake
+
+    monkeypatch.setattr("deploy.commands.executing.devnet", devnet)
+    return fake
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["faultline", "exec", *arguments])
+    return main()
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [('test "$L1_RPC_URL" = http://there', 0), ("exit 7", 7), ("kill -TERM $$", 143)],
+)
+def test_the_commands_exit_code_is_given(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, script: str, code: int
+) -> None:
+    assert run(monkeypatch, "--", "sh", "-c", script) == code
+
+
+def test_a_command_that_is_not_there(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "no-such-command-anywhere") == 127
+    assert "no-such-command-anywhere: No such file or directory" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_logs_are_kept_of_commands_that_fail(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int
+) -> None:
+    kept = tmp_path / "kept"
+    assert run(monkeypatch, "--logs", str(kept), "--", "sh", "-c", f"exit {code}") == code
+    assert kept.exists() == (code != 0)
+    if code != 0:
+        assert (kept / "sequencer.log").read_text() == "it was here\n"
+
+
+def test_options_behind_the_command_are_the_commands(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "echo", "--logs", "--keep") == 0
+    assert capfd.readouterr().out == "--logs --keep\n"
+
+
+def test_a_wrong_manifest_starts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "faultline.toml"
+    manifest.write_text("[network]\nslot_second = 1\n")
+    assert run(monkeypatch, "--manifest", str(manifest), "--", "true") == 2
+    assert "network.slot_second: unknown key" in capfd.readouterr().err
