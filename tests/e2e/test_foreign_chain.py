@@ -26,7 +26,7 @@ SHARED: Final = Path(__file__).parents[3] / "shared"
 VECTORS: Final = SHARED / "vectors" / "execution-apis"
 JUDGE: Final = SHARED / "tools" / "rpc_vectors.py"
 
-UNSERVED: Final = ("eth_simulateV1", "testing_buildBlockV1")
+UNSERVED: Final = ("testing_buildBlockV1",)
 """Methods with recorded exchanges that are not served."""
 
 FOLDERS: Final = sorted(

@@ -14,7 +14,7 @@ from tests.node.rpc.fakes import Backend
 VECTORS: Final = Path(__file__).parents[4] / "shared" / "vectors" / "execution-apis"
 
 OF_ANOTHER_METHOD: Final = ("eth_simulateV1", "testing_buildBlockV1")
-"""Methods that this table does not hold."""
+"""Methods whose errors are the engine's (`tests.node.execution.test_simulate_recorded`), or that are not served."""
 
 
 def recorded_errors() -> list[tuple[str, bytes, dict[str, object]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from node.errors import InvalidCall
@@ -132,4 +133,46 @@ async def test_arguments_of_calls_are_checked() -> None:
         assert await client.error("eth_call", {}, "latest", {}, {}, 5) == (
             -32602,
             "too many arguments, want at most 4",
+        )
+
+
+async def test_simulations_are_built_on_the_block_that_is_named() -> None:
+    """Given a request, when simulated on a block, then the engine has its header, state and ancestors, and geth's gas."""
+    async with running() as server:
+        client = await server.http()
+        backend = server.backend
+        request = {"blockStateCalls": [{"calls": [{"gas": "0x1"}]}], "validation": True}
+        assert await client.result("eth_simulateV1", request, "0x1") == []
+        assert await client.result("eth_simulateV1", request) == []
+        assert await client.result("eth_simulateV1", request, "pending") == []
+
+        base, head = backend.chain.canonical[1], backend.chain.head
+        named, latest, pending = backend.engine.asked
+        assert named == {
+            "root": base.header.state_root,
+            "header": base.header.encode(),
+            "ancestors": backend.chain.ancestors(base.hash),
+            "request": orjson.dumps(request),
+            "gas_cap": 50_000_000,
+            "deadline_us": WORKER_US,
+        }
+        assert latest == pending
+        assert latest["header"] == head.header.encode()
+
+
+async def test_simulations_are_refused_with_the_engines_codes() -> None:
+    backend = Backend()
+    async with running(backend) as server:
+        client = await server.http()
+        assert await client.error("eth_simulateV1", {}, "0x99") == (-32000, "header not found")
+        assert await client.error("eth_simulateV1", []) == (
+            -32602,
+            "invalid argument 0: json: cannot unmarshal array into Go value of type ethapi.simOpts",
+        )
+        backend.engine.error = InvalidCall("block gas limit reached", -38015)
+        assert await client.error("eth_simulateV1", {}) == (-38015, "block gas limit reached")
+        backend.engine.error = TimeoutError()
+        assert await client.error("eth_simulateV1", {}) == (
+            -32000,
+            "execution aborted (timeout = 5s)",
         )
