@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,12 +53,15 @@ class Layer:
     """Its JSON-RPC."""
 
 
-@pytest.fixture(params=["l1", "l2"])
-def layer(request: pytest.FixtureRequest, devnet: Devnet) -> Layer:
-    """Both chains, one after the other."""
-    if request.param == "l1":
-        return Layer(name="l1", chain_id=900, url=devnet.rpc_url(2))
-    return Layer(name="l2", chain_id=901, url=devnet.l2_url())
+def on_both_layers(devnet: Devnet, use: Callable[[Layer], None]) -> None:
+    """Use both chains at the same time: a user of L1 waits for slots more than it works."""
+    layers = (
+        Layer(name="l1", chain_id=900, url=devnet.rpc_url(2)),
+        Layer(name="l2", chain_id=901, url=devnet.l2_url()),
+    )
+    with ThreadPoolExecutor(max_workers=len(layers)) as pool:
+        for used in [pool.submit(use, layer) for layer in layers]:
+            used.result()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,12 @@ class Project:
     """Where its files are."""
     programs: Path
     """Where its `node` is."""
+
+    def copied(self, name: str) -> Project:
+        """The same, compiled as it is, in a folder that nobody else writes to."""
+        target = self.folder.with_name(f"{self.folder.name}-{name}")
+        shutil.copytree(self.folder, target, symlinks=True)
+        return Project(folder=target, programs=self.programs)
 
     def run(self, *command: str, **environment: str) -> str:
         """Run one of its commands; what it printed is shown when it fails."""
@@ -120,16 +131,20 @@ def foundry(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def test_hardhat(hardhat: Project, layer: Layer) -> None:
-    at = {f"{layer.name.upper()}_RPC_URL": layer.url}
-    tested = hardhat.run("hardhat", "test", "nodejs", "--network", layer.name, **at)
-    assert "5 passing" in tested
+def test_hardhat(hardhat: Project, devnet: Devnet) -> None:
+    def use(layer: Layer) -> None:
+        project = hardhat.copied(layer.name)
+        at = {f"{layer.name.upper()}_RPC_URL": layer.url}
+        tested = project.run("hardhat", "test", "nodejs", "--network", layer.name, **at)
+        assert "5 passing" in tested
 
-    # Ignition deploys in steps, and knows afterwards what it has done
-    deploy = ("hardhat", "ignition", "deploy", "ignition/modules/Safebox.ts")
-    settings = {**at, "HARDHAT_IGNITION_CONFIRM_DEPLOYMENT": "false"}
-    assert "successfully deployed" in hardhat.run(*deploy, "--network", layer.name, **settings)
-    assert "Nothing new to deploy" in hardhat.run(*deploy, "--network", layer.name, **settings)
+        # Ignition deploys in steps, and knows afterwards what it has done
+        deploy = ("hardhat", "ignition", "deploy", "ignition/modules/Safebox.ts")
+        settings = {**at, "HARDHAT_IGNITION_CONFIRM_DEPLOYMENT": "false"}
+        assert "successfully deployed" in project.run(*deploy, "--network", layer.name, **settings)
+        assert "Nothing new to deploy" in project.run(*deploy, "--network", layer.name, **settings)
+
+    on_both_layers(devnet, use)
 
 
 def foundry_key() -> str:
@@ -139,7 +154,12 @@ def foundry_key() -> str:
     return f"0x{Account.from_mnemonic(JUNK, account_path=path).key.hex()}"
 
 
-def test_forge_and_cast(foundry: Project, layer: Layer) -> None:
+def test_forge_and_cast(foundry: Project, devnet: Devnet) -> None:
+    on_both_layers(devnet, lambda layer: forge_uses(foundry.copied(layer.name), layer))
+
+
+def forge_uses(foundry: Project, layer: Layer) -> None:
+    """Tests on a fork, and a script; then cast on what it deployed."""
     secrets = {"PRIVATE_KEY": foundry_key(), "CHAIN_ID": str(layer.chain_id)}
     compiler = ("--use", "./solc.mjs")
 
@@ -203,17 +223,25 @@ def cast_uses(foundry: Project, layer: Layer, safebox: str) -> None:
     assert block["hash"] == receipt["blockHash"]
 
 
-def test_web3_py_project(foundry: Project, layer: Layer) -> None:
+def test_web3_py_project(foundry: Project, devnet: Devnet) -> None:
     python = python_environment(WALLETS / "requirements-web3.lock")
     artifact = foundry.folder / "out" / "Safebox.sol" / "Safebox.json"
-    script = (str(WALLETS / "web3_project.py"), layer.url, str(layer.chain_id), str(artifact))
-    assert foundry.run(str(python), *script).startswith("{")
+
+    def use(layer: Layer) -> None:
+        script = (str(WALLETS / "web3_project.py"), layer.url, str(layer.chain_id), str(artifact))
+        assert foundry.run(str(python), *script).startswith("{")
+
+    on_both_layers(devnet, use)
 
 
 @pytest.mark.parametrize("library", ["viem", "ethers"])
-def test_javascript_projects(foundry: Project, layer: Layer, library: str) -> None:
+def test_javascript_projects(foundry: Project, devnet: Devnet, library: str) -> None:
     script = foundry.folder / f"{library}.mjs"
     shutil.copy(PROJECTS / "scripts" / script.name, script)
     artifact = str(foundry.folder / "out" / "Safebox.sol" / "Safebox.json")
-    told = foundry.run("node", script.name, layer.url, str(layer.chain_id), artifact)
-    assert len(orjson.loads(told)["types"]) == 4
+
+    def use(layer: Layer) -> None:
+        told = foundry.run("node", script.name, layer.url, str(layer.chain_id), artifact)
+        assert len(orjson.loads(told)["types"]) == 4
+
+    on_both_layers(devnet, use)
