@@ -203,6 +203,30 @@ def test_what_is_destroyed_and_made_again_begins_without_storage(asked: Asked) -
     assert detour[-1]["stateRoot"] == straight[-1]["stateRoot"] != detour[-2]["stateRoot"]
 
 
+def test_a_withdrawal_of_nothing_clears_an_empty_account(asked: Asked) -> None:
+    """Given an account that an override made of nothing, when a withdrawal of nothing touches it, then it is gone (EIP-161)."""
+    nothing = {"stateOverrides": {CODE: {"balance": 0}}}
+    touched = {"withdrawals": [{"address": CODE, "amount": 0}]}
+    roots = [
+        asked.simulate(block)[0]["stateRoot"]
+        for block in ({}, nothing, nothing | {"blockOverrides": touched})
+    ]
+    assert roots[0] == roots[2] != roots[1]
+
+
+def test_the_last_nonce_is_followed_by_the_first(asked: Asked) -> None:
+    """Given a sender with the last nonce, when nobody checks it, then a call counts on from zero, and a creation halts."""
+    overrides = {OTHER: {"nonce": 2**64 - 1}}
+    calls = [{"from": OTHER, "to": CODE}, {"from": OTHER, "to": CODE}]
+    (block,) = asked.simulate(
+        {"stateOverrides": overrides, "calls": calls}, returnFullTransactions=True
+    )
+    assert [one["nonce"] for one in block["transactions"]] == [hex(2**64 - 1), "0x0"]
+    creation = {"from": OTHER, "gas": 100_000}
+    call = only_call(asked.simulate({"stateOverrides": overrides, "calls": [creation]}))
+    assert call["error"] == {"message": "nonce uint64 overflow", "code": -32015}
+
+
 # -- logs
 
 

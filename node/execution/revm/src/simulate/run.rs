@@ -274,7 +274,8 @@ impl<'a> Simulation<'a> {
         body: &Body,
     ) -> Result<Option<B256>> {
         let spec = &self.engine.spec;
-        let paid = withdrawals.unwrap_or_default().iter().filter(|it| it.amount > 0);
+        // One of nothing still touches its account, which goes if it is empty (EIP-161).
+        let paid = withdrawals.unwrap_or_default().iter();
         let mut paid: Vec<_> = paid.map(|it| (it.address, u128::from(it.amount) * GWEI)).collect();
         if !header.difficulty.is_zero() {
             paid.push((header.beneficiary, base_block_reward_pre_merge(&**spec, header.number)));
