@@ -19,17 +19,18 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from node.app.binding import bind
+from node.app.blob_fees import blob_fee, blob_gas_max
 from node.app.core import CoreNode, Surroundings, chain_lag, open_core
 from node.app.devnet import describe_consensus, read_info
 from node.app.failures import SetupError, prepare_folder
 from node.app.following import follow_chain, follow_sync
 from node.app.signing import open_signing
 from node.app.stepping import open_step, read_file
+from node.blobs.files import FolderFiles
 from node.chain.chain import ChainOptions
 from node.config import NodeConfig, P2pConfig, RpcConfig
 from node.consensus.genesis import Genesis, parse
 from node.errors import Rejected
-from node.eth.fees import blob_base_fee
 from node.eth.forks import ChainConfig, read_chain_config
 from node.eth.primitives import Hash32
 from node.execution.adapter import RevmEngine, StepCallable, open_tables, verify_signatures
@@ -38,6 +39,7 @@ from node.p2p.network import PeerId
 from node.p2p.peers import StaticPeer
 from node.p2p.service import Libp2pNetwork, NetworkSettings
 from node.rpc.backend import DevnetView
+from node.rpc.namespaces.blobs import BlobParts
 from node.rpc.service import RpcParts, RpcService, RpcSettings
 from node.runtime.clock import SlotClock, SystemClock
 from node.runtime.faults import FaultBoard
@@ -104,6 +106,7 @@ async def run_node(
                 fresh_keys=signing.fresh_keys,
                 faults=FaultBoard(),
                 name=config.name,
+                blob_files=FolderFiles(config.data_dir / "blobs"),
             )
         )
         forks = read_forks(config.genesis_file, document)
@@ -198,7 +201,9 @@ def open_rpc(
         pool=core.pool,
         worker=ThreadWorker(threads_max=RPC_THREADS),
         event_worker=ThreadWorker(threads_max=1),
-        blob_fee=lambda header: blob_base_fee(header.excess_blob_gas),
+        blob_fee=partial(blob_fee, forks),
+        blob_gas_max=partial(blob_gas_max, forks),
+        blobs=BlobParts(reader=engine, kept=core.blobs),
         peer_count=lambda: len(network.peers()),
         sync_progress=core.sync_progress,
         devnet=DevnetView(

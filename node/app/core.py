@@ -8,7 +8,8 @@ Deliberately absent: sockets, files and signals (`assembly`), JSON-RPC and healt
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,6 +18,8 @@ from prometheus_client import CollectorRegistry
 
 from node.app.faults import wire_faults
 from node.app.finality import FinalityProofs
+from node.blobs.files import BlobFiles, MemoryFiles
+from node.blobs.keeper import BlobChecker, BlobKeeper
 from node.chain.chain import Chain, ChainOptions, open_chain
 from node.chain.importing import ChainEngine
 from node.chain.metrics import ChainMetrics
@@ -28,6 +31,7 @@ from node.runtime.clock import SlotClock
 from node.runtime.faults import FaultBoard
 from node.runtime.worker import Worker
 from node.storage.chain_database import ChainDatabase
+from node.sync.blobs import BlobService
 from node.sync.gossip import GossipService
 from node.sync.service import Progress, SyncService
 from node.txpool.service import PoolEngine, PoolNetwork, PoolService
@@ -39,7 +43,7 @@ from node.validator.signer import Signer
 from node.validator.slashing_protection import SlashingProtection
 
 
-class CoreEngine(ChainEngine, PoolEngine, BuildingEngine, Protocol):
+class CoreEngine(ChainEngine, PoolEngine, BuildingEngine, BlobChecker, Protocol):
     """What chain, pool and validators ask of execution."""
 
 
@@ -79,23 +83,37 @@ class Surroundings:
     """What to do wrong on purpose."""
     name: str
     """The process's name in the manifest."""
+    blob_files: BlobFiles = field(default_factory=MemoryFiles)
+    """Where blobs lie."""
 
 
 class CoreNode:
     """An opened node; `run` it after the network was told whom to serve."""
 
-    def __init__(self, around: Surroundings, chain: Chain) -> None:
+    def __init__(self, around: Surroundings, chain: Chain, blobs: BlobKeeper) -> None:
+        self.blobs: Final = blobs
+        """Its blobs."""
         self.chain: Final = chain
         """Its chain."""
         self.faults: Final = around.faults
         """What it does wrong on purpose."""
         self.public_keys: Final = tuple(key.public_key for key in around.keys)
         """Keys it signs with; 32 bytes each."""
-        self.pool: Final = _open_pool(around, chain)
+        self.pool: Final = _open_pool(around, chain, blobs)
         """Its pool."""
         self.proofs: Final = FinalityProofs(chain)
         """Certificates of finality."""
-        self._sync = SyncService(chain, around.network, around.registry)
+        blobs.pin(self.pool.needs_blob)
+        self._blob_service = BlobService(
+            chain,
+            blobs,
+            around.network,
+            around.registry,
+            are_withheld=partial(_withholds_blobs, around.faults),
+        )
+        self._sync = SyncService(
+            chain, around.network, around.registry, self._blob_service.fetch_from
+        )
         self._gossip = GossipService(chain, around.network)
         self._validator = self._open_validator(around)
         wire_faults(around.faults, around.network, around.clock, around.name)
@@ -111,6 +129,8 @@ class CoreNode:
             await nursery.start(self.pool.run)
             await nursery.start(self.faults.run)
             await nursery.start(self.proofs.run)
+            await nursery.start(self.blobs.run)
+            nursery.start_soon(self._blob_service.run)
             nursery.start_soon(self._gossip.run)
             nursery.start_soon(self._sync.run)
             if self._validator is not None:
@@ -140,6 +160,7 @@ class CoreNode:
 
 async def open_core(around: Surroundings) -> CoreNode:
     """Open the chain and put the parts around it. Raises UnusableFolder, Corruption."""
+    blobs = open_blobs(around)
     chain = await open_chain(
         genesis=around.genesis,
         engine=around.engine,
@@ -149,11 +170,27 @@ async def open_core(around: Surroundings) -> CoreNode:
         clock=around.clock,
         metrics=ChainMetrics(around.registry),
         options=around.options,
+        blobs=blobs,
     )
-    return CoreNode(around, chain)
+    return CoreNode(around, chain, blobs)
 
 
-def _open_pool(around: Surroundings, chain: Chain) -> PoolService:
+def open_blobs(around: Surroundings) -> BlobKeeper:
+    """Open the node's blobs. Raises OSError."""
+    return BlobKeeper(
+        files=around.blob_files,
+        checker=around.engine,
+        worker=around.worker,
+        slot=around.clock.current_slot,
+        registry=around.registry,
+    )
+
+
+def _withholds_blobs(faults: FaultBoard) -> bool:
+    return faults.find("withhold-blobs") is not None
+
+
+def _open_pool(around: Surroundings, chain: Chain, blobs: BlobKeeper) -> PoolService:
     network = around.network
 
     async def request(peer: str, body: bytes) -> bytes:
@@ -172,6 +209,8 @@ def _open_pool(around: Surroundings, chain: Chain) -> PoolService:
         clock=around.clock,
         registry=around.registry,
         journal_path=around.journal,
+        blobs=blobs,
+        withholds_blobs=partial(_withholds_blobs, around.faults),
     )
 
     async def on_gossip(peer: PeerId, message: bytes) -> Verdict:

@@ -19,13 +19,12 @@ from prometheus_client import CollectorRegistry
 
 from node.app.assembly import RPC_THREADS, opened_store
 from node.app.binding import bind
+from node.app.blob_fees import blob_fee, blob_gas_max
 from node.app.failures import SetupError, TaskFailed
 from node.app.stepping import read_file
 from node.chain.metrics import layer_metrics
 from node.errors import Rejected
-from node.eth.fees import GAS_PER_BLOB, blob_base_fee
 from node.eth.forks import ChainConfig, read_chain_config
-from node.eth.headers import Header
 from node.eth.rewards import ommer_numbers, rewards
 from node.execution.adapter import RevmEngine
 from node.rpc.backend import DevnetView
@@ -239,14 +238,6 @@ def _open_rpc(
 ) -> RpcService:
     forks = chain.config
 
-    def blob_fee(header: Header) -> int:
-        blobs = forks.blob_parameters(header.timestamp)
-        return 0 if blobs is None else blob_base_fee(header.excess_blob_gas, blobs.update_fraction)
-
-    def blob_gas_max(header: Header) -> int:
-        blobs = forks.blob_parameters(header.timestamp)
-        return 0 if blobs is None else blobs.max * GAS_PER_BLOB
-
     settings = RpcSettings(
         host=config.host,
         port=config.rpc_port,
@@ -259,8 +250,8 @@ def _open_rpc(
         pool=pool,
         worker=ThreadWorker(threads_max=RPC_THREADS),
         event_worker=ThreadWorker(threads_max=1),
-        blob_fee=blob_fee,
-        blob_gas_max=blob_gas_max,
+        blob_fee=partial(blob_fee, forks),
+        blob_gas_max=partial(blob_gas_max, forks),
         rewards=lambda block: rewards(forks, block.header, ommer_numbers(block.rlp)),
         peer_count=lambda: 0,
         sync_progress=lambda: None,

@@ -25,7 +25,7 @@ from node.chain.ballots import Ballots
 from node.chain.building import BuildInputs
 from node.chain.events import EVENTS_MAX, Subscription
 from node.chain.importer import Importer
-from node.chain.importing import ChainEngine, ImportOutcome, Ticket
+from node.chain.importing import BlobAvailability, ChainEngine, ImportOutcome, Ticket
 from node.chain.judging import Judgement
 from node.chain.live import LiveChain
 from node.chain.metrics import ChainMetrics
@@ -69,9 +69,11 @@ async def open_chain(
     clock: SlotClock,
     metrics: ChainMetrics,
     options: ChainOptions | None = None,
+    blobs: BlobAvailability | None = None,
 ) -> Chain:
     """Create the chain of a new folder, or load it as the last process left it.
 
+    Without `blobs` no block waits for any: a node that does not vote may do without them.
     Raises UnusableFolder (another network or layout), Corruption.
     """
     options = options if options is not None else ChainOptions()
@@ -91,7 +93,7 @@ async def open_chain(
     step = live.finality_step()
     if step is not None:
         await live.save_step(step)
-    chain = Chain(live, options)
+    chain = Chain(live, options, blobs)
     _log.info(
         "chain_opened",
         head=chain.head.hash,
@@ -104,7 +106,9 @@ async def open_chain(
 class Chain:
     """The chain of one node. `run` must be running for imports to end."""
 
-    def __init__(self, live: LiveChain, options: ChainOptions) -> None:
+    def __init__(
+        self, live: LiveChain, options: ChainOptions, blobs: BlobAvailability | None = None
+    ) -> None:
         self.rules: Final[Rules] = live.store.rules
         """Parameters and identity of this chain."""
         self.clock: Final[SlotClock] = live.clock
@@ -112,7 +116,7 @@ class Chain:
         self._live = live
         self._store = live.store
         self._options = options
-        self._importer = Importer(live)
+        self._importer = Importer(live, blobs)
         self._ballots = Ballots(live)
         self._pruned_number = live.store.finalized.header.number
         self._next_header: tuple[Hash32, Slot, Header] | None = None
@@ -238,7 +242,16 @@ class Chain:
     def wanted(self) -> dict[Hash32, str]:
         """Blocks that something refers to and that are not here, each with the peer that mentioned it."""
         missing = self._importer.missing_parents() | self._ballots.missing_heads()
-        return {root: origin for root, origin in missing.items() if root not in self._store.tree}
+        return {
+            root: origin
+            for root, origin in missing.items()
+            if root not in self._store.tree and not self._importer.waits_for_blobs(root)
+        }
+
+    @property
+    def wanted_blobs(self) -> dict[Hash32, str]:
+        """Blobs that blocks wait for and that are not here, each with the peer that sent its block."""
+        return self._importer.wanted_blobs()
 
     @property
     def evidence(self) -> Sequence[Evidence]:

@@ -64,6 +64,14 @@ class BlocksWanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlobsWanted:
+    """A block waits for blobs that are not here; `Chain.wanted_blobs` names them."""
+
+    block_hash: Hash32
+    """The block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceFound:
     """A validator was caught breaking a rule, for the first time."""
 
@@ -80,7 +88,13 @@ class SafetyFaultSeen:
 
 
 ChainEvent: TypeAlias = (
-    BlockImported | HeadChanged | Finalized | BlocksWanted | EvidenceFound | SafetyFaultSeen
+    BlockImported
+    | HeadChanged
+    | Finalized
+    | BlocksWanted
+    | BlobsWanted
+    | EvidenceFound
+    | SafetyFaultSeen
 )
 
 Subscription: TypeAlias = runtime.Subscription[ChainEvent]

@@ -1,7 +1,8 @@
 """Blocks on their way into the chain: one at a time, in order, each with a ticket to wait at.
 
     offer -> Ticket -> queue -> turned away (known, stale, future, orphan, third of its slot)
-                             or judged -> [may be forwarded] -> executed, saved -> taken in -> its orphans follow
+                             or judged -> [may be forwarded] -> [waits for its blobs]
+                                       -> executed, saved -> taken in -> its orphans follow
 
 Deliberately absent: the rules (node.consensus), the thread's work (node.chain.importing), who is told what.
 """
@@ -16,9 +17,10 @@ import structlog
 import trio
 
 from node.chain import opening
-from node.chain.events import BlocksWanted
+from node.chain.events import BlobsWanted, BlocksWanted
 from node.chain.importing import (
     LARGE_BYTES,
+    BlobAvailability,
     Executable,
     Imported,
     ImportOutcome,
@@ -26,11 +28,13 @@ from node.chain.importing import (
     Judgeable,
     Opened,
     Ticket,
+    blobs_of,
     execute_and_save,
     open_bytes,
 )
 from node.chain.live import LiveChain
-from node.chain.waiting import FutureQueue, OrphanPool, WaitingBlock
+from node.chain.waiting import BlobWaitingRoom, FutureQueue, OrphanPool, WaitingBlock
+from node.consensus.limits import BLOB_WINDOW_SLOTS
 from node.consensus.reasons import Reason
 from node.consensus.state_transition import CheckedBlock
 from node.errors import MissingState, Rejected
@@ -56,8 +60,12 @@ _log = structlog.get_logger()
 class Importer:
     """The way in."""
 
-    def __init__(self, live: LiveChain) -> None:
+    def __init__(self, live: LiveChain, blobs: BlobAvailability | None) -> None:
         self._live = live
+        self._blobs = blobs
+        self._bereft = BlobWaitingRoom()
+        if blobs is not None:
+            blobs.on_arrival(self._take_complete)
         self._store = live.store
         self._rules = live.store.rules
         self._queue: deque[Ticket] = deque()
@@ -101,11 +109,24 @@ class Importer:
         for old in [key for key in self._proposals if key[0] <= lowest]:
             del self._proposals[old]
         self._orphans.prune(self._finalized_slot())
+        self._bereft.prune(self._finalized_slot())
+        self._requeue(self._bereft.take_before(slot - BLOB_WINDOW_SLOTS))
         self._requeue(self._futures.take_due(slot))
 
     def missing_parents(self) -> dict[Hash32, str]:
         """Parents that orphans wait for, each with the sender of a block above it."""
         return self._orphans.missing()
+
+    def waits_for_blobs(self, block_hash: Hash32) -> bool:
+        """Whether a block is here and its blobs are not: asking for the block again brings nothing."""
+        return block_hash in self._bereft
+
+    def wanted_blobs(self) -> dict[Hash32, str]:
+        """Blobs that blocks wait for, each with the sender of its block."""
+        if self._blobs is None:
+            return {}
+        wanted = self._bereft.wanted()
+        return {one: wanted[one] for one in self._blobs.missing(list(wanted))}
 
     # -- running
 
@@ -137,7 +158,13 @@ class Importer:
                     ticket.hold_back()
                 elif self._failures.get(ticket.block_hash, 0) < FORWARDED_UNEXECUTED_MAX:
                     ticket.pass_check()
+                hashes = await self._blob_hashes(ticket)
+                if self._lacks_blobs(ticket, hashes):
+                    self._finish(ticket, ImportOutcome.UNAVAILABLE)
+                    return
                 imported = await self._execute(ticket, checked)
+                if self._blobs is not None:
+                    self._blobs.used(hashes, ticket.slot)
                 self._live.take_in(imported, ticket.proposed, timely=ticket.is_timely)
                 if not ticket.is_held_back:
                     ticket.pass_check()
@@ -211,6 +238,38 @@ class Importer:
             self._live.metrics.execute_seconds.observe(imported.execute_seconds)
         self._live.metrics.save_seconds.observe(imported.save_seconds)
         return imported
+
+    async def _blob_hashes(self, ticket: Ticket) -> tuple[Hash32, ...]:
+        """Versioned hashes of a block's blobs. Raises Rejected."""
+        header = ticket.proposed.header
+        if self._blobs is None or not header.blob_gas_used:
+            return ()
+        return await self._live.worker.run(
+            partial(blobs_of, self._live.engine, header, ticket.block)
+        )
+
+    def _lacks_blobs(self, ticket: Ticket, hashes: tuple[Hash32, ...]) -> bool:
+        """Whether a block has to wait for blobs; it is then neither head nor voted for, nor is anything above it."""
+        if self._blobs is None or ticket.slot < self._live.slot() - BLOB_WINDOW_SLOTS:
+            return False
+        missing = self._blobs.missing(hashes)
+        if not missing:
+            return False
+        self._bereft.add(_waiting(ticket), hashes)
+        self._live.events.send(BlobsWanted(block_hash=ticket.block_hash))
+        _log.warning(
+            "block_waits_for_blobs",
+            slot=ticket.slot,
+            block=ticket.block_hash,
+            missing=len(missing),
+            peer=ticket.origin,
+        )
+        return True
+
+    def _take_complete(self) -> None:
+        """Import the blocks whose last blob has come."""
+        if self._blobs is not None and len(self._bereft):
+            self._requeue(self._bereft.take_complete(self._blobs.missing))
 
     def _is_wanted(self, ticket: Ticket) -> bool:
         """Count a proposal whose signature holds; False for a third of its proposer and slot."""

@@ -28,8 +28,14 @@ from node.consensus.state_transition import CheckedBlock, Proposed, check, finis
 from node.consensus.wire import decode_envelope
 from node.errors import InvalidBlock, Rejected
 from node.eth.blocks import Block
+from node.eth.headers import Header
 from node.eth.primitives import BlockNumber, Hash32, Slot
-from node.execution.engine import BlockAttributes, BlockBuilder, BlockResult
+from node.execution.engine import (
+    BlobTransaction,
+    BlockAttributes,
+    BlockBuilder,
+    BlockResult,
+)
 from node.storage.chain_database import ChainDatabase, NewBlock, TreeEntry
 
 LARGE_BYTES: Final = 64 * 1024
@@ -52,6 +58,8 @@ class ImportOutcome(StrEnum):
     """It is in the tree now."""
     KNOWN = "known"
     """It was there before."""
+    UNAVAILABLE = "unavailable"
+    """Its blobs are not here; it waits."""
     ORPHAN = "orphan"
     """Its parent is unknown; it waits."""
     FUTURE = "future"
@@ -89,6 +97,22 @@ class ChainEngine(Protocol):
 
     def raw_transactions(self, block: bytes) -> list[bytes]:
         """EIP-2718 transactions of a block."""
+
+    def blob_transactions(self, block: bytes) -> list[BlobTransaction]:
+        """Blob transactions of a block. Raises InvalidBlock if its body is not its header's."""
+
+
+class BlobAvailability(Protocol):
+    """What the chain asks of the keeper of blobs."""
+
+    def missing(self, hashes: Sequence[Hash32]) -> list[Hash32]:
+        """Those that are not here."""
+
+    def used(self, hashes: Sequence[Hash32], slot: int) -> None:
+        """A block of this slot holds these."""
+
+    def on_arrival(self, callback: Callable[[], None]) -> None:
+        """Tell that blobs came; must not block."""
 
 
 class Ticket:
@@ -252,6 +276,20 @@ class Imported:
     """Spent in the engine; 0 for a block built here."""
     save_seconds: float
     """Spent on disk."""
+
+
+def blobs_of(engine: ChainEngine, header: Header, block: bytes) -> tuple[Hash32, ...]:
+    """Versioned hashes of a block's blobs; the header says without a look at the body whether there are any.
+
+    Raises Rejected if the body is not the header's.
+    """
+    if not header.blob_gas_used:
+        return ()
+    try:
+        found = engine.blob_transactions(block)
+    except InvalidBlock as error:
+        raise Rejected(ImportReason.EXECUTION, str(error)) from error
+    return tuple(one for transaction in found for one in transaction.blob_hashes)
 
 
 def execute_and_save(engine: ChainEngine, database: ChainDatabase, work: Executable) -> Imported:

@@ -2,6 +2,7 @@
 
     unknown parent -> OrphanPool -> (the parent is imported) -> import
     next slot's    -> FutureQueue -> (the slot begins) -> import
+    blobs missing  -> BlobWaitingRoom -> (the last blob comes) -> import
 
 Bounded by number, by bytes and by peer, so that no stranger can fill memory (node/README.md section 7).
 What is full gives way from the oldest; the block comes back by request if it mattered.
@@ -10,6 +11,7 @@ Deliberately absent: asking for the missing blocks (node.sync).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +28,13 @@ ORPHANS_PER_ORIGIN_MAX: Final = 8
 
 FUTURES_MAX: Final = 16
 """Blocks of the next slot; it has one honest proposer, equivocations are few."""
+
+
+BEREFT_MAX: Final = 32
+"""Blocks that wait for blobs."""
+
+MissingBlobs = Callable[[Sequence[Hash32]], Sequence[Hash32]]
+"""Those of some blobs that are not here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +111,66 @@ class OrphanPool:
     def _remove(self, block: WaitingBlock) -> None:
         del self._blocks[block.block_hash]
         self._bytes -= len(block.envelope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bereft:
+    """A block and the blobs it cannot do without."""
+
+    block: WaitingBlock
+    hashes: tuple[Hash32, ...]
+
+
+class BlobWaitingRoom:
+    """Blocks that every rule of consensus allows and whose blobs are not here.
+
+    Their proposers' signatures hold, so an outsider cannot fill it; it is bounded all the same.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: dict[Hash32, _Bereft] = {}
+
+    def __len__(self) -> int:
+        return len(self._blocks)
+
+    def __contains__(self, block_hash: Hash32) -> bool:
+        return block_hash in self._blocks
+
+    def add(self, block: WaitingBlock, hashes: Sequence[Hash32]) -> None:
+        """Keep a block, at the cost of the oldest."""
+        self._blocks.pop(block.block_hash, None)
+        while len(self._blocks) >= BEREFT_MAX or self._bytes() + len(block.envelope) > (
+            ORPHAN_BYTES_MAX
+        ):
+            if not self._blocks:
+                return
+            del self._blocks[next(iter(self._blocks))]
+        self._blocks[block.block_hash] = _Bereft(block=block, hashes=tuple(hashes))
+
+    def take_complete(self, missing: MissingBlobs) -> list[WaitingBlock]:
+        """Remove and give the blocks whose blobs are here now, in order of slot and hash."""
+        return self._take([one for one in self._blocks.values() if not missing(one.hashes)])
+
+    def take_before(self, slot: int) -> list[WaitingBlock]:
+        """Remove and give the blocks of earlier slots."""
+        return self._take([one for one in self._blocks.values() if one.block.slot < slot])
+
+    def prune(self, finalized_slot: int) -> None:
+        """Forget blocks that can no longer be imported."""
+        self._take([one for one in self._blocks.values() if one.block.slot <= finalized_slot])
+
+    def wanted(self) -> dict[Hash32, str]:
+        """Blobs of these blocks, here or not, each with the sender of its block."""
+        return {blob: one.block.origin for one in self._blocks.values() for blob in one.hashes}
+
+    def _take(self, chosen: list[_Bereft]) -> list[WaitingBlock]:
+        for one in chosen:
+            del self._blocks[one.block.block_hash]
+        blocks = [one.block for one in chosen]
+        return sorted(blocks, key=lambda one: (one.slot, one.block_hash))
+
+    def _bytes(self) -> int:
+        return sum(len(one.block.envelope) for one in self._blocks.values())
 
 
 class FutureQueue:

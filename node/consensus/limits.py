@@ -20,6 +20,12 @@ MAX_BLOCK_BYTES = 4 * 1024 * 1024
 MAX_ENVELOPE_BYTES = MAX_BLOCK_BYTES + MAX_PAYLOAD_BYTES + 1_024
 """Bytes of an envelope's CBOR."""
 
+BLOB_WINDOW_SLOTS = 128
+"""A block of the last so many slots is imported only with its blobs; an older one without: nobody has to have them.
+
+As long as finality may fail before the leak steps in (64 epochs of two slots): until then every honest node that
+knows a block has had its blobs."""
+
 MAX_VOTES_IN_MESSAGE = 64
 """Votes in one gossip message: those of one process and slot."""
 

@@ -50,6 +50,14 @@ class Transaction(Protocol):
         """Wei a unit of gas for the proposer; gas price of types 0 and 1."""
 
     @property
+    def max_fee_per_blob_gas(self) -> int:
+        """Wei a unit of blob gas; 0 for other types than 3."""
+
+    @property
+    def blob_hashes(self) -> list[bytes]:
+        """Versioned hashes of its blobs, 32 bytes each; none for other types than 3."""
+
+    @property
     def authorities(self) -> list[bytes]:
         """Recovered signers of its EIP-7702 authorisations, 20 bytes each; those that do not recover are left out."""
 

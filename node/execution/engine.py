@@ -141,6 +141,14 @@ class OpenBlock(Protocol):
 class BlockBuilder(OpenBlock, Protocol):
     """A block of the L1 under construction."""
 
+    @property
+    def blobs_left(self) -> int:
+        """Blobs that further transactions may carry."""
+
+    @property
+    def blob_base_fee(self) -> int:
+        """Price of blob gas in this block, wei a unit."""
+
     def seal(self, extra_data: bytes) -> BlockResult:
         """Closes the block with these `extra_data` (at most 32 bytes); the builder is spent."""
 
@@ -164,6 +172,18 @@ class DerivedBlock:
     """The block."""
     is_full: bool
     """Whether it holds the transactions; if they were not executable in full it holds its deposits only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobTransaction:
+    """A blob transaction's place in its block."""
+
+    index: int
+    """Its index."""
+    hash: Hash32
+    """Its hash."""
+    blob_hashes: tuple[Hash32, ...]
+    """Versioned hashes of its blobs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class RequestKind(StrEnum):
     BLOCKS_BY_RANGE = "blocks_by_range"
     BLOCKS_BY_ROOT = "blocks_by_root"
     TRANSACTIONS = "transactions"
+    BLOBS = "blobs"
     STATE = "state"
     L2_BLOCKS = "l2_blocks"
     L2_SUBMIT = "l2_submit"

@@ -66,6 +66,7 @@ REQUEST_RULES: Final[Mapping[RequestKind, RequestRule]] = {
     RequestKind.TRANSACTIONS: RequestRule(
         request_bytes_max=64 * 1024, answer_bytes_max=4 * 1024 * 1024
     ),
+    RequestKind.BLOBS: RequestRule(request_bytes_max=1024, answer_bytes_max=1024 * 1024),
     RequestKind.STATE: RequestRule(request_bytes_max=4 * 1024, answer_bytes_max=4 * 1024 * 1024),
     RequestKind.L2_BLOCKS: RequestRule(
         request_bytes_max=4 * 1024, answer_bytes_max=16 * 1024 * 1024

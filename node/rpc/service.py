@@ -30,6 +30,7 @@ from node.rpc.http import Policy
 from node.rpc.limits import ServerLimits
 from node.rpc.logs import LogSearch
 from node.rpc.metrics import RpcMetrics
+from node.rpc.namespaces.blobs import BlobParts, BlobsNamespace
 from node.rpc.namespaces.blocks import BlocksNamespace
 from node.rpc.namespaces.bridging import BridgingNamespace
 from node.rpc.namespaces.calls import CallsNamespace
@@ -126,6 +127,8 @@ class RpcParts:
     """Takes transactions without a task for each; None where blocks are slots apart, and the pool takes them."""
     forks: ChainConfig | None = None
     """Which rules are in force when; None on an L2, whose rules are fixed."""
+    blobs: BlobParts | None = None
+    """Where blobs are found; None where there are none."""
     rollup: RollupParts | None = None
     """What an L2 says beside its blocks; None on L1."""
 
@@ -241,6 +244,8 @@ class RpcService:
                 explain=parts.rollup.explain,
             ).methods()
             table |= BridgingNamespace(parts.rollup.bridge).methods()
+        if parts.blobs is not None:
+            table |= BlobsNamespace(blocks, parts.blobs.reader, parts.blobs.kept).methods()
         network = NetNamespace(
             chain_id=settings.chain_id,
             client_version=settings.client_version,

@@ -171,6 +171,17 @@ L1_FAULTS: Final = (
         heals="By itself after so many slots.",
     ),
     CatalogueEntry(
+        name="withhold-blobs",
+        layer="l1",
+        roles=("validator",),
+        summary="Keeps blobs to itself: passes on no blob transaction and answers no request for blobs.",
+        parameters=(),
+        expect="Blob transactions sent to this process are in its own blocks only. Nobody votes for those "
+        "(`block_waits_for_blobs` in the others' logs) nor builds on them: the chain goes on from their parent, and "
+        "this process follows it. Everything without blobs is as ever.",
+        heals="On heal: within 30 s its blob transactions are offered to the others, and included.",
+    ),
+    CatalogueEntry(
         name="clock-skew",
         layer="l1",
         roles=ROLES,

@@ -48,6 +48,8 @@ class SyncReason(StrEnum):
     """A status from a chain with another genesis."""
     UNASKED = "sync_unasked"
     """An answer that is not what was asked for."""
+    WRONG_BLOB = "sync_wrong_blob"
+    """A blob that is not what its commitment or its proofs say."""
     NOTHING = "sync_nothing"
     """An empty answer from a peer that claims to have the blocks."""
 

@@ -13,7 +13,7 @@ genesis).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NoReturn
@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from node.chain.chain import Chain
 from node.chain.events import BlocksWanted
 from node.chain.importing import ImportOutcome, Opened, open_bytes
-from node.errors import Rejected
+from node.errors import Rejected, Temporary
 from node.p2p.network import Network, PeerId, RequestFailed, RequestKind
 from node.sync import planner
 from node.sync.messages import (
@@ -68,6 +68,10 @@ BEHIND_BLOCKS_MAX: Final = 2
 _log = structlog.get_logger()
 
 
+FetchBlobs = Callable[[PeerId], Awaitable[None]]
+"""Asks a peer for the blobs that blocks wait for. Raises RequestFailed, Rejected, Temporary."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """How far a node that catches up has come; what `eth_syncing` answers."""
@@ -83,8 +87,16 @@ class Progress:
 class SyncService:
     """Synchronisation of one node. Make it before the network runs, then `run` it."""
 
-    def __init__(self, chain: Chain, network: Network, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        network: Network,
+        registry: CollectorRegistry,
+        fetch_blobs: FetchBlobs | None = None,
+    ) -> None:
+        """`fetch_blobs` asks one peer for what blocks wait for; without it no block waits."""
         self._chain = chain
+        self._fetch_blobs = fetch_blobs
         self._network = network
         self._server = Server(chain, network)
         self._state = SyncState()
@@ -195,7 +207,7 @@ class SyncService:
                     await self._fetch_roots(task)
                 case FetchRange():
                     await self._fetch_range(task)
-        except RequestFailed:
+        except (RequestFailed, Temporary):
             outcome = "failed"
             self._state = planner.failed(self._state, task, self._now_ms())
         except Rejected as error:
@@ -261,6 +273,9 @@ class SyncService:
         """Import a branch in order. Raises Rejected for a bad block, RequestFailed for one of no use."""
         for block in branch:
             outcome = await self._chain.import_envelope(block.envelope, origin=peer)
+            if outcome is ImportOutcome.UNAVAILABLE and self._fetch_blobs is not None:
+                await self._fetch_blobs(PeerId(peer))
+                outcome = await self._chain.import_envelope(block.envelope, origin=peer)
             match outcome:
                 case ImportOutcome.IMPORTED | ImportOutcome.KNOWN:
                     continue

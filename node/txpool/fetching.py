@@ -16,7 +16,7 @@ import trio
 
 from node.errors import Rejected
 from node.eth.primitives import Hash32
-from node.txpool.wire import decode_answer, encode_request
+from node.txpool.wire import ANSWER_BYTES_MAX, decode_answer, encode_request
 
 FETCHES_MAX: Final = 4
 """Requests at once."""
@@ -33,6 +33,9 @@ TOGETHER_MAX: Final = 8
 ATTEMPTS: Final = 3
 """A peer that announces may still be taking the transaction in itself."""
 
+LONG_ANSWER_BYTES: Final = ANSWER_BYTES_MAX // 8
+"""In an answer above this there may have been no room for the rest, which is then no failure: blobs are large."""
+
 RETRY_S: Final = 0.25
 """Between two attempts."""
 
@@ -40,7 +43,7 @@ RequestTransactions = Callable[[str, bytes], Awaitable[bytes]]
 """Ask a peer (its id, the request's body)."""
 
 Take = Callable[[Sequence[bytes]], Awaitable[set[Hash32]]]
-"""Admit fetched transactions; gives the hashes of those that could be decoded."""
+"""Admit fetched transactions; gives the hashes of those that could be decoded and were whole."""
 
 
 _Group = tuple[str, tuple[Hash32, ...]]
@@ -98,9 +101,11 @@ class Fetcher:
     async def _fetch(self, peer: str, group: Sequence[Hash32]) -> None:
         """Ask for a group, and again for what an answer lacks."""
         missing = list(group)
-        for attempt in range(ATTEMPTS):
+        attempt = 0
+        while attempt < ATTEMPTS:
             if attempt:
                 await trio.sleep(RETRY_S)
+            attempt += 1
             try:
                 raws = decode_answer(await self._request(peer, encode_request(missing)))
             except self._failures:
@@ -117,3 +122,5 @@ class Fetcher:
             missing = [one for one in missing if one not in taken]
             if not missing:
                 return
+            if sum(map(len, raws)) > LONG_ANSWER_BYTES:
+                attempt = 0

@@ -27,5 +27,13 @@ class PoolLimits:
     """A replacement pays so much more, tip and fee."""
     tip_min_wei: int = 1
     """Least tip, as geth's default."""
+    blobs_max: int = 480
+    """Blobs of all transactions: 63 MiB on disk, half a minute of full blocks."""
+    sender_blob_transactions_max: int = 16
+    """Blob transactions of one sender, as in geth."""
+    blob_replacement_percent: int = 100
+    """A replacement of a blob transaction pays so much more, tip and both fees: its blobs cost everybody's links."""
+    blob_fee_min_wei: int = 1
+    """EIP-4844's least price of blob gas."""
     queued_lifetime_ms: int = 3 * 60 * 60 * 1_000
     """A sender's queued transactions are dropped when it did nothing for so long."""

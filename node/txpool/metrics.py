@@ -24,6 +24,9 @@ class PoolMetrics:
         Gauge(
             "faultline_txpool_bytes", "Raw bytes of all transactions.", registry=registry
         ).set_function(lambda: pool.bytes_total)
+        Gauge(
+            "faultline_txpool_blobs", "Blobs of all transactions.", registry=registry
+        ).set_function(lambda: pool.blob_count)
         self._outcomes: Final[dict[tuple[str, str], Counter]] = {}
         self._offered: Final = Counter(
             "faultline_txpool_offered_total",

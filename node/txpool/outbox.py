@@ -14,6 +14,7 @@ from typing import Final
 
 import trio
 
+from node.eth.blobs import BLOB_KIND
 from node.txpool.wire import (
     ANNOUNCED_MAX,
     GOSSIP_BYTES_MAX,
@@ -49,8 +50,8 @@ class Outbox:
         self._full = trio.Event()
 
     def add(self, raw: bytes, transaction_hash: bytes) -> None:
-        """Send a transaction soon, or announce it if it is large."""
-        if len(raw) > GOSSIPED_TRANSACTION_BYTES_MAX:
+        """Send a transaction soon, or announce it if it is large or carries blobs."""
+        if len(raw) > GOSSIPED_TRANSACTION_BYTES_MAX or raw[0] == BLOB_KIND:
             self._announced.append(transaction_hash)
             self._bytes += len(transaction_hash)
         else:

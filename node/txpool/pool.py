@@ -7,6 +7,7 @@
 One owner calls it; nothing is awaited, time is an argument, and a refused transaction changes nothing.
 Room is made from the queue first (who has been silent longest, its farthest nonce), then by price: the sender of the
 cheapest transaction loses its last one, so that no other of its transactions loses its place.
+Blobs have room of their own: blob transactions push out blob transactions only.
 Deliberately absent: sockets, files, decoding, and any special right of local transactions.
 """
 
@@ -17,6 +18,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from node.eth.blobs import BLOB_KIND
+from node.eth.fees import GAS_PER_BLOB
 from node.eth.primitives import Address, Hash32
 from node.eth.transactions import Transaction
 from node.txpool import refusals
@@ -25,7 +28,16 @@ from node.txpool.refusals import Refused
 from node.txpool.selection import Selection
 from node.txpool.sender import Sender
 from node.txpool.transaction import AccountFacts, PooledTransaction
-from node.txpool.validation import check_account, check_alone, check_delegation, pays_more
+from node.txpool.validation import (
+    check_account,
+    check_alone,
+    check_delegation,
+    check_exclusive,
+    check_replacement,
+)
+
+Admissible = tuple[PooledTransaction, Sender, PooledTransaction | None, list[PooledTransaction]]
+"""What may enter, its sender, what it replaces, what makes room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +87,8 @@ class Pool:
         """Senders with queued transactions, the longest silent first."""
         self._authorities: Counter[Address] = Counter()
         self._by_price: list[tuple[int, int, int, PooledTransaction]] = []
+        self._with_blobs: dict[Hash32, PooledTransaction] = {}
+        self._blobs: Counter[Hash32] = Counter()
         self._bytes = 0
         self._queued_count = 0
         self._arrivals = 0
@@ -98,6 +112,15 @@ class Pool:
     def bytes_total(self) -> int:
         """Raw bytes of all of them."""
         return self._bytes
+
+    @property
+    def blob_count(self) -> int:
+        """Blobs of all of them."""
+        return self._blobs.total()
+
+    def needs_blob(self, versioned_hash: Hash32) -> bool:
+        """Whether a transaction here carries this blob."""
+        return versioned_hash in self._blobs
 
     def knows(self, sender: bytes) -> bool:
         """Whether anything of a sender is here; if not, `admit` needs its account."""
@@ -148,9 +171,9 @@ class Pool:
         found = [one for sender in self._senders.values() for one in sender.executable.values()]
         return sorted(found, key=lambda one: one.arrival)
 
-    def select(self, base_fee: int) -> Selection:
-        """Begin an offer to a builder whose block has this base fee, wei."""
-        return Selection(self._senders, base_fee)
+    def select(self, base_fee: int, blob_base_fee: int = 0) -> Selection:
+        """Begin an offer to a builder whose block has this base fee and price of blob gas, wei a unit."""
+        return Selection(self._senders, base_fee, blob_base_fee)
 
     # -- changes
 
@@ -158,6 +181,18 @@ class Pool:
         self, transaction: Transaction, account: AccountFacts | None, *, now_ms: int
     ) -> Added | Refused:
         """Take a transaction or say why not; `account` is its sender's, unless the pool `knows` it."""
+        found = self._examine(transaction, account, now_ms)
+        return found if isinstance(found, Refused) else self._insert(*found)
+
+    def refusal(self, transaction: Transaction, account: AccountFacts | None) -> Refused | None:
+        """Why a transaction would not be taken now; None if it would. Spares checking blobs for nothing."""
+        found = self._examine(transaction, account, 0)
+        return found if isinstance(found, Refused) else None
+
+    def _examine(
+        self, transaction: Transaction, account: AccountFacts | None, now_ms: int
+    ) -> Admissible | Refused:
+        """All that is needed to insert a transaction, or why it is refused; nothing is changed."""
         if transaction.hash in self._by_hash:
             return refusals.ALREADY_KNOWN
         limits = self.limits
@@ -170,20 +205,28 @@ class Pool:
             assert account is not None, "an unknown sender needs its account"
             sender = Sender(address, account)
         one = self._pooled(transaction, address, now_ms)
-        refusal = check_account(sender, one.nonce, one.cost, limits) or check_delegation(
-            transaction, sender, self._authorities, self._senders
+        with_blobs = bool(one.blob_hashes)
+        refusal = (
+            check_exclusive(sender, with_blobs=with_blobs)
+            or check_account(sender, one.nonce, one.cost, limits, with_blobs=with_blobs)
+            or check_delegation(transaction, sender, self._authorities, self._senders)
         )
         if refusal is not None:
             return refusal
         replaced = sender.find(one.nonce)
-        if replaced is not None and not pays_more(
-            replaced.price, one.price, limits.replacement_percent
-        ):
-            return refusals.REPLACEMENT_UNDERPRICED
+        if replaced is not None:
+            refusal = check_replacement(replaced, one, limits)
+            if refusal is not None:
+                return refusal
         victims = self._make_room(one, sender, replaced)
         if isinstance(victims, Refused):
             return victims
-        return self._insert(one, sender, replaced, victims)
+        if with_blobs:
+            others = self._make_room_for_blobs(one, sender, replaced, victims)
+            if isinstance(others, Refused):
+                return others
+            victims = victims + others
+        return one, sender, replaced, victims
 
     def update(
         self,
@@ -245,6 +288,11 @@ class Pool:
     def _pooled(self, transaction: Transaction, sender: Address, now_ms: int) -> PooledTransaction:
         self._arrivals += 1
         gas_limit, fee = transaction.gas_limit, transaction.max_fee_per_gas
+        hashes: tuple[Hash32, ...] = ()
+        blob_fee = 0
+        if transaction.kind == BLOB_KIND:
+            hashes = tuple(Hash32(one) for one in transaction.blob_hashes)
+            blob_fee = transaction.max_fee_per_blob_gas
         return PooledTransaction(
             Hash32(transaction.hash),
             sender,
@@ -252,13 +300,15 @@ class Pool:
             gas_limit,
             fee,
             transaction.max_priority_fee_per_gas,
-            gas_limit * fee + transaction.value,
+            gas_limit * fee + transaction.value + len(hashes) * GAS_PER_BLOB * blob_fee,
             transaction.size,
             transaction.raw,
             tuple(Address(one) for one in transaction.authorities) if transaction.kind == 4 else (),
             self._arrivals,
             now_ms,
             transaction,
+            hashes,
+            blob_fee,
         )
 
     def _insert(
@@ -280,6 +330,9 @@ class Pool:
             victims = [replaced, *victims]
         self._by_hash[one.hash] = one
         self._bytes += one.size
+        if one.blob_hashes:
+            self._with_blobs[one.hash] = one
+            self._blobs.update(one.blob_hashes)
         for authority in one.authorities:
             self._authorities[authority] += 1
         heapq.heappush(
@@ -377,6 +430,33 @@ class Pool:
             heapq.heappush(self._by_price, entry)
         return victims if excess <= 0 and excess_bytes <= 0 else None
 
+    def _make_room_for_blobs(
+        self,
+        one: PooledTransaction,
+        sender: Sender,
+        replaced: PooledTransaction | None,
+        leaving: list[PooledTransaction],
+    ) -> list[PooledTransaction] | Refused:
+        """Choose blob transactions that must leave besides; a walk over a few hundred."""
+        freed = sum(len(other.blob_hashes) for other in leaving)
+        freed += 0 if replaced is None else len(replaced.blob_hashes)
+        excess = self.blob_count + len(one.blob_hashes) - freed - self.limits.blobs_max
+        chosen = {other.hash for other in leaving}
+        victims: list[PooledTransaction] = []
+        for cheap in sorted(self._with_blobs.values(), key=lambda other: other.price):
+            if excess <= 0 or cheap.price >= one.price:
+                break
+            owner = self._senders[cheap.sender]
+            theirs = (*owner.executable.values(), *owner.queued.values())
+            left = [other for other in theirs if other.hash not in chosen]
+            if owner is sender or not left:
+                continue
+            last = max(left, key=lambda other: other.nonce)
+            chosen.add(last.hash)
+            victims.append(last)
+            excess -= len(last.blob_hashes)
+        return victims if excess <= 0 else refusals.UNDERPRICED
+
     def _rebuild_prices(self) -> None:
         self._by_price = [
             (one.max_priority_fee_per_gas, one.max_fee_per_gas, -one.arrival, one)
@@ -396,6 +476,9 @@ class Pool:
         """Take a transaction that its sender has let go of out of the indexes."""
         del self._by_hash[one.hash]
         self._bytes -= one.size
+        if one.blob_hashes:
+            del self._with_blobs[one.hash]
+            self._blobs -= Counter(one.blob_hashes)
         for authority in one.authorities:
             self._authorities[authority] -= 1
             if not self._authorities[authority]:

@@ -25,6 +25,17 @@ class RefusalReason(StrEnum):
     NO_AUTHORISATION = "no_authorisation"
     UNDERPRICED = "underpriced"
     NONCE_TOO_LOW = "nonce_too_low"
+    NONCE_TOO_HIGH = "nonce_too_high"
+    """A gap before a blob transaction."""
+    ADDRESS_RESERVED = "address_reserved"
+    """The sender has transactions of the other sort here: with blobs or without."""
+    NO_SIDECAR = "no_sidecar"
+    """A blob transaction without its blobs."""
+    SIDECAR = "sidecar"
+    """Blobs, commitments, proofs and hashes whose numbers or versions do not fit together."""
+    BLOB_PROOF = "blob_proof"
+    """A blob that is not what its commitment or its proofs say."""
+    BLOBLESS = "blobless"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     ACCOUNT_LIMIT = "account_limit"
     DELEGATED_LIMIT = "delegated_limit"
@@ -70,6 +81,17 @@ REPLACEMENT_UNDERPRICED = Refused(
 UNDERPRICED = Refused(RefusalReason.UNDERPRICED, "transaction underpriced")
 FUTURE_REPLACES_PENDING = Refused(
     RefusalReason.POOL_FULL, "future transaction tries to replace pending"
+)
+ADDRESS_RESERVED = Refused(RefusalReason.ADDRESS_RESERVED, "address already reserved")
+NO_BLOBS = Refused(
+    RefusalReason.UNDECODABLE,
+    "transaction type not supported: tx type 3 not supported by this pool",
+)
+NO_SIDECAR = Refused(RefusalReason.NO_SIDECAR, "missing sidecar in blob transaction")
+BLOBLESS = Refused(RefusalReason.BLOBLESS, "blobless blob transaction")
+BLOB_PROOF = Refused(RefusalReason.BLOB_PROOF, "KZG verification error: invalid cell proofs")
+WHOLE_BLOB_PROOF = Refused(
+    RefusalReason.BLOB_PROOF, "KZG verification error: invalid blob proof: invalid proof"
 )
 BUSY = Refused(RefusalReason.BUSY, "txpool is full")
 
@@ -150,3 +172,74 @@ def replacement_overdraft(balance: int, spent: int, bumped: int) -> Refused:
 def account_limit(pooled: int) -> Refused:
     """Refuse for the number of transactions this sender has here."""
     return Refused(RefusalReason.ACCOUNT_LIMIT, f"account limit exceeded: pooled {pooled} txs")
+
+
+def blob_limit(count: int, limit: int) -> Refused:
+    """Refuse for the number of blobs (EIP-7594)."""
+    return Refused(
+        RefusalReason.SIDECAR,
+        f"transaction blob limit exceeded: blob count {count}, limit {limit}",
+    )
+
+
+def blob_fee_below_minimum(fee: int, minimum: int) -> Refused:
+    """Refuse for a fee below the least price of blob gas."""
+    return Refused(
+        RefusalReason.UNDERPRICED,
+        f"transaction gas price below minimum: blob fee cap {fee}, minimum needed {minimum}",
+    )
+
+
+def sidecar_version(found: int, wanted: int) -> Refused:
+    """Refuse for a form that this chain's rules do not have."""
+    return Refused(
+        RefusalReason.SIDECAR, f"unexpected sidecar version, want: {wanted}, got: {found}"
+    )
+
+
+def blob_count(blobs: int, hashes: int) -> Refused:
+    """Refuse for another number of blobs than of hashes."""
+    return Refused(
+        RefusalReason.SIDECAR, f"invalid number of {blobs} blobs compared to {hashes} blob hashes"
+    )
+
+
+def commitment_count(commitments: int, hashes: int) -> Refused:
+    """Refuse for another number of commitments than of hashes."""
+    return Refused(
+        RefusalReason.SIDECAR,
+        f"invalid number of {commitments} blob commitments compared to {hashes} blob hashes",
+    )
+
+
+def proof_count(proofs: int, wanted: int) -> Refused:
+    """Refuse for a wrong number of proofs."""
+    return Refused(
+        RefusalReason.SIDECAR, f"invalid number of {proofs} blob proofs expected {wanted}"
+    )
+
+
+def blob_hash_mismatch(place: int, computed: bytes, named: bytes) -> Refused:
+    """Refuse for a commitment that is not the one named."""
+    return Refused(
+        RefusalReason.SIDECAR,
+        f"blob {place}: computed hash {computed.hex()} mismatches transaction one {named.hex()}",
+    )
+
+
+def nonce_gap(nonce: int, gapped: int) -> Refused:
+    """Refuse a blob transaction that would wait for an earlier nonce."""
+    return Refused(
+        RefusalReason.NONCE_TOO_HIGH, f"nonce too high: tx nonce {nonce}, gapped nonce {gapped}"
+    )
+
+
+def blob_replacement(kind: str, new: int, old: int, percent: int) -> Refused:
+    """Refuse a replacement that pays too little more; `kind` of fee, wei."""
+    start = f"replacement transaction underpriced: new tx {kind} {new}"
+    if new <= old:
+        return Refused(RefusalReason.REPLACEMENT_UNDERPRICED, f"{start} <= {old} queued")
+    return Refused(
+        RefusalReason.REPLACEMENT_UNDERPRICED,
+        f"{start} < {old} queued + {percent}% replacement penalty",
+    )

@@ -34,22 +34,25 @@ class SenderView(Protocol):
 class Selection:
     """An offer in progress; for the task that owns the pool only."""
 
-    def __init__(self, senders: Mapping[Address, SenderView], base_fee: int) -> None:
+    def __init__(
+        self, senders: Mapping[Address, SenderView], base_fee: int, blob_base_fee: int = 0
+    ) -> None:
         self._senders = senders
         self._base_fee = base_fee
+        self._blob_base_fee = blob_base_fee
         self._refused: set[Address] = set()
         self._aside: list[PooledTransaction] = []
         self._heap: list[tuple[int, int, PooledTransaction]] = []
         for sender in senders.values():
             first = sender.executable.get(sender.nonce)
             if first is not None:
-                tip = min(first.max_priority_fee_per_gas, first.max_fee_per_gas - base_fee)
+                tip = self._tip(first)
                 if tip >= 0:
                     self._heap.append((-tip, first.arrival, first))
         heapq.heapify(self._heap)
 
-    def take(self, *, gas: int, size: int, count: int) -> list[PooledTransaction]:
-        """Give the next transactions whose gas limits, bytes and number stay within these.
+    def take(self, *, gas: int, size: int, count: int, blobs: int = 0) -> list[PooledTransaction]:
+        """Give the next transactions whose gas limits, bytes, number and blobs stay within these.
 
         What did not fit is offered again by the next call; an empty list means that nothing fits any more.
         """
@@ -57,13 +60,13 @@ class Selection:
             self._offer(one)
         self._aside = []
         taken: list[PooledTransaction] = []
-        heap, senders, base_fee = self._heap, self._senders, self._base_fee
+        heap, senders = self._heap, self._senders
         while heap and len(taken) < count and gas >= TRANSACTION_GAS:
             best = heap[0][2]
             if best.sender in self._refused:
                 heapq.heappop(heap)
                 continue
-            if best.gas_limit > gas or best.size > size:
+            if best.gas_limit > gas or best.size > size or len(best.blob_hashes) > blobs:
                 self._aside.append(best)
                 heapq.heappop(heap)
                 if len(self._aside) >= ASIDE_MAX:
@@ -72,10 +75,11 @@ class Selection:
             taken.append(best)
             gas -= best.gas_limit
             size -= best.size
+            blobs -= len(best.blob_hashes)
             sender = senders.get(best.sender)
             following = sender.executable.get(best.nonce + 1) if sender is not None else None
             if following is not None:
-                tip = min(following.max_priority_fee_per_gas, following.max_fee_per_gas - base_fee)
+                tip = self._tip(following)
                 if tip >= 0:
                     heapq.heapreplace(heap, (-tip, following.arrival, following))
                     continue
@@ -87,5 +91,10 @@ class Selection:
         self._refused.add(sender)
 
     def _offer(self, one: PooledTransaction) -> None:
-        tip = min(one.max_priority_fee_per_gas, one.max_fee_per_gas - self._base_fee)
-        heapq.heappush(self._heap, (-tip, one.arrival, one))
+        heapq.heappush(self._heap, (-self._tip(one), one.arrival, one))
+
+    def _tip(self, one: PooledTransaction) -> int:
+        """Wei a unit of gas that the proposer gets; negative for what cannot be in this block."""
+        if one.blob_hashes and one.max_fee_per_blob_gas < self._blob_base_fee:
+            return -1
+        return min(one.max_priority_fee_per_gas, one.max_fee_per_gas - self._base_fee)

@@ -59,6 +59,12 @@ class Sender:
         """Whether nothing of it is here."""
         return not self.executable and not self.queued
 
+    @property
+    def carries_blobs(self) -> bool:
+        """Whether its transactions carry blobs: all of them do, or none does."""
+        one = next(iter((self.executable or self.queued).values()), None)
+        return one is not None and bool(one.blob_hashes)
+
     def find(self, nonce: int) -> PooledTransaction | None:
         """Find its transaction with this nonce."""
         return self.executable.get(nonce) or self.queued.get(nonce)

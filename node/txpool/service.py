@@ -25,8 +25,10 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from node.errors import Rejected
+from node.eth.blobs import BLOB_KIND
 from node.eth.blocks import Block
 from node.eth.primitives import Address, Hash32
+from node.eth.transactions import Transaction
 from node.runtime.clock import WallClock
 from node.runtime.worker import Worker
 from node.txpool import refusals
@@ -39,6 +41,7 @@ from node.txpool.outbox import Outbox
 from node.txpool.pool import Added, Pool
 from node.txpool.refusals import RefusalReason, Refused
 from node.txpool.selection import Selection
+from node.txpool.sidecars import UNSOUND, BlobStore, Offered, Sidecars
 from node.txpool.transaction import AccountFacts, PooledTransaction
 from node.txpool.wire import (
     ANSWER_BYTES_MAX,
@@ -72,6 +75,9 @@ OWN_MAX: Final = 65_536
 
 QUARANTINED_MAX: Final = 64
 """Transactions that this node's execution failed on are remembered: so many, the last ones."""
+
+UPCOMING_BLOBS: Final = 21
+"""Most blobs of a block, by the schedule that this devnet runs at (EIP-7892's BPO2)."""
 
 RETURNING_MAX: Final = 20_000
 """Transactions of dropped blocks that are taken back at once; a deeper reorganisation loses the oldest."""
@@ -174,6 +180,8 @@ class PoolService:
         registry: CollectorRegistry,
         limits: PoolLimits | None = None,
         journal_path: Path | None = None,
+        blobs: BlobStore | None = None,
+        withholds_blobs: Callable[[], bool] = lambda: False,
     ) -> None:
         self._engine = engine
         self._root: bytes = head.header.state_root
@@ -189,6 +197,7 @@ class PoolService:
             blame=network.blame,
             take=self._take_fetched,
         )
+        self._sidecars = Sidecars(blobs, withholds_blobs)
         self._journal_path = journal_path
         self._journal: Journal | None = None
         self._own: OrderedDict[Hash32, None] = OrderedDict()
@@ -220,16 +229,16 @@ class PoolService:
 
     async def submit(self, raw: bytes) -> Submission:
         """Take a transaction from a user of this node, keep it over restarts, gossip it."""
-        if len(raw) > self._pool.limits.transaction_bytes_max:
-            refusal = refusals.oversized(len(raw), self._pool.limits.transaction_bytes_max)
-            self._metrics.counted("user", refusal.reason)
-            return Submission(NO_HASH, refusal.message)
+        offered = self._sidecars.open(raw, self._pool.limits.transaction_bytes_max)
+        if isinstance(offered, Refused):
+            self._metrics.counted("user", offered.reason)
+            return Submission(NO_HASH, offered.message)
         try:
-            decoded = (await self._intake.decode([raw]))[0]
+            decoded = (await self._intake.decode([offered.raw]))[0]
         except Overloaded:
             self._metrics.counted("user", refusals.BUSY.reason)
             return Submission(NO_HASH, refusals.BUSY.message)
-        answer = self._admit(decoded)
+        answer = await self._admit_offered(decoded, offered, own=True)
         if isinstance(answer, Refused):
             self._metrics.counted("user", answer.reason)
             found = NO_HASH if hasattr(decoded, "code") else Hash32(decoded.hash)
@@ -239,9 +248,13 @@ class PoolService:
         if self._journal is not None:
             self._journal.append((one.raw,))
         self._remember_own(one)
-        self._outbox.add(one.raw, one.hash)
+        self._send(one)
         self._tell(answer.executable)
         return Submission(one.hash)
+
+    def needs_blob(self, versioned_hash: Hash32) -> bool:
+        """Whether a waiting transaction carries this blob."""
+        return self._pool.needs_blob(versioned_hash)
 
     def get(self, transaction_hash: bytes) -> PooledTransaction | None:
         """A waiting transaction."""
@@ -266,10 +279,18 @@ class PoolService:
         content = self._pool.content_from(address)
         return content.executable, content.queued
 
-    def upcoming(self, *, base_fee: int, gas: int, count: int) -> Sequence[PooledTransaction]:
-        """What a builder with this base fee (wei) and room (gas, number) is offered first, in its order."""
-        selection = self._pool.select(base_fee)
-        return selection.take(gas=gas, size=self._pool.limits.bytes_max, count=count)
+    def upcoming(
+        self,
+        *,
+        base_fee: int,
+        gas: int,
+        count: int,
+        blob_base_fee: int = 0,
+        blobs: int = UPCOMING_BLOBS,
+    ) -> Sequence[PooledTransaction]:
+        """What a builder with these prices (wei) and room (gas, number, blobs) is offered first, in its order."""
+        selection = self._pool.select(base_fee, blob_base_fee)
+        return selection.take(gas=gas, size=self._pool.limits.bytes_max, count=count, blobs=blobs)
 
     def counts(self) -> tuple[int, int]:
         """How many are executable and how many are queued."""
@@ -277,9 +298,9 @@ class PoolService:
 
     # -- builders
 
-    def select(self, base_fee: int) -> Selection:
-        """Begin an offer to a builder whose block has this base fee, wei."""
-        return self._pool.select(base_fee)
+    def select(self, base_fee: int, blob_base_fee: int = 0) -> Selection:
+        """Begin an offer to a builder whose block has these prices of gas and of blob gas, wei."""
+        return self._pool.select(base_fee, blob_base_fee)
 
     def discard(self, transaction_hash: bytes) -> None:
         """Remove a transaction that execution found impossible."""
@@ -305,6 +326,9 @@ class PoolService:
         self._fetcher.want(peer, unknown)
         if not gossiped.transactions:
             return GossipVerdict.IGNORE
+        if any(raw[:1] == bytes((BLOB_KIND,)) for raw in gossiped.transactions):
+            self._metrics.counted("peer", RefusalReason.NO_SIDECAR)
+            return GossipVerdict.REJECT
         try:
             decoded = await self._intake.decode(gossiped.transactions)
         except Overloaded:
@@ -318,9 +342,10 @@ class PoolService:
         room = ANSWER_BYTES_MAX
         for wanted in decode_request(body):
             one = self._pool.by_hash(wanted)
-            if one is not None and one.size <= room:
-                found.append(one.raw)
-                room -= one.size
+            raw = await self._sidecars.network_form(one) if one is not None else None
+            if raw is not None and len(raw) <= room:
+                found.append(raw)
+                room -= len(raw)
         await trio.lowlevel.checkpoint()
         return encode_answer(found)
 
@@ -353,9 +378,36 @@ class PoolService:
             return Refused(RefusalReason.UNDECODABLE, complaint(decoded))
         if decoded.hash in self._quarantined:
             return refusals.QUARANTINED
-        sender = Address(decoded.sender)
-        account = None if self._pool.knows(sender) else self._read_account(self._root, sender)
+        if decoded.kind == BLOB_KIND:
+            refusal = self._sidecars.refusal_without([Hash32(one) for one in decoded.blob_hashes])
+            if refusal is not None:
+                return refusal
+        account = self._account_of(decoded)
         return self._pool.admit(decoded, account, now_ms=self._clock.now_ms())
+
+    async def _admit_offered(
+        self, decoded: Decoded, offered: Offered, *, own: bool
+    ) -> Added | Refused:
+        """Admit a transaction that may carry blobs; they are checked and kept before it is."""
+        if not hasattr(decoded, "code") and decoded.kind == BLOB_KIND:
+            refusal = await self._sidecars.keep(
+                decoded,
+                offered.form,
+                lambda one: self._pool.refusal(one, self._account_of(one)),
+                own=own,
+            )
+            if refusal is not None:
+                return refusal
+        return self._admit(decoded)
+
+    def _account_of(self, decoded: Transaction) -> AccountFacts | None:
+        sender = Address(decoded.sender)
+        return None if self._pool.knows(sender) else self._read_account(self._root, sender)
+
+    def _send(self, one: PooledTransaction) -> None:
+        """Gossip a transaction, unless its blobs are withheld."""
+        if not (one.blob_hashes and self._sidecars.are_withheld()):
+            self._outbox.add(one.raw, one.hash)
 
     def _judge(self, decoded: Sequence[Decoded]) -> GossipVerdict:
         """Admit a peer's batch, unless one of it is no transaction at all."""
@@ -380,18 +432,22 @@ class PoolService:
 
     async def _take_fetched(self, raws: Sequence[bytes]) -> set[Hash32]:
         """Admit what was fetched; gives the hashes of what arrived, and announces what was taken."""
+        bytes_max = self._pool.limits.transaction_bytes_max
+        opened = [self._sidecars.open(raw, bytes_max) for raw in raws]
+        offers = [one for one in opened if isinstance(one, Offered)]
         try:
-            decoded = await self._intake.decode(raws)
+            decoded = await self._intake.decode([one.raw for one in offers])
         except Overloaded:
             return set()
         arrived: set[Hash32] = set()
-        for one in decoded:
-            answer = self._admit(one)
-            if not hasattr(one, "code"):
+        for one, offered in zip(decoded, offers, strict=True):
+            answer = await self._admit_offered(one, offered, own=False)
+            is_sound = isinstance(answer, Added) or answer.reason not in UNSOUND
+            if not hasattr(one, "code") and is_sound:
                 arrived.add(Hash32(one.hash))
             if isinstance(answer, Added):
                 self._metrics.counted("fetched", "added")
-                self._outbox.add(answer.transaction.raw, answer.transaction.hash)
+                self._send(answer.transaction)
                 self._tell(answer.executable)
             else:
                 self._metrics.counted("fetched", answer.reason)
@@ -454,7 +510,7 @@ class PoolService:
             answer = self._admit(one)
             if isinstance(answer, Added):
                 self._remember_own(answer.transaction)
-                self._outbox.add(answer.transaction.raw, answer.transaction.hash)
+                self._send(answer.transaction)
                 self._tell(answer.executable)
         _log.info("txpool_journal_read", transactions=len(raws), kept=len(self._own))
         self._rotate(journal)
@@ -494,5 +550,5 @@ class PoolService:
             waiting = (one for own in self._own if (one := self._pool.by_hash(own)) is not None)
             old = (one for one in waiting if one.added_ms <= latest_ms)
             for one in list(islice(old, OFFERED_AGAIN_MAX)):
-                self._outbox.add(one.raw, one.hash)
+                self._send(one)
                 self._own.move_to_end(one.hash)

@@ -42,7 +42,7 @@ class PooledTransaction:
     max_priority_fee_per_gas: int
     """Wei a unit of gas for the proposer."""
     cost: int
-    """Most wei it may take: gas limit times fee, and value."""
+    """Most wei it may take: gas limit times fee, blob gas times its fee, and value."""
     size: int
     """Length of `raw` in bytes."""
     raw: bytes
@@ -55,6 +55,10 @@ class PooledTransaction:
     """When it was admitted, milliseconds since the epoch of Unix."""
     decoded: Transaction
     """What the engine decoded."""
+    blob_hashes: tuple[Hash32, ...] = ()
+    """Versioned hashes of its blobs (EIP-4844)."""
+    max_fee_per_blob_gas: int = 0
+    """Wei a unit of blob gas."""
 
     @property
     def to(self) -> Address | None:
@@ -68,6 +72,8 @@ class PooledTransaction:
         return self.decoded.value
 
     @property
-    def price(self) -> tuple[int, int]:
-        """What it is kept for when room is short: tip, then fee."""
+    def price(self) -> tuple[int, ...]:
+        """What it is kept for when room is short: tip, then fee, then that of blob gas where there is any."""
+        if self.blob_hashes:
+            return self.max_priority_fee_per_gas, self.max_fee_per_gas, self.max_fee_per_blob_gas
         return self.max_priority_fee_per_gas, self.max_fee_per_gas

@@ -3,6 +3,7 @@
     check_alone      what the transaction and the block limit say
     check_account    nonce, funds and number, given the sender
     check_delegation EIP-7702: a delegated account's balance can vanish, so it has one transaction in flight
+    check_sidecar    EIP-4844: a blob transaction's numbers and versioned hashes against its blobs'
 
 Each gives a Refused or None and changes nothing.
 """
@@ -13,12 +14,21 @@ from collections.abc import Mapping
 from typing import Final
 
 from node.eth import rlp
+from node.eth.blobs import (
+    BLOB_KIND,
+    BLOBS_PER_TRANSACTION_MAX,
+    CELL_PROOFS,
+    CELLS,
+    NetworkForm,
+    versioned_hash,
+)
 from node.eth.primitives import Address
 from node.eth.transactions import Transaction
 from node.txpool import refusals
 from node.txpool.limits import PoolLimits
 from node.txpool.refusals import Refused
 from node.txpool.sender import Sender
+from node.txpool.transaction import PooledTransaction
 
 NONCE_MAX: Final = (1 << 64) - 1
 """EIP-2681: a transaction's nonce is below this."""
@@ -58,8 +68,40 @@ def check_alone(
         return refusals.intrinsic_gas(gas_limit, transaction.intrinsic_gas)
     if tip < limits.tip_min_wei:
         return refusals.tip_below_minimum(tip, limits.tip_min_wei)
+    if transaction.kind == BLOB_KIND:
+        return _check_blob_fields(transaction, limits)
     if transaction.kind == SET_CODE_KIND and not transaction.authorities:
         return refusals.NO_AUTHORISATION
+    return None
+
+
+def _check_blob_fields(transaction: Transaction, limits: PoolLimits) -> Refused | None:
+    fee, hashes = transaction.max_fee_per_blob_gas, transaction.blob_hashes
+    if fee < limits.blob_fee_min_wei:
+        return refusals.blob_fee_below_minimum(fee, limits.blob_fee_min_wei)
+    if not hashes:
+        return refusals.BLOBLESS
+    if len(hashes) > BLOBS_PER_TRANSACTION_MAX:
+        return refusals.blob_limit(len(hashes), BLOBS_PER_TRANSACTION_MAX)
+    return None
+
+
+def check_sidecar(transaction: Transaction, form: NetworkForm, version: int) -> Refused | None:
+    """Check what came with a blob transaction, all but the proofs themselves, in geth's order."""
+    hashes = transaction.blob_hashes
+    if form.version != version:
+        return refusals.sidecar_version(form.version, version)
+    if len(form.blobs) != len(hashes):
+        return refusals.blob_count(len(form.blobs), len(hashes))
+    if len(form.commitments) != len(hashes):
+        return refusals.commitment_count(len(form.commitments), len(hashes))
+    for place, (commitment, named) in enumerate(zip(form.commitments, hashes, strict=True)):
+        computed = versioned_hash(commitment)
+        if computed != named:
+            return refusals.blob_hash_mismatch(place, computed, named)
+    wanted = len(hashes) * (CELLS if version == CELL_PROOFS else 1)
+    if len(form.proofs) != wanted:
+        return refusals.proof_count(len(form.proofs), wanted)
     return None
 
 
@@ -70,10 +112,14 @@ def _input_bytes(transaction: Transaction) -> int:
     return end - start
 
 
-def check_account(sender: Sender, nonce: int, cost: int, limits: PoolLimits) -> Refused | None:
+def check_account(
+    sender: Sender, nonce: int, cost: int, limits: PoolLimits, *, with_blobs: bool = False
+) -> Refused | None:
     """Check nonce, funds over everything executable, and the sender's number of transactions."""
     if nonce < sender.nonce:
         return refusals.nonce_too_low(sender.nonce, nonce)
+    if with_blobs and nonce > sender.next_nonce and sender.find(nonce) is None:
+        return refusals.nonce_gap(nonce, sender.next_nonce)
     balance = sender.balance
     if balance < cost:
         return refusals.insufficient_funds(balance, cost)
@@ -86,7 +132,8 @@ def check_account(sender: Sender, nonce: int, cost: int, limits: PoolLimits) -> 
     if balance < sender.cost + cost:
         return refusals.overdraft(balance, sender.cost, cost)
     if nonce == sender.next_nonce:
-        if len(sender.executable) >= limits.sender_executable_max:
+        most = limits.sender_blob_transactions_max if with_blobs else limits.sender_executable_max
+        if len(sender.executable) >= most:
             return refusals.account_limit(len(sender.executable))
     elif len(sender.queued) >= limits.sender_queued_max and nonce > max(sender.queued):
         return refusals.account_limit(len(sender.executable) + len(sender.queued))
@@ -117,7 +164,34 @@ def check_delegation(
     return None
 
 
-def pays_more(old: tuple[int, int], new: tuple[int, int], percent: int) -> bool:
+def check_exclusive(sender: Sender, *, with_blobs: bool) -> Refused | None:
+    """Check that a sender's transactions all carry blobs or none do, as in geth's two pools."""
+    if not sender.is_empty and sender.carries_blobs != with_blobs:
+        return refusals.ADDRESS_RESERVED
+    return None
+
+
+def check_replacement(
+    old: PooledTransaction, new: PooledTransaction, limits: PoolLimits
+) -> Refused | None:
+    """Check that a replacement pays enough more in every respect."""
+    if not new.blob_hashes:
+        enough = pays_more(old.price, new.price, limits.replacement_percent)
+        return None if enough else refusals.REPLACEMENT_UNDERPRICED
+    percent = limits.blob_replacement_percent
+    fees = (
+        ("gas fee cap", old.max_fee_per_gas, new.max_fee_per_gas),
+        ("gas tip cap", old.max_priority_fee_per_gas, new.max_priority_fee_per_gas),
+        ("blob gas fee cap", old.max_fee_per_blob_gas, new.max_fee_per_blob_gas),
+    )
+    for factor in (100, 100 + percent):
+        for kind, theirs, ours in fees:
+            if ours <= theirs or ours < theirs * factor // 100:
+                return refusals.blob_replacement(kind, ours, theirs, percent)
+    return None
+
+
+def pays_more(old: tuple[int, ...], new: tuple[int, ...], percent: int) -> bool:
     """Whether (tip, fee) `new` may replace `old`: both are higher, and by `percent` at least."""
     factor = 100 + percent
     return all(

@@ -3,6 +3,8 @@
     gossip  [[raw, ...], [hash, ...]]   transactions, and hashes of those too large to gossip
     request [hash, ...]  ->  answer [raw, ...]   in the order asked for, without those that are gone
 
+A blob transaction is always announced, and answered in its network form (`node.eth.blobs`): the largest is 0.8 MB.
+
 Decoders raise Rejected with an EncodingReason, and nothing else.
 """
 

@@ -55,7 +55,7 @@ class Candidate(Protocol):
 class Selection(Protocol):
     """The pool's offer."""
 
-    def take(self, *, gas: int, size: int, count: int) -> Sequence[Candidate]:
+    def take(self, *, gas: int, size: int, count: int, blobs: int = 0) -> Sequence[Candidate]:
         """The next transactions within these bounds."""
 
     def refuse(self, sender: Address) -> None:
@@ -65,8 +65,8 @@ class Selection(Protocol):
 class BuildingPool(Protocol):
     """What a builder asks of the pool."""
 
-    def select(self, base_fee: int) -> Selection:
-        """Begin an offer."""
+    def select(self, base_fee: int, blob_base_fee: int = 0) -> Selection:
+        """Begin an offer at these prices of gas and of blob gas, wei."""
 
     def discard(self, transaction_hash: bytes) -> None:
         """Remove an impossible transaction."""
@@ -151,9 +151,14 @@ async def _fill(
     worker: Worker,
     is_time_up: Callable[[], bool],
 ) -> None:
-    selection = pool.select(base_fee)
+    selection = pool.select(base_fee, builder.blob_base_fee)
     while not is_time_up() and builder.gas_left >= GAS_MIN:
-        offered = selection.take(gas=builder.gas_left, size=builder.bytes_left, count=CHUNK)
+        offered = selection.take(
+            gas=builder.gas_left,
+            size=builder.bytes_left,
+            count=CHUNK,
+            blobs=builder.blobs_left,
+        )
         if not offered:
             return
         raws = [one.raw for one in offered]

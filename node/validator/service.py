@@ -273,6 +273,10 @@ class ValidatorService:
             finally:
                 self._held_back -= 1
         outcome = await self._chain.import_own(envelope, built.result)
+        if outcome is ImportOutcome.UNAVAILABLE:
+            self._metrics.count(Duty.PROPOSE, Outcome.FAILED)
+            _log.error("blobs_of_own_block_lost", slot=slot, block=built.block_hash)
+            return
         self._parts.publish(Topic.L1_BLOCK, envelope)
         delay_ms = self._clock.now_ms() - due.start_ms
         self._metrics.proposed_seconds.observe(max(0, delay_ms) / 1_000)

@@ -24,6 +24,7 @@ from node.app.assembly import (
 from node.app.core import CoreNode, Surroundings as L1Surroundings
 from node.app.failures import SetupError
 from node.app.stepping import open_step, read_file, read_rollup
+from node.blobs.files import FolderFiles
 from node.chain.chain import ChainOptions as L1ChainOptions
 from node.consensus.genesis import Genesis
 from node.eth.primitives import Hash32
@@ -179,6 +180,7 @@ def _surroundings_of_l1(
         verify=verify_signatures,
         options=L1ChainOptions(history_blocks=config.l1_engine.history_blocks),
         journal=config.data_dir / "l1" / "transactions.journal",
+        blob_files=FolderFiles(config.data_dir / "l1" / "blobs"),
         keys=(),
         protection=None,
         fresh_keys=frozenset(),

@@ -24,7 +24,7 @@ from node.eth.headers import (
     withdrawals_of_block,
 )
 from node.eth.primitives import ZERO_ADDRESS, ZERO_HASH, Hash32
-from node.execution.engine import BlockAttributes, BlockResult, PushOutcome
+from node.execution.engine import BlobTransaction, BlockAttributes, BlockResult, PushOutcome
 
 REQUEST_PREFIX: Final = b"\xf0REQ"
 """What follows is a request: its type byte and its data."""
@@ -100,6 +100,16 @@ class FakeBuilder:
     def bytes_left(self) -> int:
         """Bytes that further transactions may take."""
         return 4 * 1024 * 1024 - sum(map(len, self._transactions))
+
+    @property
+    def blobs_left(self) -> int:
+        """Blobs that further transactions may carry."""
+        return 0
+
+    @property
+    def blob_base_fee(self) -> int:
+        """Price of blob gas."""
+        return 1
 
     def seal(self, extra_data: bytes) -> FakeResult:
         """Close the block."""
@@ -240,6 +250,18 @@ class FakeEngine:
     def raw_transactions(self, block: bytes) -> list[bytes]:
         """The transactions of a block."""
         return [rlp.as_bytes(one) for one in rlp.as_list(rlp.as_list(rlp.decode(block))[1])]
+
+    def blob_transactions(self, block: bytes) -> list[BlobTransaction]:
+        """No transaction carries blobs."""
+        return []
+
+    def verify_blobs(self, items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
+        """No blob is one."""
+        return [False for _ in items]
+
+    def prove_blobs(self, items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bytes | None]:
+        """No blob is one."""
+        return [None for _ in items]
 
 
 def _with_roots(

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from node.app.core import CoreNode, Surroundings
+from node.app.core import CoreNode, Surroundings, open_blobs
 from node.chain.building import BuildInputs
 from node.chain.chain import Chain, open_chain
 from node.chain.metrics import ChainMetrics
@@ -199,6 +199,7 @@ def opened_with(attacker: Callable[[ValidatorParts], ValidatorService]) -> NodeO
             return None if honest is None else attacker(honest._parts)
 
     async def opened(around: Surroundings) -> CoreNode:
+        blobs = open_blobs(around)
         chain = await open_chain(
             genesis=around.genesis,
             engine=around.engine,
@@ -208,7 +209,8 @@ def opened_with(attacker: Callable[[ValidatorParts], ValidatorService]) -> NodeO
             clock=around.clock,
             metrics=ChainMetrics(around.registry),
             options=around.options,
+            blobs=blobs,
         )
-        return AttackingNode(around, chain)
+        return AttackingNode(around, chain, blobs)
 
     return opened

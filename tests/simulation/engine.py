@@ -72,6 +72,8 @@ class SimulatedTransaction:
     value: int = 0
     max_fee_per_gas: int = 10 * GWEI
     max_priority_fee_per_gas: int = GWEI
+    max_fee_per_blob_gas: int = 0
+    blob_hashes: list[bytes] = field(default_factory=list)
     authorities: list[bytes] = field(default_factory=list)
     intrinsic_gas: int = 21_000
 

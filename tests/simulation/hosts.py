@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 
 from node.app.core import CoreEngine, CoreNode, Surroundings, open_core
 from node.app.following import follow_chain
+from node.blobs.files import MemoryFiles
 from node.chain.chain import Chain, ChainOptions
 from node.chain.events import BlockImported, Finalized, HeadChanged
 from node.consensus.genesis import Genesis
@@ -157,6 +158,8 @@ class Host:
     """The chain's tables."""
     states: StateDisk = field(default_factory=StateDisk)
     """The simulated engine's states."""
+    blob_files: MemoryFiles = field(default_factory=MemoryFiles)
+    """Its blobs."""
     make_engine: EngineMaker | None = None
     """Opens another engine than the simulated one."""
     opener: NodeOpener = open_core
@@ -319,6 +322,7 @@ class Host:
             fresh_keys=self._fresh_keys,
             faults=FaultBoard(),
             name=self.name,
+            blob_files=self.blob_files,
         )
 
     async def _observe(self, chain: Chain) -> None:

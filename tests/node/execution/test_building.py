@@ -255,11 +255,7 @@ def test_decoding_gives_what_a_pool_needs(chain: ExecutionChain) -> None:
             "chain_id",
             "invalid sender: invalid chain id for signer: have 1 want 900",
         ),
-        (
-            b"\x03\xc0",
-            "blob",
-            "transaction type not supported: tx type 3 not supported by this pool",
-        ),
+        (b"\x03\xc0", "undecodable", "rlp: value size exceeds available input length"),
         (
             sign(SENDER, nonce=0)[:-1],
             "undecodable",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from node.eth import rlp
 from node.eth.primitives import Address
 from node.txpool.transaction import AccountFacts
 
@@ -29,6 +30,8 @@ class FakeTransaction:
     value: int = 0
     max_fee_per_gas: int = 10 * GWEI
     max_priority_fee_per_gas: int = 1 * GWEI
+    max_fee_per_blob_gas: int = 0
+    blob_hashes: list[bytes] = field(default_factory=list)
     authorities: list[bytes] = field(default_factory=list)
     intrinsic_gas: int = 21_000
     size: int = 110
@@ -36,7 +39,9 @@ class FakeTransaction:
 
     @property
     def raw(self) -> bytes:
-        """Bytes that stand for it: its fields as text, padded to its size."""
+        """Bytes that stand for it: its fields as text, padded to its size; those of a blob transaction are a list."""
+        if self.kind == 3:
+            return b"\x03" + rlp.encode([repr(self).encode()])
         return repr(self).encode().ljust(self.size, b".")
 
     @property

@@ -52,10 +52,10 @@ class FakePool:
     def add(self, raw: bytes) -> None:
         self.waiting.append(Offered(raw, Address(raw[-1:] * 20), Hash32(raw[-1:] * 32)))
 
-    def select(self, base_fee: int) -> FakePool:
+    def select(self, base_fee: int, blob_base_fee: int = 0) -> FakePool:
         return self
 
-    def take(self, *, gas: int, size: int, count: int) -> list[Offered]:
+    def take(self, *, gas: int, size: int, count: int, blobs: int = 0) -> list[Offered]:
         taken, self.waiting = self.waiting[:count], self.waiting[count:]
         return taken
 

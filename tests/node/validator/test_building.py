@@ -66,10 +66,10 @@ class Pool:
     quarantined: list[int] = field(default_factory=list)
     asked: list[tuple[int, int, int]] = field(default_factory=list)
 
-    def select(self, base_fee: int) -> Pool:
+    def select(self, base_fee: int, blob_base_fee: int = 0) -> Pool:
         return self
 
-    def take(self, *, gas: int, size: int, count: int) -> list[Offered]:
+    def take(self, *, gas: int, size: int, count: int, blobs: int = 0) -> list[Offered]:
         self.asked.append((gas, size, count))
         fits = min(count, gas // 21_000)
         taken, self.left = self.left[:fits], self.left[fits:]

@@ -1,7 +1,11 @@
 //! A block's RLP, read strictly: what does not encode to itself is refused, so that one block has one form.
 
-use crate::errors::{Error, Result};
-use alloy_consensus::Header;
+use crate::{
+    errors::{Error, Result},
+    header,
+    transactions::decode,
+};
+use alloy_consensus::{Header, Transaction, constants::EIP4844_TX_TYPE_ID};
 use alloy_eips::eip4895::Withdrawal;
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable, Header as Head};
@@ -59,6 +63,21 @@ impl Block {
         }
         let hash = keccak256(header_rlp);
         Ok(Self { header, hash, transactions, ommers, withdrawals, rlp })
+    }
+
+    /// (index, hash, versioned hashes) of each blob transaction; refused if the body is not the header's.
+    ///
+    /// So what is waited for on behalf of a block hash is what that hash stands for.
+    pub fn blob_transactions(&self) -> Result<Vec<(usize, B256, Vec<B256>)>> {
+        header::check_body(self)?;
+        let is_blob = |raw: &Bytes| raw.first() == Some(&EIP4844_TX_TYPE_ID);
+        let places = self.transactions.iter().enumerate().filter(|(_, raw)| is_blob(raw));
+        let one = |(place, raw): (usize, &Bytes)| {
+            let tx = decode(raw).map_err(|refusal| Error::invalid("transaction", "a transaction", refusal.message))?;
+            let hashes = tx.blob_versioned_hashes().unwrap_or_default().to_vec();
+            Ok((place, *tx.tx_hash(), hashes))
+        };
+        places.map(one).collect()
     }
 
     /// Puts a block together.

@@ -15,6 +15,7 @@ use crate::{
     transactions::{Prepared, Refusal, Senders, prepare_pooled},
 };
 use alloy_consensus::Transaction;
+use alloy_eips::eip4844::DATA_GAS_PER_BLOB;
 use alloy_evm::block::{BlockExecutionError, BlockValidationError};
 use alloy_primitives::{B256, Bytes, keccak256};
 use pyo3::{prelude::*, pybacked::PyBackedBytes};
@@ -76,6 +77,18 @@ impl<S: Source> Builder<S> {
         BUILT_BYTES_MAX.saturating_sub(self.bytes)
     }
 
+    /// Blobs that further transactions may carry: alloy-evm adds their gas up but has no limit on it.
+    pub fn blobs_left(&self) -> u64 {
+        let most = self.spec.blob_params(self.open.frame().header.timestamp).map_or(0, |params| params.max_blob_count);
+        most - self.open.blob_gas_used() / DATA_GAS_PER_BLOB
+    }
+
+    /// Price of blob gas, wei a unit.
+    pub fn blob_base_fee(&self) -> Option<u128> {
+        let header = &self.open.frame().header;
+        self.spec.blob_params(header.timestamp).and_then(|params| header.blob_fee(params))
+    }
+
     /// Offers transactions in order. After an error the block must be dropped.
     pub fn push(&mut self, raws: &[Bytes], senders: &Senders) -> Result<Vec<Outcome>> {
         let start = Instant::now();
@@ -84,8 +97,9 @@ impl<S: Source> Builder<S> {
         let start = Instant::now();
         let step = self.step.clone();
         let (mut bytes_left, mut gas_left) = (self.bytes_left(), self.open.gas_left());
+        let mut blobs_left = self.blobs_left();
         let outcomes = self.open.offer(prepared.iter(), |tx, execute| {
-            let tx = match admissible(tx, bytes_left, gas_left) {
+            let tx = match admissible(tx, bytes_left, gas_left, blobs_left) {
                 Ok(tx) => tx,
                 Err(outcome) => return Ok(outcome),
             };
@@ -93,6 +107,7 @@ impl<S: Source> Builder<S> {
                 Ok(left) => {
                     bytes_left -= transaction_length(tx.encoded_bytes());
                     gas_left = left;
+                    blobs_left -= blobs(tx);
                     Ok(Outcome::default())
                 }
                 Err(error) => refusal(error, step.as_ref()),
@@ -140,6 +155,7 @@ fn admissible(
     tx: &std::result::Result<Prepared, Refusal>,
     bytes_left: usize,
     gas_left: u64,
+    blobs_left: u64,
 ) -> std::result::Result<&Prepared, Outcome> {
     let tx = tx.as_ref().map_err(|refusal| Outcome::refused("invalid", &refusal.message))?;
     let length = transaction_length(tx.encoded_bytes());
@@ -150,7 +166,15 @@ fn admissible(
     if gas_left < GAS_MIN {
         return Err(Outcome::refused("block_full", format!("gas {gas}, {gas_left} is left")));
     }
+    if blobs(tx) > blobs_left {
+        return Err(Outcome::refused("block_full", format!("{} blobs, {blobs_left} are left", blobs(tx))));
+    }
     Ok(tx)
+}
+
+/// How many blobs a transaction carries.
+fn blobs(tx: &Prepared) -> u64 {
+    tx.1.inner().blob_versioned_hashes().map_or(0, <[_]>::len) as u64
 }
 
 /// Why a transaction was left out, or the error that must stop the building.
@@ -183,7 +207,7 @@ pub fn reason(error: &InvalidTransaction) -> &'static str {
         CallGasCostMoreThanGasLimit { .. } | GasFloorMoreThanGasLimit { .. } | TxGasLimitGreaterThanCap { .. } => {
             "gas_limit"
         }
-        GasPriceLessThanBasefee | PriorityFeeGreaterThanMaxFee => "fee",
+        GasPriceLessThanBasefee | PriorityFeeGreaterThanMaxFee | BlobGasPriceGreaterThanMax { .. } => "fee",
         _ => "invalid",
     }
 }
@@ -233,6 +257,17 @@ impl NativeBuilder {
     #[getter]
     fn bytes_left(&self) -> Result<usize> {
         self.lock()?.as_ref().map(Builder::bytes_left).ok_or(Error::Fatal("the builder is spent".into()))
+    }
+
+    #[getter]
+    fn blobs_left(&self) -> Result<u64> {
+        self.lock()?.as_ref().map(Builder::blobs_left).ok_or(Error::Fatal("the builder is spent".into()))
+    }
+
+    #[getter]
+    fn blob_base_fee(&self) -> Result<u128> {
+        let spent = Error::Fatal("the builder is spent".into());
+        self.lock()?.as_ref().map(|builder| builder.blob_base_fee().unwrap_or_default()).ok_or(spent)
     }
 
     /// Closes the block.

@@ -22,7 +22,7 @@ use crate::{
     spec::L1Spec,
     state::{StateDb, StateError, walk},
     store::{Options, Store, StoreError},
-    transactions::{self, Prepared, Senders, prepare_pooled},
+    transactions::{self, Prepared, Senders, prepare_pooled, prepare_sequenced},
 };
 use alloy_consensus::{Header, Transaction, Typed2718};
 use alloy_eips::eip4895::Withdrawal;
@@ -200,7 +200,8 @@ impl NativeEngine {
         detached(py, || {
             let raws: Vec<Bytes> = transactions.iter().map(|raw| Bytes::copy_from_slice(raw)).collect();
             let rules = self.engine.spec.newest_rules();
-            let prepared = prepare_pooled(&raws, self.engine.spec.chain_id, &self.engine.senders);
+            let prepare = if self.engine.rollup.is_some() { prepare_sequenced } else { prepare_pooled };
+            let prepared = prepare(&raws, self.engine.spec.chain_id, &self.engine.senders);
             let out = prepared.into_iter().map(|tx| match tx {
                 Ok(tx) => DecodeOut::Accepted(NativeTransaction::new(tx, rules)),
                 Err(refusal) => DecodeOut::Refused((refusal.code, refusal.message)),
@@ -460,6 +461,14 @@ impl NativeTransaction {
     #[getter]
     fn max_priority_fee_per_gas(&self) -> u128 {
         self.tx.1.inner().max_priority_fee_per_gas().unwrap_or_else(|| self.tx.1.inner().max_fee_per_gas())
+    }
+    #[getter]
+    fn max_fee_per_blob_gas(&self) -> u128 {
+        self.tx.1.inner().max_fee_per_blob_gas().unwrap_or_default()
+    }
+    #[getter]
+    fn blob_hashes<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {
+        bytes_list(py, self.tx.1.inner().blob_versioned_hashes().unwrap_or_default())
     }
     #[getter]
     fn authorities<'py>(&self, py: Python<'py>) -> Vec<Bound<'py, PyBytes>> {

@@ -68,6 +68,17 @@ pub fn check(spec: &L1Spec, parent: &Header, block: &Block) -> Result<()> {
         let got = format!("{} bytes", block.rlp.len());
         return Err(Error::invalid("block_size", format!("at most {BLOCK_BYTES_MAX} bytes"), got));
     }
+    check_lists(block)
+}
+
+/// Judges whether a body is its header's.
+pub fn check_body(block: &Block) -> Result<()> {
+    check_ommers_hash(block)?;
+    check_lists(block)
+}
+
+fn check_lists(block: &Block) -> Result<()> {
+    let header = &block.header;
     must("transactions_root", transactions_root(&block.transactions), header.transactions_root)?;
     let withdrawals_root = block.withdrawals.as_deref().map(proofs::calculate_withdrawals_root);
     must_maybe("withdrawals_root", withdrawals_root, header.withdrawals_root)
@@ -79,6 +90,10 @@ fn check_ommers(spec: &L1Spec, block: &Block) -> Result<()> {
         must("ommers_hash", EMPTY_OMMER_ROOT_HASH, block.header.ommers_hash)?;
         return must("ommers", 0, block.ommers.len());
     }
+    check_ommers_hash(block)
+}
+
+fn check_ommers_hash(block: &Block) -> Result<()> {
     let ommers_hash = match &block.ommers[..] {
         [] => EMPTY_OMMER_ROOT_HASH,
         ommers => proofs::calculate_ommers_root(ommers),

@@ -156,6 +156,11 @@ impl<S: Source> Open<S> {
         self.frame.header.gas_limit - self.executed.gas_used
     }
 
+    /// Blob gas of the transactions so far.
+    pub fn blob_gas_used(&self) -> u64 {
+        self.executed.blob_gas_used
+    }
+
     /// The block's frame.
     pub fn frame(&self) -> &Frame {
         &self.frame

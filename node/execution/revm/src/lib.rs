@@ -7,7 +7,7 @@
 //!     backing > memory | store > database  where states live
 //!     sequencing, deriving > rollup > deposits > l2 > state > mpt     a rollup's block's
 //!     codec                                batches of rollup blocks
-//!     genesis, spec, precompile, stateless, witness, record, signatures
+//!     genesis, spec, precompile, stateless, witness, record, signatures, kzg
 //!     edge, errors                         how Python calls in, and what it gets when something is wrong
 //!
 //! Every method releases the interpreter for all of its work; only `precompile` takes it back, for one call. No lock is
@@ -37,6 +37,7 @@ mod hex;
 mod import;
 mod json;
 mod keys;
+mod kzg;
 mod l1;
 mod l2;
 mod memory;
@@ -70,10 +71,14 @@ mod transactions;
 mod watch;
 mod witness;
 
+use alloy_primitives::{B256, Bytes};
 use pyo3::{prelude::*, pybacked::PyBackedBytes, types::PyBytes};
 
 /// A block of a batch.
 type PackedOut<'py> = (u64, bool, Vec<Bound<'py, PyBytes>>);
+
+/// (index, hash, versioned hashes) of a blob transaction.
+type BlobTransactionOut<'py> = (usize, Bound<'py, PyBytes>, Vec<Bound<'py, PyBytes>>);
 
 #[pymodule]
 mod _engine {
@@ -129,5 +134,46 @@ mod _engine {
         items: Vec<(PyBackedBytes, PyBackedBytes, PyBackedBytes)>,
     ) -> errors::Result<Vec<bool>> {
         edge::detached(py, || Ok(signatures::verify_all(&items)))
+    }
+
+    /// Whether each (blob, commitment, proofs of its 128 cells) holds together; malformed ones do not.
+    #[pyfunction]
+    fn verify_blobs(
+        py: Python<'_>,
+        items: Vec<(PyBackedBytes, PyBackedBytes, PyBackedBytes)>,
+    ) -> errors::Result<Vec<bool>> {
+        edge::detached(py, || Ok(kzg::verify_all(&items)))
+    }
+
+    /// The proofs of the cells of each (blob, commitment, proof of the whole blob); None where that proof is wrong.
+    #[pyfunction]
+    fn prove_blobs<'py>(
+        py: Python<'py>,
+        items: Vec<(PyBackedBytes, PyBackedBytes, PyBackedBytes)>,
+    ) -> errors::Result<Vec<Option<Bound<'py, PyBytes>>>> {
+        let proofs = edge::detached(py, || Ok(kzg::prove_all(&items)))?;
+        Ok(proofs.into_iter().map(|one| one.map(|bytes| PyBytes::new(py, &bytes))).collect())
+    }
+
+    /// (commitment, proofs of the cells) of a blob; None if it is none.
+    #[pyfunction]
+    fn commit_blob<'py>(
+        py: Python<'py>,
+        blob: PyBackedBytes,
+    ) -> errors::Result<Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
+        let committed = edge::detached(py, || Ok(kzg::commit(&blob)))?;
+        Ok(committed.map(|(commitment, proofs)| (PyBytes::new(py, &commitment), PyBytes::new(py, &proofs))))
+    }
+
+    /// (index, hash, versioned hashes) of each blob transaction of an RLP block whose body is its header's.
+    #[pyfunction]
+    fn blob_transactions<'py>(py: Python<'py>, block: &[u8]) -> errors::Result<Vec<BlobTransactionOut<'py>>> {
+        let block = Bytes::copy_from_slice(block);
+        let found = edge::detached(py, || block::Block::decode(block)?.blob_transactions())?;
+        let one = |(index, hash, hashes): (usize, B256, Vec<B256>)| {
+            let hashes = hashes.iter().map(|hash| PyBytes::new(py, hash.as_slice())).collect();
+            (index, PyBytes::new(py, hash.as_slice()), hashes)
+        };
+        Ok(found.into_iter().map(one).collect())
     }
 }

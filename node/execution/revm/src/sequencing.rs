@@ -13,7 +13,7 @@ use crate::{
     result::BlockResult,
     rollup::Attributes,
     stateless::insufficient,
-    transactions::{Senders, prepare_pooled},
+    transactions::{Senders, prepare_sequenced},
 };
 use alloy_consensus::Header;
 use alloy_primitives::Bytes;
@@ -93,7 +93,7 @@ struct Building {
 impl Building {
     fn push(&mut self, raws: &[Bytes], chain_id: u64, senders: &Senders) -> Result<Vec<Outcome>> {
         let start = Instant::now();
-        let prepared = prepare_pooled(raws, chain_id, senders);
+        let prepared = prepare_sequenced(raws, chain_id, senders);
         self.seconds.0 += start.elapsed().as_secs_f64();
         let start = Instant::now();
         let outcomes = self.open.offer(prepared.iter())?;

@@ -151,8 +151,15 @@ pub fn prepare_all_by(raws: &[Bytes], signing: Signing, senders: &Senders) -> Ve
     unless_known(raws, senders, |raw| prepare_by(raw.clone(), signing, Some(senders)))
 }
 
-/// As [`prepare_all`], for what is to get into a block here: blobs have no network on this chain.
+/// As [`prepare_all`], for what is to get into a block here.
 pub fn prepare_pooled(raws: &[Bytes], chain_id: u64, senders: &Senders) -> Vec<Result<Prepared, Refusal>> {
+    let prepared = prepare_all(raws, chain_id, senders);
+    senders.keep(&prepared);
+    prepared
+}
+
+/// As [`prepare_pooled`], on a rollup: blobs have no network there.
+pub fn prepare_sequenced(raws: &[Bytes], chain_id: u64, senders: &Senders) -> Vec<Result<Prepared, Refusal>> {
     let prepared = unless_known(raws, senders, |raw| match raw.first() {
         Some(&BLOB) => {
             let message = "transaction type not supported: tx type 3 not supported by this pool";

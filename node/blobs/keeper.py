@@ -1,0 +1,264 @@
+"""The blobs that this node has: whoever wants to know asks here by versioned hash.
+
+    wallet, peers -> add -> checked (engine, beside the loop) -> a file -> on_arrival -> blocks that waited
+    chain (a block is imported) -> used -> kept for as long as that block's blobs are served
+    pool -> pinned: what waits for a block is not forgotten      every slot -> prune
+
+A blob is checked once, when it comes; two that have one name are the same blob, for a commitment binds.
+Deliberately absent: where blobs come from (node.txpool, node.sync), and which blocks wait for them (node.chain).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, NoReturn, Protocol, TypeVar
+
+import structlog
+import trio
+from prometheus_client import CollectorRegistry
+
+from node.blobs.files import FILE_BYTES, BlobFiles, Place
+from node.blobs.metrics import BlobMetrics
+from node.errors import Temporary
+from node.eth.blobs import CELL_PROOFS, Blob, NetworkForm
+from node.eth.primitives import Hash32
+from node.runtime.worker import Worker
+
+RETAINED_SLOTS: Final = 4_096
+"""Blobs of blocks are kept and served for so long: two hours and a quarter at two seconds a slot."""
+
+IDLE_SLOTS: Final = 64
+"""Blobs of transactions that neither wait nor came into a block are kept for so long: a reorganisation may bring them back."""
+
+BYTES_MAX: Final = 448 * 1024 * 1024
+"""All files together: 128 slots of full blocks, for which blobs must be had, are 352 MiB, the pool's another 64."""
+
+CHECKS_WAITING_MAX: Final = 16
+"""Lists that wait to be checked, at up to a seventh of a second each; more are turned away."""
+
+PRUNE_EVERY_S: Final = 2.0
+"""How often what is old is looked for; it costs a walk over 3,400 entries at most."""
+
+_log = structlog.get_logger()
+
+_Answer = TypeVar("_Answer")
+
+BlobItem = tuple[bytes, bytes, bytes]
+"""(blob, commitment, proofs)."""
+
+
+class BlobChecker(Protocol):
+    """What the keeper asks of the engine; a list is one call."""
+
+    def verify_blobs(self, items: Sequence[BlobItem]) -> list[bool]:
+        """Whether each blob, its commitment and the proofs of its cells hold together."""
+
+    def prove_blobs(self, items: Sequence[BlobItem]) -> list[bytes | None]:
+        """The proofs of each blob's cells, given the proof of the whole; None where that one is wrong."""
+
+
+class KeeperBusy(Temporary):
+    """Too many blobs wait to be checked."""
+
+
+class BlobKeeper:
+    """Owner of the files."""
+
+    def __init__(
+        self,
+        *,
+        files: BlobFiles,
+        checker: BlobChecker,
+        worker: Worker,
+        slot: Callable[[], int],
+        registry: CollectorRegistry,
+        bytes_max: int = BYTES_MAX,
+    ) -> None:
+        """Read what is there. Raises OSError.
+
+        `slot` is the current one; a simulation's `worker` works in place.
+        """
+        self._files = files
+        self._checker = checker
+        self._worker = worker
+        self._slot = slot
+        self._bytes_max = bytes_max
+        self._places: dict[Hash32, Place] = {}
+        for place in files.places():
+            self._index(place)
+        self._metrics = BlobMetrics(registry, lambda: len(self._places) * FILE_BYTES)
+        self._checking = trio.Lock()
+        self._waiting = 0
+        self._listeners: list[Callable[[], None]] = []
+        self._pinned: Callable[[Hash32], bool] = lambda _: False
+
+    def on_arrival(self, callback: Callable[[], None]) -> None:
+        """Tell that blobs came; must not block."""
+        self._listeners.append(callback)
+
+    def pin(self, pinned: Callable[[Hash32], bool]) -> None:
+        """Never forget what this says yes to."""
+        self._pinned = pinned
+
+    # -- asked
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def missing(self, hashes: Sequence[Hash32]) -> list[Hash32]:
+        """Those that are not here, each once."""
+        return [one for one in dict.fromkeys(hashes) if one not in self._places]
+
+    async def load(self, hashes: Sequence[Hash32]) -> tuple[Blob, ...] | None:
+        """These blobs, in order; None if one of them is not here."""
+        places = [self._places.get(one) for one in hashes]
+        if None in places:
+            return None
+        blobs = await self._worker.run(lambda: [self._read(place) for place in places])
+        found: list[Blob] = []
+        for place, blob in zip(places, blobs, strict=True):
+            assert place is not None
+            if blob is None:
+                self._lose(place)
+            else:
+                found.append(blob)
+        return tuple(found) if len(found) == len(blobs) else None
+
+    # -- coming in
+
+    async def add(self, blobs: Sequence[Blob]) -> bool:
+        """Check and keep blobs; False, and nothing is kept, if one of them is wrong.
+
+        Raises KeeperBusy, OSError.
+        """
+        if not self.missing([one.versioned_hash for one in blobs]):
+            return True
+        self._enter()
+        try:
+            unknown = set(self.missing([one.versioned_hash for one in blobs]))
+            fresh = {one.versioned_hash: one for one in blobs if one.versioned_hash in unknown}
+            items = [(one.data, one.commitment, one.proofs) for one in fresh.values()]
+            verdicts = await self._check(partial(self._checker.verify_blobs, items))
+            self._metrics.checked(sum(verdicts), len(verdicts) - sum(verdicts))
+            if not all(verdicts):
+                return False
+            await self._keep(fresh)
+        finally:
+            self._leave()
+        for listener in self._listeners:
+            listener()
+        return True
+
+    async def modernise(self, form: NetworkForm) -> NetworkForm | None:
+        """Prove the cells of a form's blobs, whose whole proofs are checked; None if one is wrong. Raises KeeperBusy."""
+        self._enter()
+        try:
+            items = list(zip(form.blobs, form.commitments, form.proofs, strict=True))
+            proofs = await self._check(partial(self._checker.prove_blobs, items))
+        finally:
+            self._leave()
+        points: list[bytes] = []
+        for of_blob in proofs:
+            if of_blob is None:
+                return None
+            points += [of_blob[start : start + 48] for start in range(0, len(of_blob), 48)]
+        return NetworkForm(
+            raw=form.raw,
+            version=CELL_PROOFS,
+            blobs=form.blobs,
+            commitments=form.commitments,
+            proofs=tuple(points),
+        )
+
+    # -- how long
+
+    def used(self, hashes: Sequence[Hash32], slot: int) -> None:
+        """A block of this slot holds these: serve them from now on. Raises OSError."""
+        for one in hashes:
+            place = self._places.get(one)
+            if place is None or (place.is_of_block and place.slot >= slot):
+                continue
+            self._move(place, Place(versioned_hash=one, slot=slot, is_of_block=True))
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> NoReturn:
+        """Forget what is old, once a slot or so, for ever. Raises OSError."""
+        task_status.started()
+        while True:
+            await trio.sleep(PRUNE_EVERY_S)
+            self.prune()
+
+    def prune(self) -> None:
+        """Forget what is too old, and the oldest of what is too much. Raises OSError."""
+        now = self._slot()
+        for place in [one for one in self._places.values() if self._is_old(one, now)]:
+            self._forget(place)
+        excess = len(self._places) * FILE_BYTES - self._bytes_max
+        if excess > 0:
+            by_worth = sorted(self._places.values(), key=lambda one: (one.is_of_block, one.slot))
+            free = [one for one in by_worth if not self._pinned(one.versioned_hash)]
+            for place in free[: -(-excess // FILE_BYTES)]:
+                self._forget(place)
+
+    # -- inside
+
+    def _is_old(self, place: Place, now: int) -> bool:
+        if self._pinned(place.versioned_hash):
+            return False
+        return place.slot < now - (RETAINED_SLOTS if place.is_of_block else IDLE_SLOTS)
+
+    def _enter(self) -> None:
+        if self._waiting >= CHECKS_WAITING_MAX:
+            raise KeeperBusy
+        self._waiting += 1
+
+    def _leave(self) -> None:
+        self._waiting -= 1
+
+    async def _check(self, work: Callable[[], _Answer]) -> _Answer:
+        """One list at a time: others have use for the cores."""
+        async with self._checking:
+            with self._metrics.check_seconds.time():
+                return await self._worker.run(work)
+
+    async def _keep(self, fresh: dict[Hash32, Blob]) -> None:
+        slot = max(0, self._slot())
+        places = [Place(versioned_hash=one, slot=slot, is_of_block=False) for one in fresh]
+
+        def write() -> None:
+            for place in places:
+                self._files.write(place, fresh[place.versioned_hash])
+
+        await self._worker.run(write)
+        for place in places:
+            self._index(place)
+        self.prune()
+
+    def _index(self, place: Place) -> None:
+        """Enter a place; of two for one blob the better stays."""
+        known = self._places.get(place.versioned_hash)
+        if known is not None and known != place:
+            worse, place = sorted((known, place), key=lambda one: (one.is_of_block, one.slot))
+            self._files.remove(worse)
+        self._places[place.versioned_hash] = place
+
+    def _read(self, place: Place | None) -> Blob | None:
+        return None if place is None else self._files.read(place)
+
+    def _move(self, old: Place, new: Place) -> None:
+        try:
+            self._files.move(old, new)
+        except FileNotFoundError:
+            self._lose(old)
+            return
+        self._places[new.versioned_hash] = new
+
+    def _lose(self, place: Place) -> None:
+        """A file is gone or damaged, unless it was only moved meanwhile."""
+        if self._places.get(place.versioned_hash) == place:
+            _log.warning("blob_lost", blob=place.versioned_hash, file=place.name)
+            self._forget(place)
+
+    def _forget(self, place: Place) -> None:
+        del self._places[place.versioned_hash]
+        self._files.remove(place)

@@ -1,0 +1,140 @@
+"""What comes with a blob transaction: taken off, checked, kept apart from the pool, put back on for peers.
+
+    network form -> open -> Offered(raw, form) -> engine.decode -> [numbers, hashes] -> would the pool take it?
+                                             -> BlobStore.add (proofs, beside the loop) -> Pool.admit
+    a peer asks  -> network_form -> BlobStore.load -> network form
+
+The pool keeps a blob transaction as a block does, without its blobs; those lie in files, by versioned hash, for longer
+than the transaction waits: a reorganised block's transactions come back without them.
+What costs most is asked last: proofs are checked for what the pool would take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from node.errors import Rejected, Temporary
+from node.eth.blobs import (
+    BLOB_KIND,
+    CELL_PROOFS,
+    WHOLE_BLOB_PROOFS,
+    Blob,
+    NetworkForm,
+    decode_network_form,
+    encode_network_form,
+)
+from node.eth.primitives import Hash32
+from node.eth.transactions import Transaction
+from node.txpool import refusals
+from node.txpool.refusals import RefusalReason, Refused
+from node.txpool.transaction import PooledTransaction
+from node.txpool.validation import check_sidecar
+
+NETWORK_FORM_BYTES_MAX: Final = 1 << 20
+"""A longer blob transaction is refused, as in geth: six blobs with their proofs take 0.8 MB."""
+
+UNSOUND: Final = frozenset(
+    {RefusalReason.SIDECAR, RefusalReason.BLOB_PROOF, RefusalReason.NO_SIDECAR}
+)
+"""Refusals for what came with a transaction: the peer that sent it has not done what it announced."""
+
+
+class BlobStore(Protocol):
+    """Where blobs are kept."""
+
+    def missing(self, hashes: Sequence[Hash32]) -> list[Hash32]:
+        """Those that are not here."""
+
+    async def load(self, hashes: Sequence[Hash32]) -> tuple[Blob, ...] | None:
+        """These blobs, in order; None if one of them is not here."""
+
+    async def add(self, blobs: Sequence[Blob]) -> bool:
+        """Check and keep blobs; False if one of them is wrong. Raises Temporary."""
+
+    async def modernise(self, form: NetworkForm) -> NetworkForm | None:
+        """Prove the cells of a form's blobs; None if their proofs are wrong. Raises Temporary."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offered:
+    """A transaction somebody offers."""
+
+    raw: bytes
+    """As a block holds it."""
+    form: NetworkForm | None = None
+    """What came with it, if it carries blobs."""
+
+
+WouldRefuse = Callable[[Transaction], Refused | None]
+"""Whether the pool would not take it now."""
+
+
+class Sidecars:
+    """The pool's way to blobs; without a store no blob transaction is taken."""
+
+    def __init__(self, store: BlobStore | None, are_withheld: Callable[[], bool]) -> None:
+        self._store = store
+        self.are_withheld: Final = are_withheld
+        """Whether this node keeps blobs to itself: a fault."""
+
+    def open(self, raw: bytes, bytes_max: int) -> Offered | Refused:
+        """Take a transaction's blobs off; `bytes_max` bounds one without."""
+        if raw[:1] != bytes((BLOB_KIND,)):
+            return (
+                refusals.oversized(len(raw), bytes_max)
+                if len(raw) > bytes_max
+                else Offered(raw=raw)
+            )
+        if self._store is None:
+            return refusals.NO_BLOBS
+        if len(raw) > NETWORK_FORM_BYTES_MAX:
+            return refusals.oversized(len(raw), NETWORK_FORM_BYTES_MAX)
+        try:
+            form = decode_network_form(raw)
+        except Rejected as error:
+            return Refused(RefusalReason.UNDECODABLE, f"rlp: {error.message}")
+        return Offered(raw=raw if form is None else form.raw, form=form)
+
+    def refusal_without(self, hashes: Sequence[Hash32]) -> Refused | None:
+        """Why a transaction that comes without its blobs is refused; None if they are all here."""
+        if self._store is None:
+            return refusals.NO_BLOBS
+        return refusals.NO_SIDECAR if self._store.missing(hashes) else None
+
+    async def keep(
+        self,
+        decoded: Transaction,
+        form: NetworkForm | None,
+        would_refuse: WouldRefuse,
+        *,
+        own: bool,
+    ) -> Refused | None:
+        """Check and keep what came with a transaction, or say why not; `own` ones may come in the older form."""
+        if form is None or self._store is None:
+            return refusals.NO_SIDECAR
+        is_older = own and form.version == WHOLE_BLOB_PROOFS
+        version = WHOLE_BLOB_PROOFS if is_older else CELL_PROOFS
+        refusal = check_sidecar(decoded, form, version) or would_refuse(decoded)
+        if refusal is not None:
+            return refusal
+        try:
+            if is_older:
+                modern = await self._store.modernise(form)
+                if modern is None:
+                    return refusals.WHOLE_BLOB_PROOF
+                form = modern
+            held = await self._store.add(form.sidecar())
+        except Temporary:
+            return refusals.BUSY
+        return None if held else refusals.BLOB_PROOF
+
+    async def network_form(self, one: PooledTransaction) -> bytes | None:
+        """A transaction as peers get it; None if its blobs are lost or withheld."""
+        if not one.blob_hashes:
+            return one.raw
+        if self._store is None or self.are_withheld():
+            return None
+        blobs = await self._store.load(one.blob_hashes)
+        return None if blobs is None else encode_network_form(one.raw, blobs)

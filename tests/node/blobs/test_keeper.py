@@ -1,0 +1,217 @@
+"""What a node does with blobs: check once, keep for a bounded time, find again after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import trio
+from prometheus_client import CollectorRegistry
+
+from node.blobs.files import FILE_BYTES, FolderFiles, MemoryFiles, Place, decode_file, encode_file
+from node.blobs.keeper import (
+    CHECKS_WAITING_MAX,
+    IDLE_SLOTS,
+    RETAINED_SLOTS,
+    BlobItem,
+    BlobKeeper,
+    KeeperBusy,
+)
+from node.eth.blobs import BLOB_BYTES, CELLS, Blob as RealBlob, NetworkForm, versioned_hash
+from node.eth.primitives import Hash32
+from node.runtime.worker import InlineWorker
+
+
+def blob(number: int) -> RealBlob:
+    """A blob that only the fake checker takes for one."""
+    return RealBlob(
+        data=number.to_bytes(BLOB_BYTES),
+        commitment=number.to_bytes(48),
+        proofs=number.to_bytes(48 * CELLS),
+    )
+
+
+def name(number: int) -> Hash32:
+    """What it is called."""
+    return versioned_hash(blob(number).commitment)
+
+
+@dataclass(slots=True)
+class Checker:
+    """Says yes to all but some, and counts."""
+
+    wrong: set[bytes] = field(default_factory=set)
+    calls: list[int] = field(default_factory=list)
+
+    def verify_blobs(self, items: Sequence[BlobItem]) -> list[bool]:
+        self.calls.append(len(items))
+        return [commitment not in self.wrong for _, commitment, _ in items]
+
+    def prove_blobs(self, items: Sequence[BlobItem]) -> list[bytes | None]:
+        return [
+            None if commitment in self.wrong else proof * CELLS for _, commitment, proof in items
+        ]
+
+
+@dataclass(slots=True)
+class Bench:
+    """A keeper with all that it touches."""
+
+    files: FolderFiles | MemoryFiles
+    checker: Checker = field(default_factory=Checker)
+    slot: int = 100
+    bytes_max: int = 100 * FILE_BYTES
+
+    def open(self) -> BlobKeeper:
+        return BlobKeeper(
+            files=self.files,
+            checker=self.checker,
+            worker=InlineWorker(),
+            slot=lambda: self.slot,
+            registry=CollectorRegistry(),
+            bytes_max=self.bytes_max,
+        )
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(FolderFiles(tmp_path / "blobs"))
+
+
+async def test_blobs_are_checked_once_and_told(bench: Bench) -> None:
+    """Given blobs that come twice, then each is checked once, and whoever waits is told when one is new."""
+    keeper = bench.open()
+    told: list[int] = []
+    keeper.on_arrival(lambda: told.append(len(keeper)))
+    assert keeper.missing([name(1), name(1), name(2)]) == [name(1), name(2)]
+    assert await keeper.add([blob(1), blob(2), blob(1)])
+    assert await keeper.add([blob(1), blob(3)])
+    assert await keeper.add([blob(3)])
+    assert bench.checker.calls == [2, 1]
+    assert told == [2, 3]
+    assert await keeper.load([name(3), name(1)]) == (blob(3), blob(1))
+    assert await keeper.load([name(3), name(4)]) is None
+
+
+async def test_a_wrong_blob_brings_none_in(bench: Bench) -> None:
+    keeper = bench.open()
+    bench.checker.wrong.add(blob(2).commitment)
+    assert not await keeper.add([blob(1), blob(2)])
+    assert keeper.missing([name(1), name(2)]) == [name(1), name(2)]
+
+
+async def test_too_many_that_wait_are_turned_away(bench: Bench) -> None:
+    keeper = bench.open()
+    refused: list[int] = []
+
+    async def offer(number: int) -> None:
+        try:
+            assert await keeper.add([blob(number)])
+        except KeeperBusy:
+            refused.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(CHECKS_WAITING_MAX + 3):
+            nursery.start_soon(offer, number)
+    assert len(refused) == 3
+    assert len(keeper) == CHECKS_WAITING_MAX
+
+
+async def test_a_restart_finds_what_was_there(bench: Bench) -> None:
+    """Given blobs of a block and of the pool, when the process starts again, then both are there, with their times."""
+    keeper = bench.open()
+    await keeper.add([blob(1), blob(2)])
+    keeper.used([name(1)], slot=90)
+    again = bench.open()
+    assert await again.load([name(1), name(2)]) == (blob(1), blob(2))
+    bench.slot += IDLE_SLOTS + 1
+    again.prune()
+    assert again.missing([name(1), name(2)]) == [name(2)]
+
+
+async def test_damage_is_a_blob_that_is_not_here(bench: Bench, tmp_path: Path) -> None:
+    """Given files that are cut, changed, misnamed or left half written, then none of them is served."""
+    keeper = bench.open()
+    await keeper.add([blob(number) for number in range(4)])
+    folder = tmp_path / "blobs"
+    paths = {number: next(folder.glob(f"*{name(number).hex()}")) for number in range(4)}
+    paths[0].write_bytes(paths[0].read_bytes()[:-1] + b"\xff")
+    paths[1].unlink()
+    paths[2].write_bytes(paths[3].read_bytes())
+    (folder / f"{name(5).hex()}.new").write_bytes(b"half")
+    (folder / "README").write_text("nobody's")
+    for number in range(3):
+        assert await keeper.load([name(number)]) is None
+        assert keeper.missing([name(number)]) == [name(number)]
+    assert await keeper.load([name(3)]) == (blob(3),)
+    again = bench.open()
+    assert len(again) == 1
+    assert sorted(one.name for one in folder.iterdir()) == sorted([paths[3].name, "README"])
+
+
+async def test_blobs_of_blocks_stay_for_their_time(bench: Bench) -> None:
+    keeper = bench.open()
+    await keeper.add([blob(1)])
+    keeper.used([name(1)], slot=100)
+    keeper.used([name(1)], slot=50)
+    bench.slot = 100 + RETAINED_SLOTS
+    keeper.prune()
+    assert not keeper.missing([name(1)])
+    bench.slot += 1
+    keeper.prune()
+    assert keeper.missing([name(1)])
+
+
+async def test_what_the_pool_needs_is_never_forgotten(bench: Bench) -> None:
+    keeper = bench.open()
+    await keeper.add([blob(1), blob(2)])
+    keeper.pin(lambda one: one == name(1))
+    bench.slot += RETAINED_SLOTS * 2
+    keeper.prune()
+    assert keeper.missing([name(1), name(2)]) == [name(2)]
+
+
+async def test_too_many_bytes_push_out_the_least_worthy(bench: Bench) -> None:
+    """Given more than there is room for, then what no block holds goes first, then the oldest blocks'."""
+    bench.bytes_max = 3 * FILE_BYTES
+    keeper = bench.open()
+    for number in range(3):
+        await keeper.add([blob(number)])
+        keeper.used([name(number)], slot=90 + number)
+    keeper.pin(lambda one: one == name(0))
+    await keeper.add([blob(3)])
+    assert keeper.missing([name(number) for number in range(4)]) == [name(3)]
+    keeper.pin(lambda one: one in {name(0), name(4)})
+    await keeper.add([blob(4)])
+    assert keeper.missing([name(number) for number in range(5)]) == [name(1), name(3)]
+
+
+async def test_an_older_form_gets_the_proofs_of_cells(bench: Bench) -> None:
+    keeper = bench.open()
+    one = blob(1)
+    form = NetworkForm(
+        raw=b"\x03",
+        version=0,
+        blobs=(one.data,),
+        commitments=(one.commitment,),
+        proofs=(b"\x09" * 48,),
+    )
+    found = await keeper.modernise(form)
+    assert found is not None
+    assert found.version == 1
+    assert found.proofs == (b"\x09" * 48,) * CELLS
+    bench.checker.wrong.add(one.commitment)
+    assert await keeper.modernise(form) is None
+
+
+def test_a_file_holds_one_blob_of_its_name() -> None:
+    contents = encode_file(blob(7))
+    assert len(contents) == FILE_BYTES
+    assert decode_file(contents, name(7)) == blob(7)
+    assert decode_file(contents, name(8)) is None
+    assert decode_file(contents[:-1], name(7)) is None
+    assert Place(versioned_hash=name(7), slot=5, is_of_block=True).name.startswith(
+        "000000000005.b.01"
+    )
