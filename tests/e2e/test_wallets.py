@@ -25,11 +25,13 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("script", ["viem_wallet.mjs", "ethers_wallet.mjs"])
+@pytest.mark.parametrize(
+    "script", ["viem_wallet.mjs", "ethers_wallet.mjs", "viem_blobs.mjs", "ethers_blobs.mjs"]
+)
 def test_javascript_wallets(devnet: Devnet, script: str, tmp_path: Path) -> None:
     folder = tmp_path / "tests" / "e2e" / "wallets"
     folder.mkdir(parents=True)
-    for name in (script, "common.mjs"):
+    for name in (script, "common.mjs", "blobs.mjs"):
         shutil.copy(WALLETS / name, folder / name)
     shutil.copytree(
         WALLETS.parents[1] / "kit" / "contracts", tmp_path / "tests" / "kit" / "contracts"

@@ -31,6 +31,7 @@ EVERY: dict[str, dict[str, object]] = {
     "vote-equivocate": {},
     "late-block": {"delay_ms": 900},
     "withhold-votes": {"slots": 3},
+    "withhold-blobs": {},
     "clock-skew": {"ms": -400},
     "sequencer-stop": {},
     "censor-sender": {"address": ADDRESS},
@@ -104,7 +105,8 @@ async def test_every_fault_starts_shows_and_heals(name: str) -> None:
     ("name", "given_parameters", "message"),
     [
         ("nonsense", {}, "no fault is called 'nonsense'; there are: partition, delay, drop, "
-         "miss-slots, equivocate, vote-equivocate, late-block, withhold-votes, clock-skew"),
+         "miss-slots, equivocate, vote-equivocate, late-block, withhold-votes, withhold-blobs, "
+         "clock-skew"),
         ("delay", {}, "delay: parameter 'ms' is missing: an integer from 0 to 60000 (milliseconds)"),
         ("delay", {"ms": "9"},
          "delay: parameter 'ms': want an integer from 0 to 60000 (milliseconds), found '9'"),
