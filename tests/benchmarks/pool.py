@@ -39,6 +39,8 @@ class BenchmarkTransaction:
     gas_limit: int = 21_000
     value: int = 1
     max_fee_per_gas: int = 100 * GWEI
+    max_fee_per_blob_gas: int = 0
+    blob_hashes: list[bytes] = field(default_factory=list)
     authorities: list[bytes] = field(default_factory=list)
     intrinsic_gas: int = 21_000
     size: int = 110

@@ -131,6 +131,11 @@ def test_blobs_of_a_reorganised_block_are_included_again(seed: int, tmp_path: Pa
         )
         found = lone.chain.transaction_block(sent)
         assert found is not None
+        hidden_slot = lone.slot_of(found[0].hash)
+        majority = simulation.host(0)
+        await simulation.until(
+            lambda: majority.chain.head_slot > hidden_slot, within=20, what="the others go on"
+        )
         simulation.heal()
         await until_final(simulation, sent, within=OFFERED_AGAIN_SLOTS + 30)
         again = lone.chain.transaction_block(sent)

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pytest
 import trio
 import trio.testing
 from prometheus_client import CollectorRegistry
@@ -90,12 +89,7 @@ async def running(
         nursery.cancel_scope.cancel()
 
 
-@pytest.fixture(autouse=True)
-def _clock(autojump_clock: trio.testing.MockClock) -> None:
-    """Time leaps."""
-
-
-async def test_a_users_blobs_are_kept_and_announced() -> None:
+async def test_a_users_blobs_are_kept_and_announced(autojump_clock: trio.testing.MockClock) -> None:
     """Given a network form from a wallet, then the pool has the transaction, the keeper the blobs, and peers a hash."""
     async with running() as node:
         assert await node.send(node.form(CARRIER, BLOBS)) is None
@@ -111,7 +105,9 @@ async def test_a_users_blobs_are_kept_and_announced() -> None:
         assert answer == (node.form(CARRIER, BLOBS),)
 
 
-async def test_what_a_wallet_sends_wrong_has_geths_words() -> None:
+async def test_what_a_wallet_sends_wrong_has_geths_words(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     async with running() as node:
         raw = node.engine.raw(CARRIER)
         assert await node.send(raw) == "missing sidecar in blob transaction"
@@ -129,7 +125,9 @@ async def test_what_a_wallet_sends_wrong_has_geths_words() -> None:
         assert node.service.counts() == (0, 0)
 
 
-async def test_blobs_are_not_checked_for_a_transaction_that_is_refused_anyway() -> None:
+async def test_blobs_are_not_checked_for_a_transaction_that_is_refused_anyway(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     async with running() as node:
         late = replace(CARRIER, nonce=3)
         assert (
@@ -138,7 +136,9 @@ async def test_blobs_are_not_checked_for_a_transaction_that_is_refused_anyway() 
         assert node.checker.calls == []
 
 
-async def test_an_older_form_is_taken_from_users_only() -> None:
+async def test_an_older_form_is_taken_from_users_only(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     """Given one proof for a whole blob, then a user's is brought up to date, as geth does, and a peer's is its fault."""
     async with running() as node:
         one = BLOBS[0]
@@ -159,7 +159,9 @@ def _older(raw: bytes, one: Blob) -> bytes:
     )
 
 
-async def test_announced_blobs_are_fetched_and_announced_again() -> None:
+async def test_announced_blobs_are_fetched_and_announced_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     async with running() as node:
         await node.announced(CARRIER, [node.form(CARRIER, BLOBS)])
         assert node.service.counts() == (1, 0)
@@ -167,7 +169,9 @@ async def test_announced_blobs_are_fetched_and_announced_again() -> None:
         assert node.peers.blamed == []
 
 
-async def test_hostile_answers_are_blamed_and_leave_nothing() -> None:
+async def test_hostile_answers_are_blamed_and_leave_nothing(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     """Given peers that send blobs that are wrong, too few, too many, absent, or of another transaction, then each is blamed."""
     other = replace(CARRIER, salt=1)
     async with running() as node:
@@ -192,14 +196,18 @@ async def test_hostile_answers_are_blamed_and_leave_nothing() -> None:
         assert node.service.get(unproven.hash) is None
 
 
-async def test_a_blob_transaction_in_gossip_is_no_honest_nodes() -> None:
+async def test_a_blob_transaction_in_gossip_is_no_honest_nodes(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     async with running() as node:
         raw = node.engine.raw(CARRIER)
         verdict = await node.service.on_gossip("peer", encode_gossip([raw], []))
         assert verdict is GossipVerdict.REJECT
 
 
-async def test_a_restart_finds_blobs_and_transaction(tmp_path: Path) -> None:
+async def test_a_restart_finds_blobs_and_transaction(
+    autojump_clock: trio.testing.MockClock, tmp_path: Path
+) -> None:
     """Given a user's blob transaction, when the process starts again, then it waits as before; without its blobs it is gone."""
     engine, files = FakeEngine(), MemoryFiles()
     journal = tmp_path / "journal"
@@ -214,7 +222,9 @@ async def test_a_restart_finds_blobs_and_transaction(tmp_path: Path) -> None:
         assert node.service.counts() == (0, 0)
 
 
-async def test_a_reorganised_transaction_comes_back_without_its_sidecar() -> None:
+async def test_a_reorganised_transaction_comes_back_without_its_sidecar(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     async with running() as node:
         await node.keeper.add(BLOBS)
         dropped = block(1, b"\x01" * 32)
@@ -223,7 +233,9 @@ async def test_a_reorganised_transaction_comes_back_without_its_sidecar() -> Non
         assert node.service.get(CARRIER.hash) is not None
 
 
-async def test_withheld_blobs_leave_nobody_wiser_until_healed() -> None:
+async def test_withheld_blobs_leave_nobody_wiser_until_healed(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     """Given a node that keeps blobs back, then it announces and serves none; healed, it offers them within 30 s."""
     async with running() as node:
         node.withheld.append(True)

@@ -39,6 +39,8 @@ class Builder:
     reasons: dict[int, str] = field(default_factory=dict)
     gas_left: int = 30_000_000
     bytes_left: int = 1 << 20
+    blobs_left: int = 0
+    blob_base_fee: int = 1
     pushed: list[int] = field(default_factory=list)
 
     def push(self, transactions: Sequence[bytes]) -> list[PushOutcome]:
