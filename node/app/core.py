@@ -34,7 +34,8 @@ from node.storage.chain_database import ChainDatabase
 from node.sync.blobs import BlobService
 from node.sync.gossip import GossipService
 from node.sync.service import Progress, SyncService
-from node.txpool.service import PoolEngine, PoolNetwork, PoolService
+from node.txpool.service import PoolService
+from node.txpool.surroundings import PoolEngine, PoolNetwork
 from node.validator.building import BuildingEngine
 from node.validator.keys import ValidatorKey
 from node.validator.metrics import ValidatorMetrics

@@ -38,7 +38,8 @@ from node.standalone.chain_file import ImportFailed
 from node.standalone.database import ForeignFolder, StandaloneDatabase
 from node.standalone.importing import import_file
 from node.txpool.limits import PoolLimits
-from node.txpool.service import PoolNetwork, PoolService
+from node.txpool.service import PoolService
+from node.txpool.surroundings import PoolNetwork
 
 CACHE_MB: Final = 64
 """Megabytes of trie nodes kept in memory."""

@@ -15,10 +15,9 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 import trio
@@ -32,7 +31,7 @@ from node.eth.transactions import Transaction
 from node.runtime.clock import WallClock
 from node.runtime.worker import Worker
 from node.txpool import refusals
-from node.txpool.fetching import Fetcher, RequestTransactions
+from node.txpool.fetching import Fetcher
 from node.txpool.intake import Decoded, Intake, Overloaded, complaint
 from node.txpool.journal import Journal, open_journal
 from node.txpool.limits import PoolLimits
@@ -42,6 +41,7 @@ from node.txpool.pool import Added, Pool
 from node.txpool.refusals import RefusalReason, Refused
 from node.txpool.selection import Selection
 from node.txpool.sidecars import UNSOUND, BlobStore, Offered, Sidecars
+from node.txpool.surroundings import GossipVerdict, PoolEngine, PoolNetwork
 from node.txpool.transaction import AccountFacts, PooledTransaction
 from node.txpool.wire import (
     ANSWER_BYTES_MAX,
@@ -96,60 +96,6 @@ BLAMED: Final = frozenset(
 """Refusals that depend on the transaction alone: no honest node sends it on."""
 
 _log = structlog.get_logger()
-
-
-class Account(Protocol):
-    """An account of a state."""
-
-    @property
-    def nonce(self) -> int:
-        """Its next nonce."""
-
-    @property
-    def balance(self) -> int:
-        """Wei."""
-
-    @property
-    def code_hash(self) -> bytes:
-        """keccak-256 of its code."""
-
-
-class PoolEngine(Protocol):
-    """What the pool asks of execution."""
-
-    def decode(self, transactions: Sequence[bytes]) -> Sequence[Decoded]:
-        """Decodes and recovers, in order."""
-
-    def account(self, root: bytes, address: bytes) -> Account | None:
-        """An account of a state, or None where there is none."""
-
-    def accounts(self, root: bytes, addresses: Sequence[bytes]) -> list[tuple[int, int]]:
-        """(nonce, balance in wei) of each; zeros where there is none."""
-
-    def raw_transactions(self, block: bytes) -> list[bytes]:
-        """EIP-2718 transactions of an RLP block."""
-
-
-class GossipVerdict(StrEnum):
-    """What becomes of a message; the values are p2p's."""
-
-    ACCEPT = "accept"
-    IGNORE = "ignore"
-    REJECT = "reject"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolNetwork:
-    """What the pool does on the network."""
-
-    publish: Callable[[bytes], None]
-    """Gossip a message of the transactions' topic."""
-    request: RequestTransactions
-    """Ask one peer for transactions; raises what the network raises, `failures` of it."""
-    failures: tuple[type[Exception], ...]
-    """What a request that got no answer raises."""
-    blame: Callable[[str, str], None]
-    """Score a peer down: who and why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ from node.runtime.clock import SystemClock
 from node.runtime.faults import FaultBoard
 from node.runtime.worker import ThreadWorker
 from node.storage.chain_database import ChainDatabase
-from node.txpool.service import PoolNetwork, PoolService
+from node.txpool.service import PoolService
+from node.txpool.surroundings import PoolNetwork
 from sequencer.batching.metrics import BatchingMetrics
 from sequencer.batching.misbehaving import Misbehaviour
 from sequencer.batching.options import BatchingOptions

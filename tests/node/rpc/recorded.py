@@ -17,7 +17,8 @@ from node.rpc.backend import DevnetView
 from node.rpc.service import RpcParts
 from node.runtime.clock import SystemClock
 from node.runtime.worker import Worker
-from node.txpool.service import PoolNetwork, PoolService
+from node.txpool.service import PoolService
+from node.txpool.surroundings import PoolNetwork
 from tests.kit.recorded_chain import recorded_chain
 from tests.node.rpc.fakes import InlineWorker, no_proof
 

@@ -16,8 +16,9 @@ from node.blobs.keeper import BlobKeeper
 from node.eth import rlp
 from node.eth.blobs import Blob, decode_network_form, encode_network_form
 from node.runtime.worker import InlineWorker
-from node.txpool.service import OFFER_AGAIN_S, GossipVerdict, PoolService
+from node.txpool.service import OFFER_AGAIN_S, PoolService
 from node.txpool.sidecars import NETWORK_FORM_BYTES_MAX
+from node.txpool.surroundings import GossipVerdict
 from node.txpool.wire import decode_answer, encode_answer, encode_gossip, encode_request
 from tests.node.blobs.test_keeper import Checker, blob
 from tests.node.txpool.fakes import GWEI, OTHER, FakeTransaction

@@ -22,10 +22,9 @@ from node.txpool.limits import PoolLimits
 from node.txpool.service import (
     OFFER_AGAIN_S,
     QUARANTINED_MAX,
-    GossipVerdict,
-    PoolNetwork,
     PoolService,
 )
+from node.txpool.surroundings import GossipVerdict, PoolNetwork
 from node.txpool.wire import (
     GOSSIP_BYTES_MAX,
     GossipedTransactions,

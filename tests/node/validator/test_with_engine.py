@@ -15,7 +15,8 @@ from node.eth.primitives import Hash32
 from node.execution.engine import BlockResult
 from node.runtime.clock import SystemClock
 from node.runtime.worker import ThreadWorker
-from node.txpool.service import PoolNetwork, PoolService
+from node.txpool.service import PoolService
+from node.txpool.surroundings import PoolNetwork
 from node.validator.building import _fill
 from tests.kit.execution_chain import ETHER, ExecutionChain
 from tests.kit.transfers import Sender, sender, sign_transfer
