@@ -198,7 +198,6 @@ def test_a_delegation_runs_in_its_account(asked: Asked) -> None:
             "both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified",
         ),
         ({"to": TOKEN, "chainId": 1}, "chainId does not match node's (have=1, want=900)"),
-        ({"to": TOKEN, "blobs": []}, '"blobs" is not supported for this RPC method'),
         (
             {"to": TOKEN, "blobVersionedHashes": [], "gas": 50_000},
             "err: blob transaction missing blob hashes (supplied gas 50000)",

@@ -11,7 +11,7 @@ use alloy_eips::{
 use alloy_primitives::{Address, B256, Bytes, U256};
 use serde::{
     Deserialize,
-    de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess},
+    de::{DeserializeOwned, Error as _, MapAccess},
 };
 
 /// JSON-RPC's code for parameters of the wrong shape.
@@ -110,7 +110,6 @@ object! {
         chain_id: Hex<U256> = "chainId",
         max_fee_per_blob_gas: Hex<U256> = "maxFeePerBlobGas",
         blob_versioned_hashes: Vec<Hex<B256>> = "blobVersionedHashes",
-        blobs: IgnoredAny = "blobs",
         authorization_list: Vec<AuthorizationArguments> = "authorizationList",
     }
 }
@@ -148,9 +147,6 @@ impl CallArguments {
         }
         if self.to.is_none() && authorizations.is_some() {
             return Err(Error::call("EIP-7702 transaction cannot be used to create contract"));
-        }
-        if self.blobs.is_some() {
-            return Err(Error::call("\"blobs\" is not supported for this RPC method"));
         }
         if let Some(Hex(have)) = self.chain_id.filter(|id| id.0 != U256::from(chain_id)) {
             return Err(Error::call(format_args!("chainId does not match node's (have={have}, want={chain_id})")));
