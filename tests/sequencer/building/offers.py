@@ -28,6 +28,8 @@ class Offered:
     kind: int = 2
     authorities: list[bytes] = field(default_factory=list)
     intrinsic_gas: int = 21_000
+    blob_hashes: list[bytes] = field(default_factory=list)
+    max_fee_per_blob_gas: int = 0
 
     @property
     def raw(self) -> bytes:
