@@ -8,14 +8,16 @@ const chain = defineChain({
   id: 900, name: 'Faultline L1', nativeCurrency: { name: 'Ether', symbol: 'ETH', decimals: 18 },
   rpcUrls: { default: { http: [rpcUrl] } },
 })
-const client = createPublicClient({ chain, transport: http(), pollingInterval: 250 })
+// The first blob that a process sees makes it load the trusted setup: a second and a half of a core, which may be busy
+const transport = http(undefined, { timeout: 120_000 })
+const client = createPublicClient({ chain, transport, pollingInterval: 250 })
 const receiptOf = (hash) => client.waitForTransactionReceipt({ hash, timeout: 120_000 })
-const rich = createWalletClient({ account: mnemonicToAccount(mnemonic, { addressIndex: 7 }), chain, transport: http() })
+const rich = createWalletClient({ account: mnemonicToAccount(mnemonic, { addressIndex: 7 }), chain, transport })
 
 // An account of its own: blobs and other transactions of one account do not mix while they wait
 const account = privateKeyToAccount(generatePrivateKey())
 await receiptOf(await rich.sendTransaction({ to: account.address, value: 10n ** 18n }))
-const wallet = createWalletClient({ account, chain, transport: http() })
+const wallet = createWalletClient({ account, chain, transport })
 const blobs = [constantBlob(3), constantBlob(5)]
 const hash = await wallet.sendTransaction({
   blobs, kzg, to: rich.account.address, value: 1n, maxFeePerBlobGas: parseGwei('1'),
