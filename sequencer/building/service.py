@@ -59,6 +59,9 @@ SHARED_S: Final = 0.025
 QUIET_S: Final = 0.006
 """When nobody has come for so long, all who wait may be waiting for an answer first."""
 
+ALONE_MAX: Final = 64
+"""Blocks of many that wait for nobody, at most, after waits in which nobody came: whoever waits for an answer sends nothing."""
+
 RETURNING_MAX: Final = 1_000_000
 """Transactions of dropped blocks that come back; minutes of full load. The newest of more are lost, and that is logged."""
 
@@ -107,6 +110,8 @@ class Builder:
         self._is_lost = False
         self._is_open = False
         self._shared_at = float("-inf")
+        self._lonely = 0  # waits in a row in which nobody came, doubled
+        self._unshared = 0  # blocks of many before the next wait
         self._work = trio.Event()
         parts.chain.on_reset(self._take_back)
         parts.faults.on_change(self._faults_changed)
@@ -320,13 +325,21 @@ class Builder:
 
     async def _gather(self) -> None:
         """Under load, let the transactions of a moment share a block, as long as they keep coming."""
+        first = self._waiting
         until, before = self._shared_at + SHARED_S, 0
-        while SHARED_FROM <= self._waiting < CANDIDATES_MAX and self._waiting > before:
+        if not SHARED_FROM <= first < CANDIDATES_MAX or until <= trio.current_time():
+            return
+        if self._unshared:
+            self._unshared -= 1
+            return
+        while self._waiting > before and self._waiting < CANDIDATES_MAX:
             left_s = until - trio.current_time()
             if left_s <= 0:
-                return
+                break
             before = self._waiting
             await trio.sleep(min(QUIET_S, left_s))
+        self._lonely = 0 if self._waiting > first else min(ALONE_MAX, 2 * self._lonely or 1)
+        self._unshared = self._lonely
 
     @property
     def _waiting(self) -> int:
