@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -49,13 +50,13 @@ def start(
         NetworkError: the folder cannot be used as it is asked to be.
         CommandFailed: it did not start, or could not go on.
     """
-    try:
+    with ExitStack() as failed:
+        # It runs nothing yet.
+        failed.callback(launcher.process.wait)
+        failed.callback(launcher.process.kill)
+        failed.callback(launcher.control.close)
         network = _prepare(layout, resolved)
-    except BaseException:
-        launcher.control.close()
-        launcher.process.kill()  # It runs nothing yet.
-        launcher.process.wait()
-        raise
+        failed.pop_all()
     session = Session(
         network=network,
         launcher=launcher,

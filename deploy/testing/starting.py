@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -181,11 +181,10 @@ def start(
         keeps=keeps,
         lease=Lease(folder / "lease"),
     )
-    try:
+    with ExitStack() as failed:
+        failed.callback(running.end)
         _up(running, given, port_offset)
-    except BaseException:
-        running.end()
-        raise
+        failed.pop_all()
     return running
 
 

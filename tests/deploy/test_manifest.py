@@ -166,10 +166,11 @@ def test_other_binds_need_hosts_and_origins(host: str) -> None:
 
 
 def test_a_port_that_a_container_publishes_on_loopback_only_needs_no_origins() -> None:
-    manifest_of(
+    manifest = manifest_of(
         setting("rpc", "host", "0.0.0.0"),  # noqa: S104
         setting("rpc", "published_on_loopback", True),
     )
+    assert (manifest.rpc.host, manifest.rpc.allowed_origins) == ("0.0.0.0", ())  # noqa: S104
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
