@@ -24,6 +24,9 @@ from node.rpc.backend import SyncProgress
 MISSED_MAX: Final = 1_024
 """Blocks told of after a lapse; who missed more has to look for itself."""
 
+RETURNED_MAX: Final = 64
+"""Blocks that were dropped meanwhile whose transactions the pool takes back after a lapse, the old head first."""
+
 SYNC_LOOK_S: Final = 0.5
 """How often catching up is looked at: a slot has several of these."""
 
@@ -78,7 +81,7 @@ async def follow_chain(
         with chain.subscribe() as events:
             head = chain.head
             dropped, added = missed(chain, told, head)
-            await pool.on_head(head)
+            await pool.on_head(head, _blocks(chain, dropped[:RETURNED_MAX]))
             if rpc is not None:
                 await _tell_one_by_one(chain, rpc, dropped, added)
             told = head
@@ -112,11 +115,16 @@ async def _tell_one_by_one(
     chain: FollowedChain, rpc: FollowingRpc, dropped: Sequence[Hash32], added: Sequence[Hash32]
 ) -> None:
     for block_hash in dropped:
-        if (block := chain.block_by_hash(block_hash)) is not None:
+        for block in _blocks(chain, (block_hash,)):
             await rpc.head_changed((), (block,))
     for block_hash in added:
-        if (block := chain.block_by_hash(block_hash)) is not None:
+        for block in _blocks(chain, (block_hash,)):
             await rpc.head_changed((block,), ())
+
+
+def _blocks(chain: FollowedChain, hashes: Sequence[Hash32]) -> list[Block]:
+    """Those of them that are kept."""
+    return [block for one in hashes if (block := chain.block_by_hash(one)) is not None]
 
 
 async def follow_sync(

@@ -208,7 +208,10 @@ class RealL1:
         voted: bool = True,
         takes: int = 1_000,
     ) -> BuiltBlock:
-        """The next slot's block with what waits in the pool; every validator has voted for its parent, or nobody has."""
+        """The next slot's block with what waits in the pool; every validator has voted for its parent, or nobody has.
+
+        Whoever is killed while it waits for this takes nothing of L1 with it: the block stays, and the pool follows.
+        """
         builder = self.rollup.builder
         parent = builder.blocks[on or self.chain.head.hash]
         base_fee = next_base_fee(self.chain.head.header)
@@ -221,8 +224,8 @@ class RealL1:
             votes=votes if voted and parent.number else [],
             transactions=[one.raw for one in offered],
         )
-        await self.chain.import_envelope(block.envelope, origin="a peer")
-        with trio.fail_after(30):
+        with trio.fail_after(60, shield=True):
+            await self.chain.import_envelope(block.envelope, origin="a peer")
             while self.pool._root != self.chain.head.header.state_root:  # noqa: ASYNC110
                 await trio.sleep(0.005)
         self._check_successes()

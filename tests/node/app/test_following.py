@@ -26,8 +26,10 @@ class Follower:
     told: list[tuple[str, bytes]] = field(default_factory=list)
     gate: trio.Event = field(default_factory=trio.Event)
     dropped: list[bytes] = field(default_factory=list)
+    returned: list[bytes] = field(default_factory=list)
 
     async def on_head(self, head: Block, dropped: Sequence[Block] = ()) -> None:
+        self.returned += [one.hash for one in dropped]
         self.told.append(("pool", head.hash))
         await self.gate.wait()
 
@@ -91,7 +93,7 @@ async def test_who_lapsed_is_told_what_it_missed_once_and_in_order(
 
         told = [one.hash for one in [*first, lost, *won]]
         assert follower.heard("rpc") == told
-        assert follower.dropped == [lost.hash]
+        assert follower.dropped == follower.returned == [lost.hash]
         nursery.cancel_scope.cancel()
 
 
