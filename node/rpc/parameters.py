@@ -263,6 +263,13 @@ def block_number(params: Params, index: int) -> BlockId:
     return _number(text, index, "block number larger than int64")
 
 
+def own_block_number(params: Params, index: int) -> BlockId:
+    """A block by tag, quantity or JSON integer: methods that are no other client's take all three."""
+    if isinstance(required(params, index), str):
+        return block_number(params, index)
+    return integer(params, index, "uint64", INT64_MAX)
+
+
 def _block_object(value: dict[str, object], index: int) -> BlockId:
     number, block_hash = value.get("blockNumber"), value.get("blockHash")
     canonical = value.get("requireCanonical")

@@ -43,8 +43,8 @@ class BridgingNamespace:
         }
 
     async def game(self, params: Params, _: Caller) -> object:
-        """A game by its place in the factory; null where there is none."""
-        index = parameters.quantity(params, 0)
+        """A game by its place in the factory, a quantity or a JSON integer; null where there is none."""
+        index = parameters.integer(params, 0, "uint64", parameters.UINT64_MAX)
         found = await self._bridge().game(index)
         return None if found is None else _game(found)
 

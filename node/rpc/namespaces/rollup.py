@@ -98,7 +98,7 @@ class RollupNamespace:
 
     def batch_of(self, params: Params, _: Caller) -> object:
         """Where L1 holds a block's data; null while the block is unsafe."""
-        given = parameters.block_number(params, 0)
+        given = parameters.own_block_number(params, 0)
         block = self._blocks.require(given)
         return self._batch(block)
 

@@ -128,6 +128,7 @@ async def test_a_game_is_told_with_what_it_waits_for() -> None:
     async with running_with(L2Backend(bridge=view), settings=SETTINGS) as server:
         client = await server.http()
         assert await client.result("rollup_game", "0x4") == GAME_JSON
+        assert await client.result("rollup_game", 4) == GAME_JSON
         assert await client.result("rollup_game", "0x5") is None
         over = replace(GAME, resolved_block=122, own_root=GAME.root_claim, waits=())
         view.games = {0: over}
@@ -222,7 +223,7 @@ async def test_wrong_arguments_are_named() -> None:
         client = await server.http()
         for method, arguments in (
             ("rollup_game", []),
-            ("rollup_game", [4]),
+            ("rollup_game", [-4]),
             ("rollup_game", ["latest"]),
             ("rollup_withdrawal", []),
             ("rollup_withdrawal", ["0x77"]),

@@ -101,10 +101,17 @@ async def test_a_block_has_a_batch_once_l1_holds_it() -> None:
             "l1BlockNumber": "0x5",
             "l1BlockHash": named(l1_block(5).hash),
         }
+        assert await client.result("rollup_batchOf", 2) == (
+            await client.result("rollup_batchOf", "0x2")
+        )
         assert await client.result("rollup_batchOf", "0x3") is None
         assert await client.result("rollup_batchOf", "latest") is None
         assert await client.result("rollup_batchOf", "0x0") is None
         assert await client.error("rollup_batchOf", "0x63") == (-32000, "header not found")
+        for nonsense in (-1, 2.5, True, 1 << 63, "2", ["0x2"]):
+            code, message = await client.error("rollup_batchOf", nonsense)
+            assert code == -32602
+            assert "argument 0" in str(message)
         assert await client.error("rollup_batchOf") == (
             -32602,
             "missing value for required argument 0",
