@@ -31,8 +31,12 @@ RETAINED_SLOTS: Final = 4_096
 IDLE_SLOTS: Final = 64
 """Blobs of transactions that neither wait nor came into a block are kept for so long: a reorganisation may bring them back."""
 
-BYTES_MAX: Final = 448 * 1024 * 1024
-"""All files together: 128 slots of full blocks, for which blobs must be had, are 352 MiB, the pool's another 64."""
+FRESH_SLOTS: Final = 4
+"""What came so lately is on its way into the pool or into a block that waits for it: it is the last to give way."""
+
+BYTES_MAX: Final = 512 * 1024 * 1024
+"""All files together: 128 slots of full blocks, for which blobs must be had, are 352 MiB, the pool's another 64; what two
+busy cores can check in the slots that it is fresh, 60."""
 
 CHECKS_WAITING_MAX: Final = 16
 """Lists that wait to be checked, at up to a seventh of a second each; more are turned away."""
@@ -195,8 +199,8 @@ class BlobKeeper:
             self._forget(place)
         excess = len(self._places) * FILE_BYTES - self._bytes_max
         if excess > 0:
-            by_worth = sorted(self._places.values(), key=lambda one: (one.is_of_block, one.slot))
-            free = [one for one in by_worth if not self._pinned(one.versioned_hash)]
+            free = [one for one in self._places.values() if not self._pinned(one.versioned_hash)]
+            free.sort(key=lambda one: _worth(one, now))
             for place in free[: -(-excess // FILE_BYTES)]:
                 self._forget(place)
 
@@ -262,3 +266,13 @@ class BlobKeeper:
     def _forget(self, place: Place) -> None:
         del self._places[place.versioned_hash]
         self._files.remove(place)
+
+
+def _worth(place: Place, now: int) -> tuple[int, int]:
+    """What gives way first has the least: what nobody came for, then the oldest blocks', and what is new at last.
+
+    A full disk would otherwise forget every newcomer before it is in the pool or in its block, for two hours.
+    """
+    if place.is_of_block:
+        return 1, place.slot
+    return (0 if place.slot < now - FRESH_SLOTS else 2), place.slot

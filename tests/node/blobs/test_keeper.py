@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from node.blobs.files import FILE_BYTES, FolderFiles, MemoryFiles, Place, decode_file, encode_file
 from node.blobs.keeper import (
     CHECKS_WAITING_MAX,
+    FRESH_SLOTS,
     IDLE_SLOTS,
     RETAINED_SLOTS,
     BlobItem,
@@ -174,18 +175,36 @@ async def test_what_the_pool_needs_is_never_forgotten(bench: Bench) -> None:
 
 
 async def test_too_many_bytes_push_out_the_least_worthy(bench: Bench) -> None:
-    """Given more than there is room for, then what no block holds goes first, then the oldest blocks'."""
+    """Given more than there is room for, then what no block came for goes first, then the oldest blocks'; never what the pool needs."""
     bench.bytes_max = 3 * FILE_BYTES
     keeper = bench.open()
+    await keeper.add([blob(3)])
+    bench.slot += FRESH_SLOTS + 1
     for number in range(3):
         await keeper.add([blob(number)])
         keeper.used([name(number)], slot=90 + number)
-    keeper.pin(lambda one: one == name(0))
-    await keeper.add([blob(3)])
     assert keeper.missing([name(number) for number in range(4)]) == [name(3)]
-    keeper.pin(lambda one: one in {name(0), name(4)})
+    keeper.pin(lambda one: one == name(0))
     await keeper.add([blob(4)])
     assert keeper.missing([name(number) for number in range(5)]) == [name(1), name(3)]
+
+
+async def test_a_full_disk_takes_what_is_new(bench: Bench) -> None:
+    """Given a disk that blobs of blocks have filled, when others come, then they stay: the pool and waiting blocks want them."""
+    bench.bytes_max = 6 * FILE_BYTES
+    keeper = bench.open()
+    for number in range(6):
+        await keeper.add([blob(number)])
+        keeper.used([name(number)], slot=bench.slot)
+        bench.slot += 1
+    parts = [name(10), name(11)]
+    assert await keeper.add([blob(10)])
+    assert await keeper.add([blob(11)])
+    assert keeper.missing(parts) == []
+    keeper.used(parts, bench.slot)
+    assert await keeper.add([blob(12)])
+    assert keeper.missing([name(12), *parts]) == []
+    assert len(keeper) == 6
 
 
 async def test_an_older_form_gets_the_proofs_of_cells(bench: Bench) -> None:
