@@ -19,7 +19,10 @@ TRANSACTION_GAS: Final = 21_000
 """No transaction fits into less."""
 
 ASIDE_MAX: Final = 256
-"""So many that do not fit are looked past before a call gives up: a full block must not cost a walk of the pool."""
+"""So many that do not fit are looked past before a call gives up: a full block must not cost a walk of the pool.
+
+Those for whose blobs there is no room do not count: a block is full of blobs long before it is full of gas, the pool holds few
+of them (`PoolLimits.blobs_max`), and what carries none must not wait behind them."""
 
 
 class SenderView(Protocol):
@@ -60,16 +63,22 @@ class Selection:
             self._offer(one)
         self._aside = []
         taken: list[PooledTransaction] = []
+        looked_past = 0
         heap, senders = self._heap, self._senders
         while heap and len(taken) < count and gas >= TRANSACTION_GAS:
             best = heap[0][2]
             if best.sender in self._refused:
                 heapq.heappop(heap)
                 continue
-            if best.gas_limit > gas or best.size > size or len(best.blob_hashes) > blobs:
+            if len(best.blob_hashes) > blobs:
                 self._aside.append(best)
                 heapq.heappop(heap)
-                if len(self._aside) >= ASIDE_MAX:
+                continue
+            if best.gas_limit > gas or best.size > size:
+                self._aside.append(best)
+                heapq.heappop(heap)
+                looked_past += 1
+                if looked_past >= ASIDE_MAX:
                     break
                 continue
             taken.append(best)

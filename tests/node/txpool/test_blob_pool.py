@@ -12,6 +12,7 @@ from node.eth.fees import GAS_PER_BLOB
 from node.eth.primitives import Hash32
 from node.txpool.limits import PoolLimits
 from node.txpool.pool import Added
+from node.txpool.selection import ASIDE_MAX
 from node.txpool.transaction import AccountFacts
 from node.txpool.validation import check_sidecar
 from tests.node.txpool.fakes import ETHER, GWEI, OTHER, SENDER, FakeTransaction
@@ -186,6 +187,23 @@ def test_a_builder_is_offered_what_fits_and_pays(
     if sum(waiting) <= room:
         assert len(taken) == len(waiting)
     assert pool.select(0, price).take(gas=10**9, size=10**9, count=9) == []
+
+
+def test_blobs_without_room_do_not_hide_what_carries_none() -> None:
+    """Given more senders of blobs than a call looks past, all of them better payers, then a plain transaction is still offered."""
+    pool = new_pool()
+    for place in range(ASIDE_MAX + 30):
+        added(
+            pool,
+            replace(BLOBS, sender=place.to_bytes(20), max_priority_fee_per_gas=5 * GWEI),
+        )
+    added(pool, replace(PLAIN, sender=OTHER))
+    selection = pool.select(0, 1)
+    first = selection.take(gas=10**9, size=10**9, count=21, blobs=21)
+    assert [len(one.blob_hashes) for one in first] == [1] * 21
+    then = selection.take(gas=10**9, size=10**9, count=100, blobs=0)
+    assert [one.sender for one in then] == [OTHER]
+    assert len(selection.take(gas=10**9, size=10**9, count=500, blobs=480)) == ASIDE_MAX + 9
 
 
 def form(
