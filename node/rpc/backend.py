@@ -353,8 +353,10 @@ class Pool(Protocol):
     ) -> tuple[Sequence[PooledTransaction], Sequence[PooledTransaction]]:
         """What is executable and what is queued of one account, ascending by nonce."""
 
-    def upcoming(self, *, base_fee: int, gas: int, count: int) -> Sequence[PooledTransaction]:
-        """What a block with this base fee (wei) and room (gas, number) would take first, in its order."""
+    def upcoming(
+        self, *, base_fee: int, gas: int, count: int, blob_base_fee: int, blobs: int
+    ) -> Sequence[PooledTransaction]:
+        """What a block with these prices (wei) and room (gas, number, blobs) would take first, in its order."""
 
     def counts(self) -> tuple[int, int]:
         """How many are executable and how many are queued."""

@@ -13,7 +13,9 @@ from typing import Final
 
 import orjson
 
+from node.eth.fees import GAS_PER_BLOB
 from node.rpc.backend import Chain, Engine, Pool, PooledTransaction
+from node.rpc.fees import BlobFee, BlobGasMax
 from node.runtime.worker import Worker
 
 TRANSACTIONS_MAX: Final = 1_000
@@ -26,17 +28,32 @@ IN_PLACE_MAX: Final = 64
 class PendingBlock:
     """Answers for the block after the head."""
 
-    def __init__(self, chain: Chain, engine: Engine, pool: Pool, worker: Worker) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        engine: Engine,
+        pool: Pool,
+        worker: Worker,
+        *,
+        blob_fee: BlobFee,
+        blob_gas_max: BlobGasMax,
+    ) -> None:
         self._chain: Final = chain
         self._engine: Final = engine
         self._pool: Final = pool
         self._worker: Final = worker
+        self._blob_fee: Final = blob_fee
+        self._blob_gas_max: Final = blob_gas_max
 
     def transactions(self) -> Sequence[PooledTransaction]:
         """What it would hold, in order."""
         header = self._chain.next_header()
         return self._pool.upcoming(
-            base_fee=header.base_fee_per_gas, gas=header.gas_limit, count=TRANSACTIONS_MAX
+            base_fee=header.base_fee_per_gas,
+            gas=header.gas_limit,
+            count=TRANSACTIONS_MAX,
+            blob_base_fee=self._blob_fee(header),
+            blobs=self._blob_gas_max(header) // GAS_PER_BLOB,
         )
 
     def header(self) -> dict[str, object]:

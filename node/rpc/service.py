@@ -228,7 +228,14 @@ class RpcService:
         pool, worker = parts.pool, parts.worker
         blocks = Blocks(chain)
         renderer = Renderer(engine, worker)
-        pending = PendingBlock(chain, engine, pool, worker)
+        pending = PendingBlock(
+            chain,
+            engine,
+            pool,
+            worker,
+            blob_fee=parts.blob_fee,
+            blob_gas_max=parts.blob_gas_max,
+        )
         transactions = TransactionsNamespace(
             blocks, engine, pool, pending, renderer, heads, parts.intake, self._hub
         )

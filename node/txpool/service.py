@@ -76,9 +76,6 @@ OWN_MAX: Final = 65_536
 QUARANTINED_MAX: Final = 64
 """Transactions that this node's execution failed on are remembered: so many, the last ones."""
 
-UPCOMING_BLOBS: Final = 21
-"""Most blobs of a block, by the schedule that this devnet runs at (EIP-7892's BPO2)."""
-
 RETURNING_MAX: Final = 20_000
 """Transactions of dropped blocks that are taken back at once; a deeper reorganisation loses the oldest."""
 
@@ -232,7 +229,7 @@ class PoolService:
         gas: int,
         count: int,
         blob_base_fee: int = 0,
-        blobs: int = UPCOMING_BLOBS,
+        blobs: int = 0,
     ) -> Sequence[PooledTransaction]:
         """What a builder with these prices (wei) and room (gas, number, blobs) is offered first, in its order."""
         selection = self._pool.select(base_fee, blob_base_fee)

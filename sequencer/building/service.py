@@ -169,8 +169,16 @@ class Builder:
         """What could run and what waits for an earlier nonce of one account, ascending by nonce."""
         return self._pool.of_sender(address)
 
-    def upcoming(self, *, base_fee: int, gas: int, count: int) -> Sequence[Waiting]:
-        """What a block with this base fee (wei) and room (gas, number) would take first, in its order."""
+    def upcoming(
+        self,
+        *,
+        base_fee: int,
+        gas: int,
+        count: int,
+        blob_base_fee: int = 0,  # noqa: ARG002
+        blobs: int = 0,  # noqa: ARG002
+    ) -> Sequence[Waiting]:
+        """What a block with this base fee (wei) and room (gas, number) would take first, in its order; L2 has no blobs."""
         found: list[Waiting] = []
         for one in islice(self._pool.in_order(), count):
             gas -= one.gas_limit

@@ -200,6 +200,8 @@ class ForwardingPool:
         base_fee: int,  # noqa: ARG002
         gas: int,  # noqa: ARG002
         count: int,  # noqa: ARG002
+        blob_base_fee: int,  # noqa: ARG002
+        blobs: int,  # noqa: ARG002
     ) -> Sequence[PooledTransaction]:
         """Nothing waits here."""
         return ()

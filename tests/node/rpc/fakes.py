@@ -12,6 +12,7 @@ import trio
 from node.errors import MissingState
 from node.eth import rlp
 from node.eth.blocks import Block
+from node.eth.fees import GAS_PER_BLOB
 from node.eth.hashing import keccak256
 from node.eth.headers import Header
 from node.eth.primitives import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
@@ -456,6 +457,8 @@ class FakePool:
     refusal: str | None = None
     ready: dict[Address, list[FakePooled]] = field(default_factory=dict)
     waiting: dict[Address, list[FakePooled]] = field(default_factory=dict)
+    asked: list[tuple[int, int, int]] = field(default_factory=list)
+    """Prices of gas and of blob gas, and room for blobs, of each block that was offered something."""
 
     async def submit(self, raw: bytes) -> FakeSubmission:
         await trio.lowlevel.checkpoint()
@@ -481,7 +484,10 @@ class FakePool:
     def of_sender(self, address: Address) -> tuple[Sequence[FakePooled], Sequence[FakePooled]]:
         return self.ready.get(address, ()), self.waiting.get(address, ())
 
-    def upcoming(self, *, base_fee: int, gas: int, count: int) -> Sequence[FakePooled]:
+    def upcoming(
+        self, *, base_fee: int, gas: int, count: int, blob_base_fee: int, blobs: int
+    ) -> Sequence[FakePooled]:
+        self.asked.append((base_fee, blob_base_fee, blobs))
         return [one for row in self.ready.values() for one in row][:count]
 
     def counts(self) -> tuple[int, int]:
@@ -533,6 +539,7 @@ class Backend:
             worker=self.worker,
             event_worker=self.event_worker,
             blob_fee=lambda header: 1,
+            blob_gas_max=lambda header: 21 * GAS_PER_BLOB,
             peer_count=lambda: 3,
             sync_progress=lambda: self.progress,
             devnet=DevnetView(

@@ -76,6 +76,9 @@ async def test_the_pending_block_is_that_of_the_next_slot() -> None:
         full = await client.result("eth_getBlockByNumber", "pending", True)
         assert isinstance(full, dict)
         assert full["transactions"] == [{"pending": b"a".hex()}, {"pending": b"b".hex()}]
+    # What cannot pay for its blobs, or has no room for them, is not in it: the pool is told both.
+    price = backend.chain.next_header().base_fee_per_gas
+    assert set(backend.pool.asked) == {(price, 1, 21)}
 
 
 async def test_whoever_asks_about_the_pending_block_hears_the_same() -> None:
