@@ -19,7 +19,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from node.app.binding import bind
-from node.app.blob_fees import blob_fee, blob_gas_max
+from node.app.blob_fees import blob_fee, blob_gas_max, prices_after
 from node.app.core import CoreNode, Surroundings, chain_lag, open_core
 from node.app.devnet import describe_consensus, read_info
 from node.app.failures import SetupError, prepare_folder
@@ -69,6 +69,7 @@ async def run_node(
     Raises SetupError, Corruption.
     """
     document, genesis = read_genesis(config.genesis_file)
+    forks = read_forks(config.genesis_file, document)
     registry = new_registry(version())
     registry.register(Resources(config.data_dir))
     clock = SlotClock(
@@ -107,9 +108,9 @@ async def run_node(
                 faults=FaultBoard(),
                 name=config.name,
                 blob_files=FolderFiles(config.data_dir / "blobs"),
+                prices_after=partial(prices_after, forks),
             )
         )
-        forks = read_forks(config.genesis_file, document)
         rpc = open_rpc(config, genesis, core, clock, engine, network, registry, forks)
         core.pool.on_executable(rpc.pending_arrived)
         health = Health(registry=registry)

@@ -34,6 +34,7 @@ from node.storage.chain_database import ChainDatabase
 from node.sync.blobs import BlobService
 from node.sync.gossip import GossipService
 from node.sync.service import Progress, SyncService
+from node.txpool.blob_room import PricesAfter, devnet_prices
 from node.txpool.service import PoolService
 from node.txpool.surroundings import PoolEngine, PoolNetwork
 from node.validator.building import BuildingEngine
@@ -86,6 +87,8 @@ class Surroundings:
     """The process's name in the manifest."""
     blob_files: BlobFiles = field(default_factory=MemoryFiles)
     """Where blobs lie."""
+    prices_after: PricesAfter = devnet_prices
+    """What gas and blob gas cost after a block."""
 
 
 class CoreNode:
@@ -212,6 +215,7 @@ def _open_pool(around: Surroundings, chain: Chain, blobs: BlobKeeper) -> PoolSer
         journal_path=around.journal,
         blobs=blobs,
         withholds_blobs=partial(_withholds_blobs, around.faults),
+        prices_after=around.prices_after,
     )
 
     async def on_gossip(peer: PeerId, message: bytes) -> Verdict:

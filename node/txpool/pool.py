@@ -23,6 +23,7 @@ from node.eth.fees import GAS_PER_BLOB
 from node.eth.primitives import Address, Hash32
 from node.eth.transactions import Transaction
 from node.txpool import refusals
+from node.txpool.blob_room import Prices, room_for_blobs
 from node.txpool.limits import PoolLimits
 from node.txpool.refusals import Refused
 from node.txpool.selection import Selection
@@ -77,7 +78,9 @@ class Content:
 class Pool:
     """Transactions that are in no block yet."""
 
-    def __init__(self, limits: PoolLimits, *, block_gas_limit: int) -> None:
+    def __init__(
+        self, limits: PoolLimits, *, block_gas_limit: int, prices: Prices | None = None
+    ) -> None:
         self.limits = limits
         """Its bounds."""
         self._block_gas_limit = block_gas_limit
@@ -89,6 +92,7 @@ class Pool:
         self._by_price: list[tuple[int, int, int, PooledTransaction]] = []
         self._with_blobs: dict[Hash32, PooledTransaction] = {}
         self._blobs: Counter[Hash32] = Counter()
+        self._prices = prices or Prices()
         self._bytes = 0
         self._queued_count = 0
         self._arrivals = 0
@@ -222,7 +226,8 @@ class Pool:
         if isinstance(victims, Refused):
             return victims
         if with_blobs:
-            others = self._make_room_for_blobs(one, sender, replaced, victims)
+            leaving = victims if replaced is None else [*victims, replaced]
+            others = self._make_room_for_blobs(one, sender, leaving)
             if isinstance(others, Refused):
                 return others
             victims = victims + others
@@ -234,8 +239,10 @@ class Pool:
         *,
         block_gas_limit: int,
         now_ms: int,
+        prices: Prices | None = None,
     ) -> Changed:
-        """Follow a new head: what its state says of senders, all of them or those that changed."""
+        """Follow a new head: what its state says of senders, all of them or those that changed, and what it asks for."""
+        self._prices = prices or self._prices
         check_gas = block_gas_limit < self._block_gas_limit
         self._block_gas_limit = block_gas_limit
         executable: list[PooledTransaction] = []
@@ -431,31 +438,20 @@ class Pool:
         return victims if excess <= 0 and excess_bytes <= 0 else None
 
     def _make_room_for_blobs(
-        self,
-        one: PooledTransaction,
-        sender: Sender,
-        replaced: PooledTransaction | None,
-        leaving: list[PooledTransaction],
+        self, one: PooledTransaction, sender: Sender, leaving: list[PooledTransaction]
     ) -> list[PooledTransaction] | Refused:
-        """Choose blob transactions that must leave besides; a walk over a few hundred."""
-        freed = sum(len(other.blob_hashes) for other in leaving)
-        freed += 0 if replaced is None else len(replaced.blob_hashes)
-        excess = self.blob_count + len(one.blob_hashes) - freed - self.limits.blobs_max
-        chosen = {other.hash for other in leaving}
-        victims: list[PooledTransaction] = []
-        for cheap in sorted(self._with_blobs.values(), key=lambda other: other.price):
-            if excess <= 0 or cheap.price >= one.price:
-                break
-            owner = self._senders[cheap.sender]
-            theirs = (*owner.executable.values(), *owner.queued.values())
-            left = [other for other in theirs if other.hash not in chosen]
-            if owner is sender or not left:
-                continue
-            last = max(left, key=lambda other: other.nonce)
-            chosen.add(last.hash)
-            victims.append(last)
-            excess -= len(last.blob_hashes)
-        return victims if excess <= 0 else refusals.UNDERPRICED
+        """Choose blob transactions that must leave besides."""
+        excess = self.blob_count + len(one.blob_hashes) - self.limits.blobs_max
+        victims = room_for_blobs(
+            one,
+            sender,
+            others=self._with_blobs.values(),
+            senders=self._senders,
+            leaving=leaving,
+            excess=excess - sum(len(other.blob_hashes) for other in leaving),
+            prices=self._prices,
+        )
+        return refusals.UNDERPRICED if victims is None else victims
 
     def _rebuild_prices(self) -> None:
         self._by_price = [

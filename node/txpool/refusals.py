@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class RefusalReason(StrEnum):
@@ -57,6 +58,19 @@ class Refused:
     message: str
     """As geth words it."""
 
+
+BLAMED: Final = frozenset(
+    {
+        RefusalReason.UNDECODABLE,
+        RefusalReason.OVERSIZED,
+        RefusalReason.INITCODE_SIZE,
+        RefusalReason.TIP_ABOVE_FEE,
+        RefusalReason.NONCE_MAX,
+        RefusalReason.INTRINSIC_GAS,
+        RefusalReason.NO_AUTHORISATION,
+    }
+)
+"""Refusals that depend on the transaction alone: no honest node sends it on."""
 
 ALREADY_KNOWN = Refused(RefusalReason.ALREADY_KNOWN, "already known")
 QUARANTINED = Refused(

@@ -31,6 +31,7 @@ from node.eth.transactions import Transaction
 from node.runtime.clock import WallClock
 from node.runtime.worker import Worker
 from node.txpool import refusals
+from node.txpool.blob_room import PricesAfter, devnet_prices
 from node.txpool.fetching import Fetcher
 from node.txpool.intake import Decoded, Intake, Overloaded, complaint
 from node.txpool.journal import Journal, open_journal
@@ -38,7 +39,7 @@ from node.txpool.limits import PoolLimits
 from node.txpool.metrics import PoolMetrics
 from node.txpool.outbox import Outbox
 from node.txpool.pool import Added, Pool
-from node.txpool.refusals import RefusalReason, Refused
+from node.txpool.refusals import BLAMED, RefusalReason, Refused
 from node.txpool.selection import Selection
 from node.txpool.sidecars import UNSOUND, BlobStore, Offered, Sidecars
 from node.txpool.surroundings import GossipVerdict, PoolEngine, PoolNetwork
@@ -79,19 +80,6 @@ QUARANTINED_MAX: Final = 64
 RETURNING_MAX: Final = 20_000
 """Transactions of dropped blocks that are taken back at once; a deeper reorganisation loses the oldest."""
 
-BLAMED: Final = frozenset(
-    {
-        RefusalReason.UNDECODABLE,
-        RefusalReason.OVERSIZED,
-        RefusalReason.INITCODE_SIZE,
-        RefusalReason.TIP_ABOVE_FEE,
-        RefusalReason.NONCE_MAX,
-        RefusalReason.INTRINSIC_GAS,
-        RefusalReason.NO_AUTHORISATION,
-    }
-)
-"""Refusals that depend on the transaction alone: no honest node sends it on."""
-
 _log = structlog.get_logger()
 
 
@@ -125,12 +113,18 @@ class PoolService:
         journal_path: Path | None = None,
         blobs: BlobStore | None = None,
         withholds_blobs: Callable[[], bool] = lambda: False,
+        prices_after: PricesAfter = devnet_prices,
     ) -> None:
         self._engine = engine
         self._root: bytes = head.header.state_root
         self._worker = worker
         self._clock = clock
-        self._pool = Pool(limits or PoolLimits(), block_gas_limit=head.header.gas_limit)
+        self._prices_after = prices_after
+        self._pool = Pool(
+            limits or PoolLimits(),
+            block_gas_limit=head.header.gas_limit,
+            prices=prices_after(head.header),
+        )
         self._metrics = PoolMetrics(registry, self._pool)
         self._intake = Intake(engine.decode, worker)
         self._outbox = Outbox(network.publish, self._metrics.gossip_dropped)
@@ -308,7 +302,12 @@ class PoolService:
                 facts[sender] = self._read_account(root, sender)
         self._root = root
         now_ms = self._clock.now_ms()
-        changed = self._pool.update(facts, block_gas_limit=head.header.gas_limit, now_ms=now_ms)
+        changed = self._pool.update(
+            facts,
+            block_gas_limit=head.header.gas_limit,
+            now_ms=now_ms,
+            prices=self._prices_after(head.header),
+        )
         self._pool.expire(now_ms)
         self._tell(changed.executable)
         if dropped:

@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 from node.eth.blobs import CELLS, NetworkForm, versioned_hash
 from node.eth.fees import GAS_PER_BLOB
 from node.eth.primitives import Hash32
+from node.txpool.blob_room import Prices
 from node.txpool.limits import PoolLimits
 from node.txpool.pool import Added
 from node.txpool.selection import ASIDE_MAX
@@ -127,6 +128,37 @@ def test_blobs_push_out_cheaper_blobs_only() -> None:
     answer = added(pool, replace(BLOBS, nonce=2, max_priority_fee_per_gas=2 * GWEI))
     assert [(one.sender, one.nonce) for one in answer.dropped] == [(cheap, 1)]
     assert pool.by_hash(replace(PLAIN, sender=OTHER, max_priority_fee_per_gas=1).hash) is not None
+
+
+def test_what_no_block_takes_gives_way_whatever_tip_it_names() -> None:
+    """Given a pool full of blobs that cannot pay what blobs cost now, then one that can takes their place, poorer tip or not."""
+    pool = new_pool(PoolLimits(blobs_max=3))
+    squatters = [bytes([place + 10]) * 20 for place in range(3)]
+    rich = replace(BLOBS, max_fee_per_gas=90 * GWEI, max_priority_fee_per_gas=90 * GWEI)
+    for place, fee in ((0, 1), (1, GWEI), (2, 1)):
+        added(pool, replace(rich, sender=squatters[place], max_fee_per_blob_gas=fee))
+    payer = replace(BLOBS, max_fee_per_blob_gas=50)
+    assert message(admit(pool, payer)) == "transaction underpriced"
+    prices = Prices(base_fee=GWEI, blob_base_fee=50)
+    pool.update({}, block_gas_limit=30_000_000, now_ms=0, prices=prices)
+    assert [one.sender for one in added(pool, payer).dropped] == [squatters[0]]
+    # Who cannot pay more than those that stayed does not get in, and who cannot pay for gas neither.
+    assert message(admit(pool, replace(rich, sender=squatters[0], max_fee_per_blob_gas=1))) == (
+        "transaction underpriced"
+    )
+    low = replace(BLOBS, sender=OTHER, max_fee_per_gas=GWEI - 1, max_priority_fee_per_gas=1)
+    assert message(admit(pool, low)) == "transaction underpriced"
+
+
+def test_blobs_behind_a_gap_give_way_to_those_that_could_run() -> None:
+    pool = new_pool(PoolLimits(blobs_max=3))
+    rich = replace(BLOBS, max_priority_fee_per_gas=5 * GWEI)
+    for nonce in range(3):
+        added(pool, replace(rich, nonce=nonce))
+    pool.drop(rich.hash)
+    added(pool, replace(BLOBS, sender=OTHER))
+    answer = added(pool, replace(BLOBS, sender=b"\x09" * 20, max_fee_per_blob_gas=2 * GWEI))
+    assert [(one.sender, one.nonce) for one in answer.dropped] == [(SENDER, 2)]
 
 
 def test_what_is_here_is_needed() -> None:
