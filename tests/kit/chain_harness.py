@@ -15,6 +15,7 @@ import trio
 from prometheus_client import CollectorRegistry
 
 from node.chain.chain import Chain, ChainOptions, open_chain
+from node.chain.importing import BlobAvailability
 from node.chain.metrics import ChainMetrics
 from node.consensus.genesis import Genesis
 from node.consensus.parameters import Parameters
@@ -110,6 +111,8 @@ class Machine:
     """The last process's."""
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     """The last process's."""
+    blobs: BlobAvailability | None = None
+    """Which blobs are here; without, no block waits for any."""
     verifier: CountingVerifier = field(default_factory=CountingVerifier)
     """Counts signatures of all processes."""
 
@@ -129,6 +132,7 @@ class Machine:
             clock=clock,
             metrics=ChainMetrics(self.registry),
             options=self.options,
+            blobs=self.blobs,
         )
 
     @asynccontextmanager

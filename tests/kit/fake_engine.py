@@ -2,7 +2,7 @@
 
 It answers what the chain asks of an engine, in microseconds, for tests and for the simulation.
 A transaction is any bytes of at least four; those that start with REQUEST_PREFIX put an EIP-7685 request into the block,
-those that start with INVALID_PREFIX cannot be included.
+those that start with INVALID_PREFIX cannot be included, those that start with BLOBS_PREFIX carry blobs.
 A header's hash and its chain fields are real, so that consensus judges these blocks as it judges all others.
 """
 
@@ -15,6 +15,7 @@ from typing import Final
 
 from node.errors import InvalidBlock, MissingState
 from node.eth import rlp
+from node.eth.fees import GAS_PER_BLOB
 from node.eth.hashing import keccak256
 from node.eth.headers import (
     EMPTY_REQUESTS_HASH,
@@ -32,6 +33,9 @@ REQUEST_PREFIX: Final = b"\xf0REQ"
 INVALID_PREFIX: Final = b"\xf0BAD"
 """A transaction that no block may hold."""
 
+BLOBS_PREFIX: Final = b"\xf0BLOBS"
+"""What follows are versioned hashes, 32 bytes each."""
+
 GAS_PER_TRANSACTION: Final = 21_000
 """What each one costs."""
 
@@ -42,6 +46,11 @@ GAS_LIMIT: Final = 120_000_000
 def request_transaction(request: bytes) -> bytes:
     """A transaction whose execution makes this request (type byte first)."""
     return REQUEST_PREFIX + request
+
+
+def blob_transaction(*names: bytes) -> bytes:
+    """A transaction that carries these blobs."""
+    return BLOBS_PREFIX + b"".join(names)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -211,8 +220,9 @@ class FakeEngine:
         for name in ("transactions_root", "withdrawals_root", "requests_hash", "state_root"):
             if getattr(want, name) != getattr(header, name):
                 raise InvalidBlock(name, getattr(want, name).hex(), getattr(header, name).hex())
-        if want.gas_used != header.gas_used:
-            raise InvalidBlock("gas_used", str(want.gas_used), str(header.gas_used))
+        for name in ("gas_used", "blob_gas_used"):
+            if getattr(want, name) != getattr(header, name):
+                raise InvalidBlock(name, str(getattr(want, name)), str(getattr(header, name)))
         return _result(block, header, transactions)
 
     def builder(
@@ -252,8 +262,15 @@ class FakeEngine:
         return [rlp.as_bytes(one) for one in rlp.as_list(rlp.as_list(rlp.decode(block))[1])]
 
     def blob_transactions(self, block: bytes) -> list[BlobTransaction]:
-        """No transaction carries blobs."""
-        return []
+        """Those that are marked so."""
+        raws = self.raw_transactions(block)
+        if keccak256(rlp.encode(tuple(raws))) != header_of_block(block).transactions_root:
+            raise InvalidBlock("transactions_root", "the body's", "another")
+        return [
+            BlobTransaction(index=index, hash=keccak256(raw), blob_hashes=tuple(_blobs(raw)))
+            for index, raw in enumerate(raws)
+            if raw.startswith(BLOBS_PREFIX)
+        ]
 
     def verify_blobs(self, items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:
         """No blob is one."""
@@ -282,8 +299,14 @@ def _with_roots(
         withdrawals_root=withdrawals_root,
         requests_hash=Hash32(digest) if requests else EMPTY_REQUESTS_HASH,
         gas_used=GAS_PER_TRANSACTION * len(transactions),
+        blob_gas_used=GAS_PER_BLOB * sum(len(_blobs(raw)) for raw in transactions),
         state_root=keccak256(contents),
     )
+
+
+def _blobs(raw: bytes) -> list[Hash32]:
+    names = raw.removeprefix(BLOBS_PREFIX) if raw.startswith(BLOBS_PREFIX) else b""
+    return [Hash32(names[place : place + 32]) for place in range(0, len(names), 32)]
 
 
 def _requests(transactions: Sequence[bytes]) -> list[bytes]:
