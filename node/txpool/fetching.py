@@ -1,14 +1,16 @@
 """Large transactions that peers announced: asked for by hash, from whoever announced them.
 
-    want(peer, hashes) -> bounded queue -> a few fetches at once -> take -> pool, announced again
+    want(peer, hashes) -> queue of that peer -> a few fetches at once -> take -> pool, announced again
+                          ^---- it has not sent them: whoever announced them besides ----'
 
 What was announced together is asked for together: a request costs both sides more than the bytes of a transaction do.
-Nobody can make us ask for the same hash twice at once, or ask one peer for more than a few.
+Nobody can make us ask for the same hash twice at once, or ask one peer for more than a few. Whoever announces and then is silent,
+or sends other blobs under the same hash, keeps nobody from being asked who really has it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -18,8 +20,14 @@ from node.errors import Rejected
 from node.eth.primitives import Hash32
 from node.txpool.wire import ANSWER_BYTES_MAX, decode_answer, encode_request
 
-FETCHES_MAX: Final = 4
+FETCHES_MAX: Final = 8
 """Requests at once."""
+
+FETCHES_PER_PEER_MAX: Final = 2
+"""Of them, those to one peer: one that answers nothing holds up no other."""
+
+HOLDERS_MAX: Final = 5
+"""Peers that are remembered for one hash."""
 
 WANTED_MAX: Final = 128
 """Announcements that wait."""
@@ -42,16 +50,12 @@ RETRY_S: Final = 0.25
 RequestTransactions = Callable[[str, bytes], Awaitable[bytes]]
 """Ask a peer (its id, the request's body)."""
 
-Take = Callable[[Sequence[bytes]], Awaitable[set[Hash32]]]
-"""Admit fetched transactions; gives the hashes of those that could be decoded and were whole."""
-
-
-_Group = tuple[str, tuple[Hash32, ...]]
-"""A peer, and what it announced at once."""
+Take = Callable[[Sequence[bytes]], Awaitable[set[Hash32] | None]]
+"""Admit fetched transactions; gives the hashes of those that could be decoded and were whole, None if there is no time for any."""
 
 
 class Fetcher:
-    """The queue of announced transactions."""
+    """Who has announced what, and who is asked."""
 
     def __init__(
         self,
@@ -65,21 +69,27 @@ class Fetcher:
         self._failures = failures
         self._blame = blame
         self._take = take
-        self._wanted: set[Hash32] = set()
+        self._wanted: dict[Hash32, list[str]] = {}
+        """What is waited for, and who says to have it: first the peer that is asked."""
         self._of_peer: Counter[str] = Counter()
-        self._send, self._receive = trio.open_memory_channel[_Group](WANTED_MAX)
+        self._queues: dict[str, deque[tuple[Hash32, ...]]] = {}
+        """Groups to ask each peer for; who was asked last stands last."""
+        self._busy: Counter[str] = Counter()
+        self._wake = trio.Event()
 
     def want(self, peer: str, hashes: Sequence[Hash32]) -> None:
-        """Fetch what a peer announced, unless it is being fetched or too much is."""
+        """Fetch what a peer announced; if that is under way already, remember who has it too."""
         room = min(WANTED_MAX - len(self._wanted), WANTED_PER_PEER_MAX - self._of_peer[peer])
-        new = [one for one in dict.fromkeys(hashes) if one not in self._wanted][: max(0, room)]
-        for start in range(0, len(new), TOGETHER_MAX):
-            group = tuple(new[start : start + TOGETHER_MAX])
-            self._send.send_nowait(
-                (peer, group)
-            )  # groups are no more than hashes, so there is room
-            self._wanted.update(group)
-            self._of_peer[peer] += len(group)
+        new: list[Hash32] = []
+        for one in dict.fromkeys(hashes):
+            holders = self._wanted.get(one)
+            if holders is None:
+                new.append(one)
+            elif len(holders) < HOLDERS_MAX and peer not in holders:
+                holders.append(peer)
+        new = new[: max(0, room)]
+        self._wanted |= {one: [peer] for one in new}
+        self._ask_for(peer, new)
 
     async def run(self) -> None:
         """Fetch until cancelled."""
@@ -87,22 +97,62 @@ class Fetcher:
             for _ in range(FETCHES_MAX):
                 nursery.start_soon(self._work)
 
+    def _ask_for(self, peer: str, hashes: Sequence[Hash32]) -> None:
+        for start in range(0, len(hashes), TOGETHER_MAX):
+            group = tuple(hashes[start : start + TOGETHER_MAX])
+            self._queues.setdefault(peer, deque()).append(group)
+            self._of_peer[peer] += len(group)
+        self._wake.set()
+
+    def _next(self) -> tuple[str, tuple[Hash32, ...]] | None:
+        """A group of the peer that has waited longest, of those that may be asked."""
+        for peer, queue in self._queues.items():
+            if self._busy[peer] < FETCHES_PER_PEER_MAX:
+                group = queue.popleft()
+                del self._queues[peer]
+                if queue:
+                    self._queues[peer] = queue
+                return peer, group
+        self._wake = trio.Event()
+        return None
+
     async def _work(self) -> None:
         while True:
-            peer, group = await self._receive.receive()
+            found = self._next()
+            if found is None:
+                await self._wake.wait()
+                continue
+            peer, group = found
+            missing: Sequence[Hash32] = group
+            self._busy[peer] += 1
             try:
-                await self._fetch(peer, group)
+                missing = await self._fetch(peer, group)
             finally:
-                self._wanted.difference_update(group)
-                self._of_peer[peer] -= len(group)
-                if not self._of_peer[peer]:
-                    del self._of_peer[peer]
+                self._busy -= Counter((peer,))
+                self._of_peer -= Counter({peer: len(group)})
+                self._wake.set()
+            self._go_on(group, missing)
 
-    async def _fetch(self, peer: str, group: Sequence[Hash32]) -> None:
-        """Ask for a group, and again for what an answer lacks."""
+    def _go_on(self, group: Sequence[Hash32], missing: Sequence[Hash32]) -> None:
+        """Forget what came; ask somebody else for what did not."""
+        others: dict[str, list[Hash32]] = {}
+        for one in group:
+            holders = self._wanted.pop(one)[1:]
+            if one in missing and holders:
+                self._wanted[one] = holders
+                others.setdefault(holders[0], []).append(one)
+        for other, hashes in others.items():
+            self._ask_for(other, hashes)
+
+    def _patience(self, hashes: Sequence[Hash32]) -> int:
+        """How often one peer is asked: once if others have it too."""
+        return 1 if any(len(self._wanted[one]) > 1 for one in hashes) else ATTEMPTS
+
+    async def _fetch(self, peer: str, group: Sequence[Hash32]) -> Sequence[Hash32]:
+        """Ask for a group, and again for what an answer lacks; gives what did not come."""
         missing = list(group)
         attempt = 0
-        while attempt < ATTEMPTS:
+        while attempt < self._patience(missing):
             if attempt:
                 await trio.sleep(RETRY_S)
             attempt += 1
@@ -112,15 +162,18 @@ class Fetcher:
                 continue
             except Rejected as error:
                 self._blame(peer, str(error.reason))
-                return
+                return missing
             if not raws:
                 continue
             taken = await self._take(raws[: len(missing)])
+            if taken is None:
+                continue
             if len(taken) != len(raws) or not taken <= set(missing):
                 self._blame(peer, "transactions_not_asked_for")
-                return
+                return [one for one in missing if one not in taken]
             missing = [one for one in missing if one not in taken]
             if not missing:
-                return
+                break
             if sum(map(len, raws)) > LONG_ANSWER_BYTES:
                 attempt = 0
+        return missing

@@ -279,8 +279,8 @@ class PoolService:
         room = ANSWER_BYTES_MAX
         for wanted in decode_request(body):
             one = self._pool.by_hash(wanted)
-            raw = await self._sidecars.network_form(one) if one is not None else None
-            if raw is not None and len(raw) <= room:
+            raw = await self._sidecars.network_form(one, room) if one is not None else None
+            if raw is not None:
                 found.append(raw)
                 room -= len(raw)
         await trio.lowlevel.checkpoint()
@@ -372,15 +372,15 @@ class PoolService:
             return GossipVerdict.REJECT
         return GossipVerdict.ACCEPT if outcomes["added"] else GossipVerdict.IGNORE
 
-    async def _take_fetched(self, raws: Sequence[bytes]) -> set[Hash32]:
-        """Admit what was fetched; gives the hashes of what arrived, and announces what was taken."""
+    async def _take_fetched(self, raws: Sequence[bytes]) -> set[Hash32] | None:
+        """Admit what was fetched and announce what was taken; gives the hashes of what arrived, None if there is no time."""
         bytes_max = self._pool.limits.transaction_bytes_max
         opened = [self._sidecars.open(raw, bytes_max) for raw in raws]
         offers = [one for one in opened if isinstance(one, Offered)]
         try:
             decoded = await self._intake.decode([one.raw for one in offers])
         except Overloaded:
-            return set()
+            return None
         arrived: set[Hash32] = set()
         for one, offered in zip(decoded, offers, strict=True):
             answer = await self._admit_offered(one, offered, own=False)

@@ -17,8 +17,11 @@ from typing import Final, Protocol
 
 from node.errors import Rejected, Temporary
 from node.eth.blobs import (
+    BLOB_BYTES,
     BLOB_KIND,
     CELL_PROOFS,
+    COMMITMENT_BYTES,
+    PROOFS_BYTES,
     WHOLE_BLOB_PROOFS,
     Blob,
     NetworkForm,
@@ -34,6 +37,9 @@ from node.txpool.validation import check_sidecar
 
 NETWORK_FORM_BYTES_MAX: Final = 1 << 20
 """A longer blob transaction is refused, as in geth: six blobs with their proofs take 0.8 MB."""
+
+BLOB_PARTS_BYTES: Final = BLOB_BYTES + COMMITMENT_BYTES + PROOFS_BYTES
+"""What a blob adds to a network form, at least."""
 
 UNSOUND: Final = frozenset(
     {RefusalReason.SIDECAR, RefusalReason.BLOB_PROOF, RefusalReason.NO_SIDECAR}
@@ -130,11 +136,17 @@ class Sidecars:
             return refusals.BUSY
         return None if held else refusals.BLOB_PROOF
 
-    async def network_form(self, one: PooledTransaction) -> bytes | None:
-        """A transaction as peers get it; None if its blobs are lost or withheld."""
+    async def network_form(self, one: PooledTransaction, bytes_max: int) -> bytes | None:
+        """A transaction as peers get it; None if it is longer than `bytes_max`, or its blobs are lost or withheld.
+
+        Nothing is read from disk for what has no room: a request of 16 hashes would cost 12 MB of reading.
+        """
+        if one.size + BLOB_PARTS_BYTES * len(one.blob_hashes) > bytes_max:
+            return None
         if not one.blob_hashes:
             return one.raw
         if self._store is None or self.are_withheld():
             return None
         blobs = await self._store.load(one.blob_hashes)
-        return None if blobs is None else encode_network_form(one.raw, blobs)
+        form = None if blobs is None else encode_network_form(one.raw, blobs)
+        return None if form is None or len(form) > bytes_max else form

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
 from prometheus_client import CollectorRegistry
@@ -15,6 +16,7 @@ from node.blobs.files import MemoryFiles
 from node.blobs.keeper import BlobKeeper
 from node.eth import rlp
 from node.eth.blobs import Blob, decode_network_form, encode_network_form
+from node.eth.primitives import Hash32
 from node.runtime.worker import InlineWorker
 from node.txpool.service import OFFER_AGAIN_S, PoolService
 from node.txpool.sidecars import NETWORK_FORM_BYTES_MAX
@@ -232,6 +234,35 @@ async def test_a_reorganised_transaction_comes_back_without_its_sidecar(
         node.engine.blocks[dropped.rlp] = [node.engine.raw(CARRIER)]
         await node.service.on_head(block(1, b"\x02" * 32), [dropped])
         assert node.service.get(CARRIER.hash) is not None
+
+
+async def test_blobs_without_room_in_an_answer_are_not_read(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a request for more than an answer holds, then only what fits is read from disk."""
+    carriers = [
+        replace(
+            CARRIER,
+            sender=bytes([number + 1]) * 20,
+            blob_hashes=[blob(number).versioned_hash] * 5,
+        )
+        for number in range(4)
+    ]
+    async with running() as node:
+        for number, carrier in enumerate(carriers):
+            assert await node.send(node.form(carrier, [blob(number)] * 5)) is None
+        read: list[int] = []
+        load = node.keeper.load
+
+        async def counted(hashes: Sequence[Hash32]) -> tuple[Blob, ...] | None:
+            read.append(len(hashes))
+            return await load(hashes)
+
+        monkeypatch.setattr(node.keeper, "load", counted)
+        wanted = encode_request([one.hash for one in carriers])
+        [answer] = decode_answer(await node.service.serve("peer", wanted))
+        assert answer == node.form(carriers[0], [blob(0)] * 5)
+        assert read == [5]
 
 
 async def test_withheld_blobs_leave_nobody_wiser_until_healed(

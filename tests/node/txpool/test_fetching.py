@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
 import trio
 import trio.testing
 
@@ -12,6 +13,9 @@ from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.txpool.fetching import TOGETHER_MAX, WANTED_PER_PEER_MAX, Fetcher
 from node.txpool.wire import decode_request, encode_answer
+
+SILENCE_S = 10.0
+"""As long as the network waits for an answer."""
 
 
 @dataclass(slots=True)
@@ -23,21 +27,34 @@ class Peer:
     asked: list[int] = field(default_factory=list)
     blamed: list[str] = field(default_factory=list)
     taken: list[Hash32] = field(default_factory=list)
+    silent: set[str] = field(default_factory=set)
+    liars: set[str] = field(default_factory=set)
+    whom: list[str] = field(default_factory=list)
+    busy: int = 0
 
     def hold(self, count: int) -> list[Hash32]:
         raws = [b"transaction %d" % number for number in range(count)]
         self.held = {Hash32(keccak256(raw)): raw for raw in raws}
         return list(self.held)
 
-    async def request(self, _: str, body: bytes) -> bytes:
+    async def request(self, peer: str, body: bytes) -> bytes:
         wanted = decode_request(body)
         self.asked.append(len(wanted))
+        self.whom.append(peer)
+        if peer in self.silent:
+            await trio.sleep(SILENCE_S)
+            raise OSError
         await trio.sleep(0.01)
+        if peer in self.liars:
+            return encode_answer([b"something else"])
         return encode_answer(
             [self.held[one] for one in wanted if one in self.held][: self.told_max]
         )
 
-    async def take(self, raws: Sequence[bytes]) -> set[Hash32]:
+    async def take(self, raws: Sequence[bytes]) -> set[Hash32] | None:
+        if self.busy:
+            self.busy -= 1
+            return None
         hashes = [Hash32(keccak256(raw)) for raw in raws]
         self.taken += hashes
         return set(hashes)
@@ -114,3 +131,54 @@ async def test_a_transaction_beside_the_ones_asked_for_is_blamed(
     peer.held[first] = peer.held[second]
     await fetched(peer, [first])
     assert peer.blamed == ["transactions_not_asked_for"]
+
+
+@pytest.mark.parametrize("how", ["silent", "liars"])
+async def test_who_announces_and_does_not_send_keeps_nobody_from_being_asked(
+    autojump_clock: trio.testing.MockClock, how: str
+) -> None:
+    """Given a peer that is the first to announce a transaction and never sends it, then the next who has it is asked."""
+    peer = Peer()
+    getattr(peer, how).add("squatter")
+    hashes = peer.hold(2)
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        for name in ("squatter", "squatter", "honest", "late"):
+            fetcher.want(name, hashes)
+        await trio.sleep(SILENCE_S + 1)
+        assert set(hashes) <= set(peer.taken)
+        assert peer.whom == ["squatter", "honest"]
+        assert peer.blamed == ["transactions_not_asked_for"] * (how == "liars")
+        nursery.cancel_scope.cancel()
+
+
+async def test_who_answers_nothing_holds_up_no_other(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given peers that announce a lot and never answer, then what an honest one announces comes at once."""
+    peer = Peer(silent={"a", "b", "c"})
+    [wanted] = peer.hold(1)
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        for number, name in enumerate(("a", "b", "c")):
+            fetcher.want(
+                name,
+                [Hash32(bytes([number + 1, place]) * 16) for place in range(WANTED_PER_PEER_MAX)],
+            )
+        await trio.sleep(0.1)
+        fetcher.want("honest", [wanted])
+        await trio.sleep(0.1)
+        assert peer.taken == [wanted]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_node_without_time_asks_again_and_blames_nobody(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    peer = Peer(busy=1)
+    hashes = peer.hold(2)
+    await fetched(peer, hashes)
+    assert sorted(peer.taken) == sorted(hashes)
+    assert not peer.blamed
