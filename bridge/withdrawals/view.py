@@ -30,7 +30,7 @@ from node.rpc.bridging import (
     WithdrawalReport,
 )
 from sequencer.heads import L2Chain
-from sequencer.l1.view import bloom_bits, may_hold
+from sequencer.l1.view import LogRendering, bloom_bits, may_hold
 
 SEARCHED_BLOCKS_MAX: Final = 65_536
 """L1 blocks that are searched for a settlement: a day and a half of two-second slots."""
@@ -69,18 +69,6 @@ class SearchedL1(Protocol):
         """Any kept block."""
 
 
-class RenderingEngine(Protocol):
-    """What of L1's engine finds a log's transaction."""
-
-    def logs_json(
-        self,
-        blocks: list[tuple[bytes, bytes]],
-        addresses: list[bytes],
-        topics: list[list[bytes]],
-    ) -> list[bytes]:
-        """The logs of (block, receipts) pairs that match, one JSON object each."""
-
-
 class Asked(Protocol):
     """A relayer's list (`bridge.relaying.asking.AskedList`)."""
 
@@ -100,7 +88,7 @@ class BridgeAtNode:
         *,
         l2: L2Chain,
         l1: SearchedL1,
-        l1_engine: RenderingEngine,
+        l1_engine: LogRendering,
         asked: Asked | None = None,
     ) -> None:
         self._withdrawals = withdrawals

@@ -72,11 +72,7 @@ async def run_node(
     forks = read_forks(config.genesis_file, document)
     registry = new_registry(version())
     registry.register(Resources(config.data_dir))
-    clock = SlotClock(
-        genesis_time_ms=genesis.time * 1_000,
-        slot_duration_ms=genesis.parameters.slot_seconds * 1_000,
-        wall=SystemClock(),
-    )
+    clock = slot_clock(genesis)
     store = opened_store(
         config.data_dir,
         document,
@@ -148,6 +144,15 @@ def read_genesis(file: Path) -> tuple[bytes, Genesis]:
         raise SetupError(f"{file}: no JSON: {error}") from error
     except Rejected as error:
         raise SetupError(f"{file}: {error.message}") from error
+
+
+def slot_clock(genesis: Genesis) -> SlotClock:
+    """The slots of a genesis, by this machine's time."""
+    return SlotClock(
+        genesis_time_ms=genesis.time * 1_000,
+        slot_duration_ms=genesis.parameters.slot_seconds * 1_000,
+        wall=SystemClock(),
+    )
 
 
 def read_forks(file: Path, document: bytes) -> ChainConfig:

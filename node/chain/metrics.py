@@ -128,27 +128,26 @@ class ChainMetrics:
         self.rejected = Counter(
             "faultline_chain_rejected", "Envelopes refused, by rule.", ["reason"], registry=registry
         )
-        self.import_seconds = Histogram(
+        self.import_seconds = _seconds(
+            registry,
             "faultline_chain_import_seconds",
             "From the start of a block's import to the new head.",
-            registry=registry,
-            buckets=_SECONDS,
         )
-        self.check_seconds = Histogram(
+        self.check_seconds = _seconds(
+            registry,
             "faultline_consensus_check_seconds",
             "Judging a block by the rules of consensus, signatures included.",
-            registry=registry,
-            buckets=_SECONDS,
         )
-        self.execute_seconds = Histogram(
-            "faultline_engine_execute_seconds",
-            "Executing a block.",
-            registry=registry,
-            buckets=_SECONDS,
+        self.execute_seconds = _seconds(
+            registry, "faultline_engine_execute_seconds", "Executing a block."
         )
-        self.save_seconds = Histogram(
+        self.save_seconds = _seconds(
+            registry,
             "faultline_storage_save_seconds",
             "Writing a block, its state and its indexes.",
-            registry=registry,
-            buckets=_SECONDS,
         )
+
+
+def _seconds(registry: CollectorRegistry, name: str, text: str) -> Histogram:
+    """How long a part of an import takes."""
+    return Histogram(name, text, registry=registry, buckets=_SECONDS)

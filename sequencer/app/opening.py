@@ -20,6 +20,7 @@ from node.app.assembly import (
     open_checked,
     opened_store,
     read_genesis,
+    slot_clock,
 )
 from node.app.core import CoreNode, Surroundings as L1Surroundings
 from node.app.failures import SetupError
@@ -29,9 +30,10 @@ from node.chain.chain import ChainOptions as L1ChainOptions
 from node.consensus.genesis import Genesis
 from node.eth.primitives import Hash32
 from node.execution.adapter import RevmEngine, verify_signatures
+from node.execution.engine import ChainTables
 from node.p2p.service import Libp2pNetwork
 from node.rollup.parameters import RollupParameters
-from node.runtime.clock import SlotClock, SystemClock
+from node.runtime.clock import SlotClock
 from node.runtime.faults import FaultBoard
 from node.runtime.health import new_registry
 from node.runtime.resources import Resources
@@ -85,28 +87,8 @@ async def open_l2(
     role = read_role(genesis, parameters)
     registry = new_registry(version())
     registry.register(Resources(config.data_dir))
-    clock = SlotClock(
-        genesis_time_ms=genesis.time * 1_000,
-        slot_duration_ms=genesis.parameters.slot_seconds * 1_000,
-        wall=SystemClock(),
-    )
-    l1_engine, l1_tables = closing.enter_context(
-        opened_store(
-            config.data_dir / "l1",
-            document,
-            config.genesis_file,
-            cache_mb=config.l1_engine.cache_mb,
-            step=open_step(config.genesis_file, document, config.l2_genesis_file),
-        )
-    )
-    engine, tables = closing.enter_context(
-        opened_store(
-            config.data_dir / "l2",
-            l2_document,
-            config.l2_genesis_file,
-            cache_mb=config.l2_engine.cache_mb,
-        )
-    )
+    clock = slot_clock(genesis)
+    (l1_engine, l1_tables), (engine, tables) = _open_stores(config, document, l2_document, closing)
     l1_genesis_hash = Hash32(l1_engine.genesis().block_hash)
     network = Libp2pNetwork(network_settings(config.name, config.p2p, l1_genesis_hash), registry)
     l1 = await open_checked(
@@ -154,6 +136,26 @@ async def open_l2(
         l1=l1,
         rollup=rollup,
     )
+
+
+def _open_stores(
+    config: L2Config, document: bytes, l2_document: bytes, closing: ExitStack
+) -> tuple[tuple[RevmEngine, ChainTables], tuple[RevmEngine, ChainTables]]:
+    """Execution and tables of L1 and of the L2, from their genesis files. Raises SetupError, Corruption."""
+    l1 = opened_store(
+        config.data_dir / "l1",
+        document,
+        config.genesis_file,
+        cache_mb=config.l1_engine.cache_mb,
+        step=open_step(config.genesis_file, document, config.l2_genesis_file),
+    )
+    l2 = opened_store(
+        config.data_dir / "l2",
+        l2_document,
+        config.l2_genesis_file,
+        cache_mb=config.l2_engine.cache_mb,
+    )
+    return closing.enter_context(l1), closing.enter_context(l2)
 
 
 def _surroundings_of_l1(

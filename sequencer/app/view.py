@@ -18,7 +18,7 @@ from node.rollup.records import RECORD_APPENDED
 from sequencer.deriving.book import RecordBook
 from sequencer.heads import L2Chain
 from sequencer.l1.places import L1Ref
-from sequencer.l1.view import L1View
+from sequencer.l1.view import L1View, LogRendering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +47,6 @@ class BatchPlace:
     """Number of the L1 block that holds it."""
     l1_hash: Hash32
     """Hash of the L1 block that holds it."""
-
-
-class LogRendering(Protocol):
-    """What of L1's engine finds a log's transaction."""
-
-    def logs_json(
-        self,
-        blocks: list[tuple[bytes, bytes]],
-        addresses: list[bytes],
-        topics: list[list[bytes]],
-    ) -> list[bytes]:
-        """The logs of (block, receipts) pairs that match, one JSON object each."""
 
 
 class Deriving(Protocol):

@@ -99,6 +99,18 @@ class L1Engine(Protocol):
         """An account of a state."""
 
 
+class LogRendering(Protocol):
+    """What of L1's engine finds a log's transaction."""
+
+    def logs_json(
+        self,
+        blocks: list[tuple[bytes, bytes]],
+        addresses: list[bytes],
+        topics: list[list[bytes]],
+    ) -> list[bytes]:
+        """The logs of (block, receipts) pairs that match, one JSON object each."""
+
+
 class L1View:
     """One process's view of L1."""
 

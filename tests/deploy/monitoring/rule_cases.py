@@ -48,68 +48,79 @@ MOVING: Final = f"0+1x{SCRAPES}"
 
 def healthy() -> dict[str, str]:
     """A network without a fault."""
-    found: dict[str, str] = {}
+    found = of_roles()
     for process in PROCESSES:
-        found |= {
-            on(process, "up"): steady(1),
-            on(process, "process_start_time_seconds"): steady(1_700_000_000),
-            on(process, "process_open_fds"): steady(40),
-            on(process, "process_max_fds"): steady(1_024),
-            on(process, "process_resident_memory_bytes"): steady(100e6),
-            on(process, "faultline_runtime_memory_limit_bytes"): steady(1e9),
-            on(process, "faultline_runtime_loop_delay_seconds"): steady(0.001),
-            on(process, "faultline_storage_free_bytes"): steady(5e9),
-            on(process, "faultline_storage_capacity_bytes"): steady(1e10),
-            on(process, "faultline_p2p_peers"): steady(len(PROCESSES) - 1),
-            on(process, "faultline_p2p_handler_bugs_total"): steady(0),
-            on(process, "faultline_p2p_misbehaviour_total", reason="bad_body"): steady(0),
-            on(process, "faultline_consensus_slot"): MOVING,
-            on(process, "faultline_consensus_head_slot"): MOVING,
-            on(process, "faultline_consensus_epoch"): growing(0.5),
-            on(process, "faultline_consensus_finalized_epoch"): growing(0.5, start=-2),
-            on(process, "faultline_consensus_participation_ratio"): steady(1),
-            on(process, "faultline_consensus_evidence_total"): steady(0),
-            on(process, "faultline_consensus_safety_faults_total"): steady(0),
-            on(process, "faultline_chain_head_number", layer="l1"): MOVING,
-            on(process, "faultline_chain_reorg_depth_blocks_count", layer="l1"): growing(0.1),
-            on(process, "faultline_chain_reorg_depth_blocks_bucket", layer="l1", le="4.0"): growing(
-                0.1
-            ),
-            on(
-                process, "faultline_rpc_requests_total", method="eth_call", outcome="success"
-            ): growing(10),
-            on(
-                process, "faultline_rpc_requests_total", method="eth_call", outcome="error"
-            ): growing(1),
-            on(process, "faultline_rpc_requests_total", method="eth_call", outcome="crash"): steady(
-                0
-            ),
-            on(
-                process, "faultline_rpc_request_seconds_bucket", method="eth_call", le="0.5"
-            ): growing(11),
-            on(
-                process, "faultline_rpc_request_seconds_bucket", method="eth_call", le="10.0"
-            ): growing(11),
-            on(
-                process, "faultline_rpc_request_seconds_bucket", method="eth_call", le="+Inf"
-            ): growing(11),
-        }
+        found |= of_a_process(process)
     for process in WITH_L2:
-        found |= {
-            on(process, "faultline_chain_head_number", layer="l2"): growing(1, start=3),
-            on(process, "faultline_chain_safe_number", layer="l2"): MOVING,
-            on(process, "faultline_sequencer_unposted_age_seconds"): steady(1),
-            on(process, "faultline_sequencer_batch_interval_seconds"): steady(2),
-            on(process, "faultline_sequencer_forced_records_total"): steady(0),
-            on(process, "faultline_deriving_resets_total", reason="derivation_differs"): steady(0),
-            on(process, "faultline_unsafe_equivocations_total"): steady(0),
-        }
-    for process in ("bridge", "watchtower"):
-        found |= {
-            on(process, "faultline_bridge_locked_wei"): steady(1.1e23),
-            on(process, "faultline_l2_supply_wei"): steady(1.1e23),
-        }
-    return found | {
+        found |= of_an_l2(process)
+    return found
+
+
+def of_a_process(process: str) -> dict[str, str]:
+    """What each shows: itself, its L1, its peers, its JSON-RPC."""
+    return {
+        on(process, "up"): steady(1),
+        on(process, "process_start_time_seconds"): steady(1_700_000_000),
+        on(process, "process_open_fds"): steady(40),
+        on(process, "process_max_fds"): steady(1_024),
+        on(process, "process_resident_memory_bytes"): steady(100e6),
+        on(process, "faultline_runtime_memory_limit_bytes"): steady(1e9),
+        on(process, "faultline_runtime_loop_delay_seconds"): steady(0.001),
+        on(process, "faultline_storage_free_bytes"): steady(5e9),
+        on(process, "faultline_storage_capacity_bytes"): steady(1e10),
+        on(process, "faultline_p2p_peers"): steady(len(PROCESSES) - 1),
+        on(process, "faultline_p2p_handler_bugs_total"): steady(0),
+        on(process, "faultline_p2p_misbehaviour_total", reason="bad_body"): steady(0),
+        on(process, "faultline_consensus_slot"): MOVING,
+        on(process, "faultline_consensus_head_slot"): MOVING,
+        on(process, "faultline_consensus_epoch"): growing(0.5),
+        on(process, "faultline_consensus_finalized_epoch"): growing(0.5, start=-2),
+        on(process, "faultline_consensus_participation_ratio"): steady(1),
+        on(process, "faultline_consensus_evidence_total"): steady(0),
+        on(process, "faultline_consensus_safety_faults_total"): steady(0),
+        on(process, "faultline_chain_head_number", layer="l1"): MOVING,
+        on(process, "faultline_chain_reorg_depth_blocks_count", layer="l1"): growing(0.1),
+        on(process, "faultline_chain_reorg_depth_blocks_bucket", layer="l1", le="4.0"): growing(
+            0.1
+        ),
+        on(process, "faultline_rpc_requests_total", method="eth_call", outcome="success"): growing(
+            10
+        ),
+        on(process, "faultline_rpc_requests_total", method="eth_call", outcome="error"): growing(1),
+        on(process, "faultline_rpc_requests_total", method="eth_call", outcome="crash"): steady(0),
+        on(process, "faultline_rpc_request_seconds_bucket", method="eth_call", le="0.5"): growing(
+            11
+        ),
+        on(process, "faultline_rpc_request_seconds_bucket", method="eth_call", le="10.0"): growing(
+            11
+        ),
+        on(process, "faultline_rpc_request_seconds_bucket", method="eth_call", le="+Inf"): growing(
+            11
+        ),
+    }
+
+
+def of_an_l2(process: str) -> dict[str, str]:
+    """What each with an L2 shows besides."""
+    return {
+        on(process, "faultline_chain_head_number", layer="l2"): growing(1, start=3),
+        on(process, "faultline_chain_safe_number", layer="l2"): MOVING,
+        on(process, "faultline_sequencer_unposted_age_seconds"): steady(1),
+        on(process, "faultline_sequencer_batch_interval_seconds"): steady(2),
+        on(process, "faultline_sequencer_forced_records_total"): steady(0),
+        on(process, "faultline_deriving_resets_total", reason="derivation_differs"): steady(0),
+        on(process, "faultline_unsafe_equivocations_total"): steady(0),
+    }
+
+
+def of_roles() -> dict[str, str]:
+    """What bridge, watchtower and a signer show besides."""
+    locked = {
+        on(process, name): steady(1.1e23)
+        for process in ("bridge", "watchtower")
+        for name in ("faultline_bridge_locked_wei", "faultline_l2_supply_wei")
+    }
+    return locked | {
         on(
             "validator-0", "faultline_validator_duties_total", duty="vote", outcome="refused"
         ): steady(0),

@@ -389,18 +389,7 @@ def _patch_store(model: Any, patched: _Patches, worlds: list[World]) -> None:
         return block
 
     def make_vote(self: Any, slot: int, key: str, signer: Any) -> Any:
-        world: World = self.world
-
-        class Spy:
-            """Sees the vote before the signer changes it."""
-
-            def sign(self, vote: Any) -> Any:
-                ours = shadow.vote_data(Slot(slot), ValidatorIndex(vote.v))
-                assert ours == world.vote_data(vote)
-                return signer.sign(vote)
-
-        shadow: ForkChoice = self.shadow
-        return original["make_vote"](self, slot, key, Spy())
+        return original["make_vote"](self, slot, key, _Spy(self, Slot(slot), signer))
 
     def timely(self: Any) -> Any:
         return self.__dict__["timely"]
@@ -415,6 +404,21 @@ def _patch_store(model: Any, patched: _Patches, worlds: list[World]) -> None:
     for function in (on_vote, freeze, on_block, head, build_on, make_vote):
         patched.set(store, function.__name__, function)
     patched.set(store, "__init__", start)
+
+
+class _Spy:
+    """A signer that compares the vote with ours before another signer changes it."""
+
+    def __init__(self, store: Any, slot: Slot, signer: Any) -> None:
+        self._store = store
+        self._slot = slot
+        self._signer = signer
+
+    def sign(self, vote: Any) -> Any:
+        """The signed vote."""
+        ours = self._store.shadow.vote_data(self._slot, ValidatorIndex(vote.v))
+        assert ours == self._store.world.vote_data(vote)
+        return self._signer.sign(vote)
 
 
 def _forget_old_timely(store: Any, slot: int) -> None:
