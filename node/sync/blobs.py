@@ -10,9 +10,9 @@ Most blobs are here before their block: transactions bring them (node.txpool).
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter as Tally
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NoReturn, Protocol
 
 import structlog
@@ -34,8 +34,17 @@ from node.sync.blob_messages import (
 )
 from node.sync.messages import SyncReason
 
-FETCHES_MAX: Final = 4
-"""Requests under way at once."""
+FETCHES_MAX: Final = 16
+"""Requests under way at once: 13 MB of answers."""
+
+FETCHES_PER_PEER_MAX: Final = 4
+"""Of them, those to one peer: all blobs of a full block; one that answers nothing holds up no other."""
+
+PATIENCE_S: Final = 1.0
+"""When a peer has not answered for so long, another is asked as well: who sends a block may mean to keep its blobs late."""
+
+ASKED_AT_ONCE_MAX: Final = 3
+"""Peers that are asked for one blob at the same time."""
 
 FIRST_PAUSE_S: Final = 0.25
 """Before a blob that nobody had is asked for again; doubled after every round."""
@@ -65,7 +74,14 @@ class _Search:
 
     attempts: int = 0
     next_s: float = 0.0
-    is_asked: bool = False
+    asked_s: float = 0.0
+    asked: set[PeerId] = field(default_factory=set)
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether somebody is to be asked now."""
+        if self.next_s > now_s or len(self.asked) >= ASKED_AT_ONCE_MAX:
+            return False
+        return not self.asked or self.asked_s + PATIENCE_S <= now_s
 
 
 class BlobService:
@@ -86,7 +102,7 @@ class BlobService:
         self._are_withheld = are_withheld
         self._searches: dict[Hash32, _Search] = {}
         self._wake = trio.Event()
-        self._under_way = 0
+        self._under_way: Tally[PeerId] = Tally()
         self._requests = Counter(
             "faultline_blobs_requests",
             "Requests for blobs that blocks wait for, by what came of them.",
@@ -106,8 +122,8 @@ class BlobService:
         return encode_blobs(found)
 
     async def fetch_from(self, peer: PeerId) -> None:
-        """Ask one peer for everything that blocks wait for: it has sent one of them. Raises RequestFailed, Rejected."""
-        wanted = list(self._chain.wanted_blobs)
+        """Ask one peer for what the blocks that it has sent wait for. Raises RequestFailed, Rejected, Temporary."""
+        wanted = [one for one, origin in self._chain.wanted_blobs.items() if origin == peer]
         for start in range(0, len(wanted), BLOBS_MAX):
             await self._ask(peer, wanted[start : start + BLOBS_MAX])
 
@@ -118,7 +134,7 @@ class BlobService:
             while True:
                 self._wake = trio.Event()
                 for peer, hashes in self._plan():
-                    self._under_way += 1
+                    self._under_way[peer] += 1
                     nursery.start_soon(self._fetch, peer, hashes)
                 with trio.move_on_after(TICK_S if self._searches else math.inf):
                     await self._wake.wait()
@@ -136,28 +152,43 @@ class BlobService:
         self._searches = {one: self._searches.get(one, _Search()) for one in wanted}
         present = sorted(info.peer_id for info in self._network.peers())
         now_s = trio.current_time()
-        groups: defaultdict[PeerId, list[Hash32]] = defaultdict(list)
+        groups: dict[PeerId, list[list[Hash32]]] = {}
         for blob, origin in wanted.items():
             search = self._searches[blob]
-            if search.is_asked or search.next_s > now_s or not present:
+            if not search.is_due(now_s):
                 continue
             # The sender of the block first, then the others in turn.
             turn = [peer for peer in present if peer == origin]
             turn += [peer for peer in present if peer != origin]
-            group = groups[turn[search.attempts % len(turn)]]
-            if len(group) < BLOBS_MAX:
-                group.append(blob)
-        chosen = list(groups.items())[: max(0, FETCHES_MAX - self._under_way)]
-        for _, hashes in chosen:
-            for blob in hashes:
-                search = self._searches[blob]
-                rounds = search.attempts // len(present)
-                pause_s = min(PAUSE_MAX_S, FIRST_PAUSE_S * 2 ** min(rounds, 8))
-                is_round_over = (search.attempts + 1) % len(present) == 0
-                search.next_s = now_s + (pause_s if is_round_over else 0.0)
-                search.attempts += 1
-                search.is_asked = True
-        return chosen
+            for attempts in range(search.attempts, search.attempts + len(turn)):
+                peer = turn[attempts % len(turn)]
+                if peer not in search.asked and self._put(blob, peer, groups):
+                    self._asked(search, peer, attempts, len(turn), now_s)
+                    break
+        return [(peer, hashes) for peer, lists in groups.items() for hashes in lists]
+
+    def _put(self, blob: Hash32, peer: PeerId, groups: dict[PeerId, list[list[Hash32]]]) -> bool:
+        """Add a blob to what a peer is asked for, if it may be asked for one more."""
+        of_peer = groups.setdefault(peer, [])
+        if of_peer and len(of_peer[-1]) < BLOBS_MAX:
+            of_peer[-1].append(blob)
+            return True
+        under_way = self._under_way.total() + sum(map(len, groups.values()))
+        if under_way >= FETCHES_MAX or self._under_way[peer] + len(of_peer) >= FETCHES_PER_PEER_MAX:
+            return False
+        of_peer.append([blob])
+        return True
+
+    def _asked(
+        self, search: _Search, peer: PeerId, attempts: int, peers: int, now_s: float
+    ) -> None:
+        """Note that a peer is asked; after each round through all of them there is a pause, longer every time."""
+        pause_s = min(PAUSE_MAX_S, FIRST_PAUSE_S * 2 ** min(attempts // peers, 8))
+        is_round_over = (attempts + 1) % peers == 0
+        search.next_s = now_s + (pause_s if is_round_over else 0.0)
+        search.attempts = attempts + 1
+        search.asked_s = now_s
+        search.asked.add(peer)
 
     async def _fetch(self, peer: PeerId, hashes: Sequence[Hash32]) -> None:
         outcome = "delivered"
@@ -171,10 +202,10 @@ class BlobService:
             _log.warning("blobs_refused", peer=peer, reason=str(error))
             self._network.report(peer, str(error.reason), severe=True)
         finally:
-            self._under_way -= 1
+            self._under_way -= Tally((peer,))
             for blob in hashes:
                 if (search := self._searches.get(blob)) is not None:
-                    search.is_asked = False
+                    search.asked.discard(peer)
         self._requests.labels(outcome=outcome).inc()
         self._wake.set()
 

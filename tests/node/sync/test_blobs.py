@@ -25,8 +25,17 @@ from node.sync.blob_messages import (
     encode_blob_request,
     encode_blobs,
 )
-from node.sync.blobs import PAUSE_MAX_S, BlobService
+from node.sync.blobs import (
+    ASKED_AT_ONCE_MAX,
+    FETCHES_PER_PEER_MAX,
+    PATIENCE_S,
+    PAUSE_MAX_S,
+    BlobService,
+)
 from tests.node.blobs.test_keeper import blob, name
+
+STALL_S = 10.0
+"""As long as the network waits for an answer."""
 
 
 @dataclass(slots=True)
@@ -41,6 +50,7 @@ class World:
     asked: list[tuple[str, tuple[Hash32, ...], float]] = field(default_factory=list)
     blamed: list[tuple[str, bool]] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)
+    stalling: set[str] = field(default_factory=set)
     withheld: bool = False
     events: Events[ChainEvent] = field(default_factory=Events)
     began_s: float = field(default_factory=trio.current_time)
@@ -87,6 +97,9 @@ class World:
         await trio.sleep(0.01)
         if peer in self.silent:
             raise RequestFailed("nobody there")
+        if peer in self.stalling:
+            await trio.sleep(STALL_S)
+            raise RequestFailed("no answer")
         if peer in self.answers:
             return self.answers[peer]
         return encode_blobs([self.have[peer][one] for one in hashes if one in self.have[peer]])
@@ -117,12 +130,13 @@ async def running(world: World) -> AsyncIterator[None]:
 async def test_the_sender_of_a_block_is_asked_first_and_at_once(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    blobs = {name(number): blob(number) for number in range(8)}
+    """Given a full block, then its sender is asked for all its blobs at once, and nobody else for any."""
+    blobs = {name(number): blob(number) for number in range(21)}
     world = World(wanted=dict.fromkeys(blobs, "delta"), have={"alpha": {}, "delta": blobs})
     async with running(world):
         await trio.sleep(1)
-    assert [peer for peer, _, _ in world.asked[:1]] == ["delta"]
-    assert world.asked[0][2] < world.began_s + 0.1
+    assert [peer for peer, _, _ in world.asked] == ["delta"] * 4
+    assert max(at_s for _, _, at_s in world.asked) < world.began_s + 0.1
     assert max(len(hashes) for _, hashes, _ in world.asked) == 6
     assert world.kept == blobs
     assert world.blamed == []
@@ -143,6 +157,35 @@ async def test_the_others_are_asked_in_turn_and_less_and_less_often(
         await trio.sleep(3 * PAUSE_MAX_S)
     assert world.kept == {name(1): blob(1)}
     assert world.blamed == []
+
+
+async def test_a_sender_that_does_not_answer_is_not_waited_for(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given a peer that sends a block and stalls when asked for its blobs, then others are asked beside it, and have them."""
+    blobs = {name(number): blob(number) for number in range(21)}
+    world = World(
+        wanted=dict.fromkeys(blobs, "liar"), have={"liar": {}, "alpha": blobs, "beta": blobs}
+    )
+    world.stalling.add("liar")
+    async with running(world):
+        await trio.sleep(2.5 * PATIENCE_S)
+        assert world.kept == blobs
+        assert sum(peer == "liar" for peer, _, _ in world.asked) <= FETCHES_PER_PEER_MAX
+    assert world.blamed == []
+
+
+async def test_all_that_stall_are_asked_a_bounded_number_of_times(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    peers = [f"peer {number}" for number in range(12)]
+    world = World(wanted={name(1): peers[0]}, have={peer: {} for peer in peers})
+    world.stalling |= set(peers)
+    async with running(world):
+        await trio.sleep(STALL_S - 0.5)
+        assert len(world.asked) == ASKED_AT_ONCE_MAX
+        await trio.sleep(10 * STALL_S)
+    assert len(world.asked) <= ASKED_AT_ONCE_MAX * 12
 
 
 @pytest.mark.parametrize(
@@ -191,6 +234,8 @@ async def test_a_syncing_node_asks_the_sender_for_all_it_needs(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     blobs = {name(number): blob(number) for number in range(8)}
-    world = World(wanted=dict.fromkeys(blobs, "delta"), have={"delta": blobs})
+    others = dict.fromkeys([name(number) for number in range(20, 30)], "alpha")
+    world = World(wanted=dict.fromkeys(blobs, "delta") | others, have={"delta": blobs})
     await world.service().fetch_from(PeerId("delta"))
     assert world.kept == blobs
+    assert [len(hashes) for _, hashes, _ in world.asked] == [6, 2]
