@@ -47,7 +47,7 @@ class SupervisorLock:
 def is_running(layout: Layout) -> bool:
     """Whether a supervisor runs on this data."""
     try:
-        descriptor = os.open(layout.lock, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(layout.lock, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:

@@ -410,7 +410,7 @@ def _load(layout: Layout) -> _Stored:
         raw = layout.network.read_bytes()
     except FileNotFoundError:
         raise NetworkError(
-            f"{layout.data}: holds no network; `faultline up` makes one, `--data` names another folder"
+            f"{layout.data}: holds no network; `faultline up` (`docker compose up`) makes one, `--data` names another folder"
         ) from None
     try:
         fields = orjson.loads(raw)

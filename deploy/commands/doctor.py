@@ -24,7 +24,7 @@ from deploy.commands.options import (
     manifest_option,
     print_json,
 )
-from deploy.commands.preparing import resolve_manifest
+from deploy.commands.preparing import refuse_containers, resolve_manifest
 from deploy.layout import Layout
 from deploy.lock import is_running
 from deploy.manifest import Manifest
@@ -65,6 +65,7 @@ class Finding:
 def doctor(manifest: Path | None, data: Path | None, *, as_json: bool) -> int:
     """Look for what keeps a devnet from running on this machine; exit code 1 on a problem."""
     layout = layout_of(data, manifest)
+    refuse_containers(layout, "docker compose ps --all")
     findings = [_python(), _engine(), _clock(), _files()]
     try:
         resolved = resolve_manifest(layout, manifest, {})

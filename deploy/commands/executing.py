@@ -16,6 +16,8 @@ from typing import Final
 import click
 
 from deploy.commands.options import FILE, FOLDER, CommandFailed, WrongUse
+from deploy.commands.preparing import refuse_containers
+from deploy.layout import find_layout
 from deploy.testing.devnet import Devnet, devnet
 from deploy.testing.starting import StartFailed, StopFailed, WrongSettings
 
@@ -24,6 +26,9 @@ NOT_FOUND_EXIT: Final = 127
 
 SIGNAL_EXIT: Final = 128
 """What shells add to the signal that ended a command."""
+
+IN_A_CONTAINER: Final = "docker run --rm faultline:local faultline exec -- COMMAND"
+"""Beside a devnet in containers there is room for commands to it, not for seven processes more."""
 
 
 @click.command(
@@ -50,6 +55,7 @@ def exec_(command: tuple[str, ...], manifest: Path | None, logs: Path | None, *,
     Its environment tells it everything: L1_RPC_URL, L1_WS_URL, L1_CHAIN_ID, L1_PORTAL_ADDRESS and the other contracts, the same
     for L2, ACCOUNT_0_ADDRESS and ACCOUNT_0_PRIVATE_KEY to 9, FAULTLINE_DATA. The devnet ends with the command.
     """
+    refuse_containers(find_layout(None, os.environ), IN_A_CONTAINER)
     try:
         with devnet(manifest=manifest, keep=keep) as net:
             code = _run(command, net)

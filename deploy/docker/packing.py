@@ -18,8 +18,8 @@ from typing import Final
 PACKAGES: Final = ("node", "sequencer", "bridge", "deploy")
 """What the image holds of ours."""
 
-SUFFIXES: Final = (".py", ".json")
-"""Files that are read at run time: modules, contracts' artifacts."""
+SUFFIXES: Final = (".py", ".json", ".yml")
+"""Files that are read at run time: modules, contracts' artifacts, what Prometheus and Grafana are given."""
 
 SCRIPT: Final = """#!/opt/faultline/bin/python
 import sys

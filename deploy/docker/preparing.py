@@ -45,6 +45,9 @@ BOOT_SECONDS: Final = 8
 ORIGIN: Final = "docker-compose.yml"
 """Who set what containers need."""
 
+COMPOSE_ONLY: Final = frozenset({"FAULTLINE_IMAGE", "FAULTLINE_PORT_DIGIT"})
+"""Variables of .env that compose itself reads; every other one of ours names a key of the manifest, or is a slip."""
+
 _NAMES: Final = (
     *(f"validator-{index}" for index in range(VALIDATOR_PROCESSES)),
     SEQUENCER,
@@ -115,7 +118,9 @@ def prepare(layout: Layout, environment: Mapping[str, str], volumes: Path) -> Ne
 
 def settled(layout: Layout, environment: Mapping[str, str]) -> Resolved:
     """What is in force: kept settings, the environment's, and what docker-compose.yml decides. Raises ManifestError."""
-    wanted = environment_settings(environment)
+    wanted = environment_settings(
+        {name: value for name, value in environment.items() if name not in COMPOSE_ONLY}
+    )
     problems = [
         f"{setting.origin}: {setting.section}.{setting.key}: found {setting.value!r}, "
         f"wanted nothing: {ORIGIN} decides it"

@@ -33,6 +33,8 @@ def prepared(places: Places, monkeypatch: pytest.MonkeyPatch) -> Places:
         (["logs"], "docker compose logs"),
         (["reset", "--yes"], "docker compose down --volumes"),
         (["processes", "kill", "bridge"], "docker compose kill bridge"),
+        (["doctor"], "docker compose ps --all"),
+        (["exec", "--", "true"], "docker run --rm faultline:local faultline exec -- COMMAND"),
         (["monitoring"], "docker compose up --detach prometheus grafana"),
     ],
 )

@@ -47,6 +47,7 @@ def test_every_service_is_hardened_and_bounded(name: str) -> None:
     assert "privileged" not in service
     assert "cap_add" not in service
     assert service["mem_limit"]
+    assert service["memswap_limit"] == service["mem_limit"]
     assert service["pids_limit"]
     assert "max-size" in str(service["logging"])
 
@@ -124,6 +125,7 @@ def test_every_key_that_compose_does_not_decide_can_be_set() -> None:
         if (section, key) not in FIXED
     }
     assert set(environment) == {f"FAULTLINE_{section}_{key}".upper() for section, key in keys}
+    assert services()["init"]["env_file"] == [".env"]
     given = {name for name, value in environment.items() if value is not None}
     assert given == {"FAULTLINE_NETWORK_PORT_OFFSET"}
 

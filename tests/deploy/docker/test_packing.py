@@ -29,7 +29,7 @@ def test_every_module_and_artifact_is_packed_and_nothing_else(packed: Path) -> N
         source = REPOSITORY / package
         wanted = {
             file.relative_to(source)
-            for pattern in ("*.py", "*.json")
+            for pattern in ("*.py", "*.json", "*.yml")
             for file in source.rglob(pattern)
             if "target" not in file.relative_to(source).parts
         }

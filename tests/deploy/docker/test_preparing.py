@@ -42,6 +42,10 @@ def test_a_second_start_continues_the_network(places: Places) -> None:
     assert told["batcher"]["interval_ms"] == 500
 
 
+def test_what_compose_reads_itself_is_no_key_of_the_manifest(places: Places) -> None:
+    assert places.prepare(FAULTLINE_PORT_DIGIT="1", FAULTLINE_IMAGE="mine:1") == 0
+
+
 def test_a_start_that_was_cut_off_is_repeated(places: Places) -> None:
     places.network.data.mkdir()
     places.network.unfinished.touch()
