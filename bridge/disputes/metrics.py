@@ -34,14 +34,20 @@ class DisputeMetrics:
             ["verdict"],
             registry=registry,
         )
+        self._oldest_lie_blocks = Gauge(
+            "faultline_bridge_oldest_lie_blocks",
+            "L1 blocks since the oldest open game that is false was found to be; 0 where there is none.",
+            registry=registry,
+        )
         self.judged_l1_number = Gauge(
             "faultline_bridge_judged_l1_number",
             "L1 block whose games were judged last.",
             registry=registry,
         )
 
-    def show_open(self, verdicts: Iterable[Verdict]) -> None:
-        """Set how many open games there are of each kind."""
+    def show_open(self, verdicts: Iterable[Verdict], oldest_lie_blocks: int) -> None:
+        """Set how many open games there are of each kind, and for how long the oldest lie has been known."""
+        self._oldest_lie_blocks.set(oldest_lie_blocks)
         counts = dict.fromkeys(Verdict, 0)
         for verdict in verdicts:
             counts[verdict] += 1

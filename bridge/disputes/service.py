@@ -56,6 +56,9 @@ COUNTED_MAX: Final = 4_096
 LAG_BLOCKS_MAX: Final = 3
 """A challenger that has not judged the games of the last L1 blocks is not ready."""
 
+LIES: Final = frozenset({Verdict.FALSE, Verdict.ORPHAN})
+"""Verdicts on what must not stand."""
+
 EARLY: Final = Judgement(verdict=Verdict.EARLY)
 """Of a claim that goes beyond the safe head: its roots are not even read."""
 
@@ -82,6 +85,8 @@ class Challenger:
         self._known: dict[Address, Known] = {}
         self._asked: dict[Address, int] = {}
         """Open games whose proof is wanted, and the L1 block at which it was first."""
+        self._lies: dict[Address, int] = {}
+        """Open games that are false, and the L1 block at which that was first said."""
         self._counted: dict[Address, None] = {}
         """Games whose fault was counted."""
         self._settled: AbstractSet[Address] = frozenset()
@@ -145,9 +150,14 @@ class Challenger:
             _log.warning("games_not_read", error=str(error))
             return
         self._seen = seen
-        verdicts = [self._known[game.address].judgement.verdict for game in seen.open]
-        parts.metrics.show_open(verdicts)
-        parts.metrics.judged_l1_number.set(seen.block.number)
+        number = seen.block.number
+        verdicts = {game.address: self._known[game.address].judgement.verdict for game in seen.open}
+        lies = [address for address, verdict in verdicts.items() if verdict in LIES]
+        self._lies = {address: min(number, self._lies.get(address, number)) for address in lies}
+        parts.metrics.show_open(
+            verdicts.values(), number - min(self._lies.values(), default=number)
+        )
+        parts.metrics.judged_l1_number.set(number)
 
     async def _judge(self, seen: SeenGames, game: Game) -> None:
         """Say what is known of one game, unless it was said and still holds."""
@@ -188,7 +198,7 @@ class Challenger:
             self._asked.pop(address, None)
             if game is None:
                 continue  # L1 has dropped it.
-            is_false = known.judgement.verdict in {Verdict.FALSE, Verdict.ORPHAN}
+            is_false = known.judgement.verdict in LIES
             stands = game.status is GameStatus.DEFENDER_WINS
             if stands and is_false:
                 metrics.lies_that_stand.inc()

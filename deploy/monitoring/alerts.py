@@ -12,9 +12,9 @@ from deploy.monitoring.rules import Alert, Group, Severity
 
 L1_MOVED: Final = (
     'faultline_chain_head_number{layer="l1"}\n'
-    '      - faultline_chain_head_number{layer="l1"} offset 40s >= 3'
+    '      - faultline_chain_head_number{layer="l1"} offset 1m >= 3'
 )
-"""L1 made three blocks in 40 s: what stands still beside it does so for its own reasons."""
+"""L1 made three blocks in a minute, of five with slots of 12 s: what stands still beside it does so for its own reasons."""
 
 PROCESSES: Final = (
     Alert(
@@ -138,10 +138,10 @@ CONSENSUS: Final = (
     ),
     Alert(
         name="ParticipationLow",
-        expression="faultline_consensus_participation_ratio < 0.67",
-        for_s=8,
+        expression="faultline_consensus_silent_slots >= 4",
+        for_s=0,
         severity=Severity.WARNING,
-        summary="{{ $labels.process }} hears votes of {{ $value | humanizePercentage }} of the weight",
+        summary="{{ $labels.process }} has heard votes of less than two thirds of the weight for {{ $value }} slots",
         meaning="Under two thirds nothing new is justified, and finality stalls soon.",
         runbook='Find the validators that do not vote: faultline_validator_duties_total{duty="vote"} by process.',
         fault="faultline break withhold-votes slots=60 --on validator-2 --on validator-3",
@@ -216,12 +216,12 @@ ROLLUP: Final = (
     Alert(
         name="SequencerStalled",
         expression=(
-            'changes(faultline_chain_head_number{layer="l2",process="sequencer"}[40s]) == 0\n'
+            'changes(faultline_chain_head_number{layer="l2",process="sequencer"}[1m]) == 0\n'
             f"and ignoring (layer) ({L1_MOVED})"
         ),
         for_s=4,
         severity=Severity.CRITICAL,
-        summary="the sequencer has sealed nothing for 40 s while L1 went on",
+        summary="the sequencer has sealed nothing for a minute while L1 went on",
         meaning="Transactions on the L2 wait. Deposits arrive all the same, by force, once the sequencing window has passed.",
         runbook="`faultline break active`, `faultline logs sequencer`; restarting it is safe: it reads the Inbox and goes on.",
         fault="faultline break sequencer-stop",
@@ -243,14 +243,14 @@ ROLLUP: Final = (
         name="SafeHeadStuck",
         expression=(
             'faultline_chain_head_number{layer="l2"} > faultline_chain_safe_number{layer="l2"}\n'
-            'and changes(faultline_chain_safe_number{layer="l2"}[40s]) == 0\n'
+            'and changes(faultline_chain_safe_number{layer="l2"}[1m]) == 0\n'
             f"and ignoring (layer) ({L1_MOVED})\n"
             # Whoever posts once in a while wants a safe head that moves once in a while.
             "unless on () (faultline_sequencer_batch_interval_seconds > 10)"
         ),
         for_s=0,
         severity=Severity.WARNING,
-        summary="the safe L2 head of {{ $labels.process }} has stood at one block for 40 s",
+        summary="the safe L2 head of {{ $labels.process }} has stood at one block for a minute",
         meaning="L1 goes on without records of the L2: what the L2 shows rests on the sequencer's word alone.",
         runbook="BatcherBehind as well: see there. On one process only: its deriver is stuck, see its log.",
         fault="faultline break batcher-stall",
@@ -290,10 +290,10 @@ ROLLUP: Final = (
 BRIDGE: Final = (
     Alert(
         name="FalseGameUnresolved",
-        expression='sum by (process) (faultline_bridge_open_games{verdict=~"false|orphan"}) > 0',
-        for_s=12,
+        expression="faultline_bridge_oldest_lie_blocks > 5",
+        for_s=0,
         severity=Severity.CRITICAL,
-        summary="{{ $value }} false claims about the L2 are open",
+        summary="a false claim about the L2 has been open for {{ $value }} L1 blocks since {{ $labels.process }} saw it",
         meaning="The watchtower proves a lie within two or three L1 slots. One that stays open will count when its window ends.",
         runbook="Look at the challenger's balance, faultline_bridge_faults_stuck and the watchtower's log; the guardian's key can pause the bridge.",
         fault="faultline break false-output while the challenger has no money",

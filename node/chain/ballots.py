@@ -83,9 +83,9 @@ class Ballots:
         """Let the votes heard so far count for the head."""
         self._fork_choice.freeze()
         weighted = self._weighted()
-        heard = self._desk.voters(slot) & weighted
-        self.participation = heard.bit_count() / max(1, weighted.bit_count())
-        self._live.metrics.participation_ratio.set(self.participation)
+        heard, total = (self._desk.voters(slot) & weighted).bit_count(), weighted.bit_count()
+        self.participation = heard / max(1, total)
+        self._live.metrics.heard(heard, total)
 
     def missing_heads(self) -> dict[Hash32, str]:
         """Heads that votes name and that are not here, each with the sender of such a vote."""

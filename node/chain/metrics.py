@@ -5,6 +5,7 @@ Labels are bounded: layers, outcomes and rejection reasons, never a hash or a pe
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -83,71 +84,56 @@ class ChainMetrics:
         self.finalized_number = heads.finalized_number
         self.reorgs = heads.reorgs
         self.reorg_depth_blocks = heads.reorg_depth_blocks
-        self.slot = Gauge(
-            "faultline_consensus_slot", "The slot that the clock says.", registry=registry
+        gauge, counter = partial(Gauge, registry=registry), partial(Counter, registry=registry)
+        self.slot = gauge("faultline_consensus_slot", "The slot that the clock says.")
+        self.epoch = gauge("faultline_consensus_epoch", "The epoch that the clock says.")
+        self.head_slot = gauge("faultline_consensus_head_slot", "Slot of the head.")
+        self.justified_epoch = gauge(
+            "faultline_consensus_justified_epoch", "Highest justified epoch seen."
         )
-        self.epoch = Gauge(
-            "faultline_consensus_epoch", "The epoch that the clock says.", registry=registry
-        )
-        self.head_slot = Gauge(
-            "faultline_consensus_head_slot", "Slot of the head.", registry=registry
-        )
-        self.justified_epoch = Gauge(
-            "faultline_consensus_justified_epoch",
-            "Highest justified epoch seen.",
-            registry=registry,
-        )
-        self.finalized_epoch = Gauge(
-            "faultline_consensus_finalized_epoch", "The finalized epoch.", registry=registry
-        )
-        self.participation_ratio = Gauge(
+        self.finalized_epoch = gauge("faultline_consensus_finalized_epoch", "The finalized epoch.")
+        self._participation_ratio = gauge(
             "faultline_consensus_participation_ratio",
             "Share of the weight whose vote of the last frozen slot was heard.",
-            registry=registry,
         )
-        self.safety_faults = Counter(
-            "faultline_consensus_safety_faults",
-            "Conflicting finality that this process has seen.",
-            registry=registry,
+        self._silent_slots = gauge(
+            "faultline_consensus_silent_slots",
+            "Slots in a row up to the last frozen one whose votes were heard of less than two thirds of the weight.",
         )
-        self.evidence = Counter(
-            "faultline_consensus_evidence", "Validators caught breaking a rule.", registry=registry
+        self.safety_faults = counter(
+            "faultline_consensus_safety_faults", "Conflicting finality that this process has seen."
         )
-        self.votes = Counter(
-            "faultline_consensus_votes",
-            "Votes heard, by what became of them.",
-            ["outcome"],
-            registry=registry,
+        self.evidence = counter(
+            "faultline_consensus_evidence", "Validators caught breaking a rule."
         )
-        self.imports = Counter(
-            "faultline_chain_imports",
-            "Envelopes offered, by what became of them.",
-            ["outcome"],
-            registry=registry,
+        self.votes = counter(
+            "faultline_consensus_votes", "Votes heard, by what became of them.", ["outcome"]
         )
-        self.rejected = Counter(
-            "faultline_chain_rejected", "Envelopes refused, by rule.", ["reason"], registry=registry
+        self.imports = counter(
+            "faultline_chain_imports", "Envelopes offered, by what became of them.", ["outcome"]
         )
-        self.import_seconds = _seconds(
-            registry,
+        self.rejected = counter(
+            "faultline_chain_rejected", "Envelopes refused, by rule.", ["reason"]
+        )
+        seconds = partial(Histogram, registry=registry, buckets=_SECONDS)
+        self.import_seconds = seconds(
             "faultline_chain_import_seconds",
             "From the start of a block's import to the new head.",
         )
-        self.check_seconds = _seconds(
-            registry,
+        self.check_seconds = seconds(
             "faultline_consensus_check_seconds",
             "Judging a block by the rules of consensus, signatures included.",
         )
-        self.execute_seconds = _seconds(
-            registry, "faultline_engine_execute_seconds", "Executing a block."
-        )
-        self.save_seconds = _seconds(
-            registry,
+        self.execute_seconds = seconds("faultline_engine_execute_seconds", "Executing a block.")
+        self.save_seconds = seconds(
             "faultline_storage_save_seconds",
             "Writing a block, its state and its indexes.",
         )
 
-
-def _seconds(registry: CollectorRegistry, name: str, text: str) -> Histogram:
-    """How long a part of an import takes."""
-    return Histogram(name, text, registry=registry, buckets=_SECONDS)
+    def heard(self, weight: int, total: int) -> None:
+        """A slot is frozen; votes of so much of the weight were heard in it."""
+        self._participation_ratio.set(weight / max(1, total))
+        if 3 * weight >= 2 * total:
+            self._silent_slots.set(0)
+        else:
+            self._silent_slots.inc()

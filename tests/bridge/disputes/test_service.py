@@ -174,6 +174,7 @@ async def test_children_are_proven_where_their_parents_proof_cannot_be_made() ->
             await watched.mine(finalizes=False)
         assert [int.from_bytes(one.call_data) for one in watcher.wanted] == [8]
         assert watcher.metric("faultline_bridge_faults_stuck") == 1
+        assert watcher.metric("faultline_bridge_oldest_lie_blocks") == STUCK_BLOCKS
         await watched.mine(finalizes=False)
         assert watched.statuses == [OPEN, LOST]
 

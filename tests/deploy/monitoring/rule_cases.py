@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-SCRAPES: Final = 90
-"""Of a test: three minutes."""
+SCRAPES: Final = 150
+"""Of a test: five minutes."""
 
 Series = Mapping[str, str]
 """Metric with its labels -> values."""
@@ -42,22 +42,39 @@ PROCESSES: Final = ("validator-0", "validator-1", "sequencer", "bridge", "watcht
 
 WITH_L2: Final = PROCESSES[2:]
 
-MOVING: Final = f"0+1x{SCRAPES}"
-"""A head: a block a slot."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    """A network's slots, of so many scrapes each."""
+
+    scrapes: int
+    """1 is 2 s, 6 is 12 s."""
+
+    def head(self, behind: float = 0, share: float = 1, until: int = SCRAPES) -> str:
+        """What grows by a share of 1 with each slot, and stands still from some scrape on."""
+        numbers = (share * (min(at, until) // self.scrapes) - behind for at in range(SCRAPES))
+        return " ".join(f"{number:g}" for number in numbers)
 
 
-def healthy() -> dict[str, str]:
+SHORT: Final = Slots(scrapes=1)
+"""Of profile dev: 2 s."""
+
+LONG: Final = Slots(scrapes=6)
+"""Of profile realistic: 12 s."""
+
+
+def healthy(slots: Slots = SHORT) -> dict[str, str]:
     """A network without a fault."""
-    found = of_roles()
+    found: dict[str, str] = {}
     for process in PROCESSES:
-        found |= of_a_process(process)
+        found |= {**machine(process), **consensus(process, slots), **json_rpc(process)}
     for process in WITH_L2:
-        found |= of_an_l2(process)
-    return found
+        found |= rollup(process, slots)
+    return found | bridges(slots)
 
 
-def of_a_process(process: str) -> dict[str, str]:
-    """What each shows: itself, its L1, its peers, its JSON-RPC."""
+def machine(process: str) -> dict[str, str]:
+    """What a process takes of its machine, and whom it knows."""
     return {
         on(process, "up"): steady(1),
         on(process, "process_start_time_seconds"): steady(1_700_000_000),
@@ -71,40 +88,50 @@ def of_a_process(process: str) -> dict[str, str]:
         on(process, "faultline_p2p_peers"): steady(len(PROCESSES) - 1),
         on(process, "faultline_p2p_handler_bugs_total"): steady(0),
         on(process, "faultline_p2p_misbehaviour_total", reason="bad_body"): steady(0),
-        on(process, "faultline_consensus_slot"): MOVING,
-        on(process, "faultline_consensus_head_slot"): MOVING,
-        on(process, "faultline_consensus_epoch"): growing(0.5),
-        on(process, "faultline_consensus_finalized_epoch"): growing(0.5, start=-2),
-        on(process, "faultline_consensus_participation_ratio"): steady(1),
-        on(process, "faultline_consensus_evidence_total"): steady(0),
-        on(process, "faultline_consensus_safety_faults_total"): steady(0),
-        on(process, "faultline_chain_head_number", layer="l1"): MOVING,
-        on(process, "faultline_chain_reorg_depth_blocks_count", layer="l1"): growing(0.1),
-        on(process, "faultline_chain_reorg_depth_blocks_bucket", layer="l1", le="4.0"): growing(
-            0.1
-        ),
-        on(process, "faultline_rpc_requests_total", method="eth_call", outcome="success"): growing(
-            10
-        ),
-        on(process, "faultline_rpc_requests_total", method="eth_call", outcome="error"): growing(1),
-        on(process, "faultline_rpc_requests_total", method="eth_call", outcome="crash"): steady(0),
-        on(process, "faultline_rpc_request_seconds_bucket", method="eth_call", le="0.5"): growing(
-            11
-        ),
-        on(process, "faultline_rpc_request_seconds_bucket", method="eth_call", le="10.0"): growing(
-            11
-        ),
-        on(process, "faultline_rpc_request_seconds_bucket", method="eth_call", le="+Inf"): growing(
-            11
-        ),
     }
 
 
-def of_an_l2(process: str) -> dict[str, str]:
-    """What each with an L2 shows besides."""
+def consensus(process: str, slots: Slots) -> dict[str, str]:
+    """An L1 with a block in each slot, and a reorganisation of one block at times."""
+    reorganised = growing(0.1)
     return {
-        on(process, "faultline_chain_head_number", layer="l2"): growing(1, start=3),
-        on(process, "faultline_chain_safe_number", layer="l2"): MOVING,
+        on(process, "faultline_consensus_slot"): slots.head(),
+        on(process, "faultline_consensus_head_slot"): slots.head(),
+        on(process, "faultline_consensus_epoch"): slots.head(share=0.5),
+        on(process, "faultline_consensus_finalized_epoch"): slots.head(2, share=0.5),
+        on(process, "faultline_consensus_silent_slots"): steady(0),
+        on(process, "faultline_consensus_evidence_total"): steady(0),
+        on(process, "faultline_consensus_safety_faults_total"): steady(0),
+        on(process, "faultline_chain_head_number", layer="l1"): slots.head(),
+        on(process, "faultline_chain_reorg_depth_blocks_count", layer="l1"): reorganised,
+        on(process, "faultline_chain_reorg_depth_blocks_bucket", layer="l1", le="4.0"): reorganised,
+    }
+
+
+def json_rpc(process: str) -> dict[str, str]:
+    """Five calls a second, one in ten of them refused."""
+    asked = {
+        on(process, "faultline_rpc_requests_total", method="eth_call", outcome=outcome): grows
+        for outcome, grows in (
+            ("success", growing(10)),
+            ("error", growing(1)),
+            ("crash", steady(0)),
+        )
+    }
+    took = {
+        on(process, "faultline_rpc_request_seconds_bucket", method="eth_call", le=bound): growing(
+            11
+        )
+        for bound in ("0.5", "10.0", "+Inf")
+    }
+    return asked | took
+
+
+def rollup(process: str, slots: Slots) -> dict[str, str]:
+    """An L2 with a block for each of L1's, three of them not on L1 yet."""
+    return {
+        on(process, "faultline_chain_head_number", layer="l2"): slots.head(-3),
+        on(process, "faultline_chain_safe_number", layer="l2"): slots.head(),
         on(process, "faultline_sequencer_unposted_age_seconds"): steady(1),
         on(process, "faultline_sequencer_batch_interval_seconds"): steady(2),
         on(process, "faultline_sequencer_forced_records_total"): steady(0),
@@ -113,24 +140,22 @@ def of_an_l2(process: str) -> dict[str, str]:
     }
 
 
-def of_roles() -> dict[str, str]:
-    """What bridge, watchtower and a signer show besides."""
-    locked = {
-        on(process, name): steady(1.1e23)
+def bridges(slots: Slots) -> dict[str, str]:
+    """Roles that have money, claims that are made, games that are honest."""
+    solvent = {
+        on(process, metric): steady(1.1e23)
         for process in ("bridge", "watchtower")
-        for name in ("faultline_bridge_locked_wei", "faultline_l2_supply_wei")
+        for metric in ("faultline_bridge_locked_wei", "faultline_l2_supply_wei")
     }
-    return locked | {
-        on(
-            "validator-0", "faultline_validator_duties_total", duty="vote", outcome="refused"
-        ): steady(0),
+    refused = on("validator-0", "faultline_validator_duties_total", duty="vote", outcome="refused")
+    return solvent | {
+        refused: steady(0),
         on("bridge", "faultline_bridge_unclaimed_age_seconds"): steady(5),
         on("bridge", "faultline_bridge_output_interval_seconds"): steady(6),
         on("bridge", "faultline_bridge_account_wei", role="proposer"): steady(1e22),
         on("watchtower", "faultline_bridge_account_wei", role="challenger"): steady(1e21),
-        on("watchtower", "faultline_bridge_judged_l1_number"): MOVING,
-        on("watchtower", "faultline_bridge_open_games", verdict="honest"): steady(4),
-        on("watchtower", "faultline_bridge_open_games", verdict="false"): steady(0),
+        on("watchtower", "faultline_bridge_judged_l1_number"): slots.head(),
+        on("watchtower", "faultline_bridge_oldest_lie_blocks"): steady(0),
         on("watchtower", "faultline_bridge_faults_stuck"): steady(0),
         on("watchtower", "faultline_bridge_lies_that_stand"): steady(0),
     }
@@ -146,26 +171,66 @@ class Case:
     """Whom the alert names; none where it names no process."""
 
 
-def stopping(at: int = 20) -> str:
-    """A head that stands still from some scrape on."""
-    return f"0+1x{at - 1} {at - 1}+0x{SCRAPES - at}"
-
-
 def once(process: str, metric: str, **labels: str) -> Case:
     """A counter that goes up once, shortly before the test looks."""
-    return Case(changed={on(process, metric, **labels): jumping(1, at=70)}, processes=(process,))
+    return Case(
+        changed={on(process, metric, **labels): jumping(1, at=SCRAPES - 20)}, processes=(process,)
+    )
 
 
 V0: Final = "validator-0"
 
+STOPS: Final = 20
+"""The scrape from which something stands still."""
+
+
+def counting_slots(slots: Slots) -> Mapping[str, Case]:
+    """Alerts that count slots, epochs and blocks: they fire whatever a slot lasts."""
+    stands = slots.head(until=STOPS)
+    return {
+        "FinalityStalled": Case(
+            changed={
+                on(V0, "faultline_consensus_finalized_epoch"): slots.head(share=0.5, until=STOPS)
+            },
+            processes=(V0,),
+        ),
+        "HeadStalled": Case(
+            changed={on(V0, "faultline_consensus_head_slot"): stands}, processes=(V0,)
+        ),
+        "NodeBehind": Case(
+            changed={on(V0, "faultline_chain_head_number", layer="l1"): stands}, processes=(V0,)
+        ),
+        "SequencerStalled": Case(
+            changed={
+                on("sequencer", "faultline_chain_head_number", layer="l2"): steady(3),
+                on("sequencer", "faultline_chain_safe_number", layer="l2"): steady(3),
+            },
+            processes=("sequencer",),
+        ),
+        "SafeHeadStuck": Case(
+            changed={on("bridge", "faultline_chain_safe_number", layer="l2"): stands},
+            processes=("bridge",),
+        ),
+        "ChallengerBehind": Case(
+            changed={on("watchtower", "faultline_bridge_judged_l1_number"): stands},
+            processes=("watchtower",),
+        ),
+    }
+
+
 CASES: Final[Mapping[str, Case]] = {
+    **counting_slots(SHORT),
     "NothingToScrape": Case(changed=dict.fromkeys(healthy(), "")),
     "ProcessDown": Case(changed={on(V0, "up"): jumping(0)}, processes=(V0,)),
     "ProcessRestarts": Case(
-        changed={on(V0, "process_start_time_seconds"): "1+0x40 2+0x10 3+0x40"}, processes=(V0,)
+        changed={on(V0, "process_start_time_seconds"): f"1+0x{SCRAPES - 50} 2+0x10 3+0x40"},
+        processes=(V0,),
     ),
     "LoopLate": Case(
-        changed={on(V0, "faultline_runtime_loop_delay_seconds"): "0.001 0.001 1.4 0.001 " * 22},
+        changed={
+            on(V0, "faultline_runtime_loop_delay_seconds"): "0.001 0.001 1.4 0.001 "
+            * (SCRAPES // 4)
+        },
         processes=(V0,),
     ),
     "MemoryNearLimit": Case(
@@ -184,23 +249,14 @@ CASES: Final[Mapping[str, Case]] = {
         },
         processes=("bridge", V0),
     ),
-    "FinalityStalled": Case(
-        changed={on(V0, "faultline_consensus_finalized_epoch"): stopping()}, processes=(V0,)
-    ),
-    "HeadStalled": Case(
-        changed={on(V0, "faultline_consensus_head_slot"): stopping()}, processes=(V0,)
-    ),
-    "NodeBehind": Case(
-        changed={on(V0, "faultline_chain_head_number", layer="l1"): stopping()}, processes=(V0,)
-    ),
     "ParticipationLow": Case(
-        changed={on(V0, "faultline_consensus_participation_ratio"): steady(0.5)}, processes=(V0,)
+        changed={on(V0, "faultline_consensus_silent_slots"): steady(4)}, processes=(V0,)
     ),
     "DeepReorganisation": Case(
         changed={
-            on(
-                V0, "faultline_chain_reorg_depth_blocks_count", layer="l1"
-            ): f"0+0x69 1+0x{SCRAPES - 70}",
+            on(V0, "faultline_chain_reorg_depth_blocks_count", layer="l1"): jumping(
+                1, at=SCRAPES - 20
+            ),
             on(V0, "faultline_chain_reorg_depth_blocks_bucket", layer="l1", le="4.0"): steady(0),
         },
         processes=(V0,),
@@ -210,20 +266,9 @@ CASES: Final[Mapping[str, Case]] = {
     "SignerRefused": once(V0, "faultline_validator_duties_total", duty="vote", outcome="refused"),
     "PeersLost": Case(changed={on(V0, "faultline_p2p_peers"): steady(3)}, processes=(V0,)),
     "PeerMisbehaved": once(V0, "faultline_p2p_misbehaviour_total", reason="bad_body"),
-    "SequencerStalled": Case(
-        changed={
-            on("sequencer", "faultline_chain_head_number", layer="l2"): steady(3),
-            on("sequencer", "faultline_chain_safe_number", layer="l2"): steady(3),
-        },
-        processes=("sequencer",),
-    ),
     "BatcherBehind": Case(
         changed={on("sequencer", "faultline_sequencer_unposted_age_seconds"): steady(17)},
         processes=("sequencer",),
-    ),
-    "SafeHeadStuck": Case(
-        changed={on("bridge", "faultline_chain_safe_number", layer="l2"): stopping()},
-        processes=("bridge",),
     ),
     "BlocksForced": once("bridge", "faultline_sequencer_forced_records_total"),
     "UnsafeBlocksDropped": once(
@@ -231,7 +276,7 @@ CASES: Final[Mapping[str, Case]] = {
     ),
     "SequencerEquivocated": once("bridge", "faultline_unsafe_equivocations_total"),
     "FalseGameUnresolved": Case(
-        changed={on("watchtower", "faultline_bridge_open_games", verdict="false"): steady(1)},
+        changed={on("watchtower", "faultline_bridge_oldest_lie_blocks"): steady(6)},
         processes=("watchtower",),
     ),
     "FaultProofStuck": Case(
@@ -254,10 +299,6 @@ CASES: Final[Mapping[str, Case]] = {
         changed={on("watchtower", "faultline_bridge_account_wei", role="challenger"): steady(1e18)},
         processes=("watchtower",),
     ),
-    "ChallengerBehind": Case(
-        changed={on("watchtower", "faultline_bridge_judged_l1_number"): stopping()},
-        processes=("watchtower",),
-    ),
     "RpcErrors": Case(
         changed={
             on(V0, "faultline_rpc_requests_total", method="eth_call", outcome="error"): growing(20)
@@ -273,16 +314,19 @@ CASES: Final[Mapping[str, Case]] = {
 }
 """One for each alert."""
 
-NEARLY: Final[Series] = {
-    on(V0, "faultline_consensus_finalized_epoch"): growing(0.5, start=-5),
-    on(V0, "faultline_consensus_head_slot"): growing(1, start=-6),
-    on(V0, "faultline_chain_head_number", layer="l1"): growing(1, start=-5),
-    on("sequencer", "faultline_sequencer_unposted_age_seconds"): steady(16),
-    on("bridge", "faultline_bridge_unclaimed_age_seconds"): steady(48),
-    on("bridge", "faultline_bridge_locked_wei"): steady(1.1e23 + 1e9),
-    on("watchtower", "faultline_bridge_open_games", verdict="false"): "0 0 0 1 1 1 1 " * 13,
-    on("watchtower", "faultline_bridge_judged_l1_number"): growing(1, start=-8),
-    on(V0, "process_resident_memory_bytes"): steady(840e6),
-    on(V0, "faultline_runtime_loop_delay_seconds"): jumping(0.7),
-}
-"""Not quite wrong: nothing fires."""
+
+def nearly(slots: Slots) -> Series:
+    """Not quite wrong: nothing fires."""
+    return {
+        on(V0, "faultline_consensus_finalized_epoch"): slots.head(5, share=0.5),
+        on(V0, "faultline_consensus_head_slot"): slots.head(6),
+        on(V0, "faultline_consensus_silent_slots"): steady(3),
+        on(V0, "faultline_chain_head_number", layer="l1"): slots.head(5),
+        on("sequencer", "faultline_sequencer_unposted_age_seconds"): steady(16),
+        on("bridge", "faultline_bridge_unclaimed_age_seconds"): steady(48),
+        on("bridge", "faultline_bridge_locked_wei"): steady(1.1e23 + 1e9),
+        on("watchtower", "faultline_bridge_oldest_lie_blocks"): steady(5),
+        on("watchtower", "faultline_bridge_judged_l1_number"): slots.head(8),
+        on(V0, "process_resident_memory_bytes"): steady(840e6),
+        on(V0, "faultline_runtime_loop_delay_seconds"): jumping(0.7),
+    }

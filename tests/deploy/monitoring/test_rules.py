@@ -11,7 +11,18 @@ import pytest
 
 from deploy.monitoring.alerts import ALERTS
 from deploy.monitoring.generated import HERE
-from tests.deploy.monitoring.rule_cases import CASES, NEARLY, Case, healthy, on, steady
+from tests.deploy.monitoring.rule_cases import (
+    CASES,
+    LONG,
+    SHORT,
+    Case,
+    Slots,
+    counting_slots,
+    healthy,
+    nearly,
+    on,
+    steady,
+)
 from tests.e2e.prometheus import program
 
 RULES = HERE / "prometheus/rules/faultline.yml"
@@ -19,7 +30,7 @@ RULES = HERE / "prometheus/rules/faultline.yml"
 PROMTOOL = program("promtool") or ""
 needs_promtool = pytest.mark.skipif(not PROMTOOL, reason="no promtool in PATH")
 
-LOOK_AT = "2m40s"
+LOOK_AT = "4m40s"
 """When the alerts are asked for."""
 
 
@@ -28,9 +39,14 @@ def promtool(*arguments: str) -> None:
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
 
 
-def played(tmp_path: Path, changed: Mapping[str, str], firing: Mapping[str, Case | None]) -> None:
+def played(
+    tmp_path: Path,
+    changed: Mapping[str, str],
+    firing: Mapping[str, Case | None],
+    slots: Slots = SHORT,
+) -> None:
     """Play series, and ask for every alert: those that are named fire for their processes, no other does."""
-    series = {**healthy(), **changed}
+    series = {**healthy(slots), **changed}
     test = {
         "interval": "2s",
         "input_series": [{"series": name, "values": text} for name, text in series.items() if text],
@@ -67,13 +83,15 @@ def test_promtool_accepts_configuration_and_rules() -> None:
 
 
 @needs_promtool
-def test_nothing_fires_on_a_healthy_network(tmp_path: Path) -> None:
-    played(tmp_path, {}, {})
+@pytest.mark.parametrize("slots", [SHORT, LONG])
+def test_nothing_fires_on_a_healthy_network(tmp_path: Path, slots: Slots) -> None:
+    played(tmp_path, {}, {}, slots)
 
 
 @needs_promtool
-def test_nothing_fires_on_the_brink(tmp_path: Path) -> None:
-    played(tmp_path, NEARLY, {})
+@pytest.mark.parametrize("slots", [SHORT, LONG])
+def test_nothing_fires_on_the_brink(tmp_path: Path, slots: Slots) -> None:
+    played(tmp_path, nearly(slots), {}, slots)
 
 
 @needs_promtool
@@ -87,3 +105,10 @@ def test_who_posts_every_minute_has_a_safe_head_that_stands_for_one(tmp_path: Pa
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_an_alert_fires_and_no_other(tmp_path: Path, name: str) -> None:
     played(tmp_path, CASES[name].changed, {name: CASES[name]})
+
+
+@needs_promtool
+@pytest.mark.parametrize("name", sorted(counting_slots(LONG)))
+def test_an_alert_that_counts_slots_fires_with_long_ones_too(tmp_path: Path, name: str) -> None:
+    case = counting_slots(LONG)[name]
+    played(tmp_path, case.changed, {name: case}, LONG)

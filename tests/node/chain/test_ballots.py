@@ -208,6 +208,15 @@ async def test_votes_move_the_head_at_the_freeze_and_not_before(
 
         assert chain.head.hash == other.hash
         assert machine.metric("faultline_consensus_participation_ratio") == 0.75
+        assert machine.metric("faultline_consensus_silent_slots") == 0
+
+        # Given one vote of four in the next slots, when they are frozen, then each counts as silent.
+        for slot in (6, 7):
+            await chain.clock.sleep_until_slot(slot, 0.5)
+            await chain.on_votes([builder.vote(0, slot, other.hash)], origin="peer")
+            await chain.clock.sleep_until_slot(slot, 0.81)
+            assert machine.metric("faultline_consensus_participation_ratio") == 0.25
+            assert machine.metric("faultline_consensus_silent_slots") == slot - 5
 
 
 async def test_preparing_a_block_counts_the_votes_first(
