@@ -22,6 +22,7 @@ from deploy.rollup_genesis import l1_allocations, l1_rollup, l2_genesis, rollup_
 from node.consensus.genesis import Genesis, GenesisValidator, genesis_document
 from node.consensus.parameters import Parameters
 from node.consensus.randao import onion_tip
+from node.eth.forks import BLOCK_FORKS
 from node.eth.primitives import Address
 from node.rollup.outputs import Output
 
@@ -43,23 +44,8 @@ ZERO_HASHES_SLOT: Final = 33
 WITHDRAWAL_ACCOUNT_BALANCE_WEI: Final = 10**18
 """What a validator's withdrawal account has at genesis, enough to ask for an exit."""
 
-FORK_BLOCKS: Final = (
-    "homesteadBlock",
-    "eip150Block",
-    "eip155Block",
-    "eip158Block",
-    "byzantiumBlock",
-    "constantinopleBlock",
-    "petersburgBlock",
-    "istanbulBlock",
-    "muirGlacierBlock",
-    "berlinBlock",
-    "londonBlock",
-    "arrowGlacierBlock",
-    "grayGlacierBlock",
-    "mergeNetsplitBlock",
-)
-"""Forks by block number; all active from the start."""
+FORK_BLOCKS: Final = tuple(key for key in BLOCK_FORKS if key != "daoForkBlock")
+"""Forks by block number; all active from the start. There was no DAO here."""
 
 FORK_TIMES: Final = (
     "shanghaiTime",

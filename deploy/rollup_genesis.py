@@ -27,6 +27,7 @@ from node.contracts.alloc import (
     VaultTerms,
     WithdrawalTerms,
 )
+from node.eth.forks import BLOCK_FORKS
 from node.eth.primitives import Address, Hash32
 from node.rollup.headers import EXTRA_DATA
 from node.rollup.parameters import L2_GENESIS_HASH_KEY, RollupParameters
@@ -50,20 +51,7 @@ GUARDIAN_BALANCE_WEI: Final = 100 * 10**18
 """What may pause the bridge has on L1."""
 
 L2_FORK_BLOCKS: Final = (
-    "homesteadBlock",
-    "eip150Block",
-    "eip155Block",
-    "eip158Block",
-    "byzantiumBlock",
-    "constantinopleBlock",
-    "petersburgBlock",
-    "istanbulBlock",
-    "muirGlacierBlock",
-    "berlinBlock",
-    "londonBlock",
-    "arrowGlacierBlock",
-    "grayGlacierBlock",
-    "mergeNetsplitBlock",
+    *(key for key in BLOCK_FORKS if key != "daoForkBlock"),
     "bedrockBlock",
 )
 """Forks by block number; all active from the start."""

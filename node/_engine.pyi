@@ -259,6 +259,8 @@ class NativeEngine:
         options: bytes,
         *,
         gas_cap: int = 50_000_000,
+        block: bytes | None = None,
+        index: int = 0,
         deadline_us: int | None = None,
     ) -> bytes: ...
     def trace_entries(

@@ -102,7 +102,7 @@ def read_genesis_file(raw: bytes, file: Path) -> tuple[dict[str, object], ChainC
     """The genesis file and its forks. Raises SetupError that names key, file, what was found and what is wanted."""
     try:
         document: object = json.loads(raw)  # Integers of any size; orjson stops at 64 bits.
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # Besides JSON's own: numbers of too many digits.
         raise SetupError(f"{file}: no JSON: {error}") from error
     if not isinstance(document, dict):
         raise SetupError(f"{file}: found {raw[:20]!r}, want an object in geth's format")
@@ -113,6 +113,10 @@ def read_genesis_file(raw: bytes, file: Path) -> tuple[dict[str, object], ChainC
         forks = read_chain_config(document)
     except Rejected as error:
         raise SetupError(f"{file}: {error.message}") from error
+    if document.get("gasUsed") not in (None, 0, "0", "0x0", ""):
+        raise SetupError(
+            f"{file}: gasUsed: found {document['gasUsed']!r:.60}, want nothing: a genesis block executes nothing"
+        )
     rollup = document.get("rollup")
     if isinstance(rollup, dict) and rollup.get("chain_id") == forks.chain_id:
         raise SetupError(f"{file}: rollup.chain_id: found a rollup's genesis file, want an L1's")

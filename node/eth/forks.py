@@ -10,6 +10,7 @@ Source: geth's params.ChainConfig; EIP-7840 and EIP-7892 for blobs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -65,6 +66,9 @@ OPTIONAL_FORKS: Final = frozenset(
 
 UNKNOWN_FORKS: Final = ("amsterdamTime", "verkleTime", "eofTime")
 """Forks that a genesis file of today may name and that no engine here knows."""
+
+_NUMERAL: Final = re.compile("0x[0-9a-fA-F]{1,64}|0|[1-9][0-9]{0,77}", re.ASCII)
+"""A number as text: hex, or decimal."""
 
 UINT64_MAX: Final = (1 << 64) - 1
 """Block numbers, times and chain ids have 64 bits."""
@@ -251,10 +255,8 @@ def _number(
     value = container.get(key)
     number: object = value
     if isinstance(value, str):
-        try:
-            number = int(value, 16 if value.startswith("0x") else 10)
-        except ValueError:
-            number = None
+        # Without signs, blanks and underscores, which Python would take.
+        number = int(value, 0) if _NUMERAL.fullmatch(value) else None
     elif value is None:
         return None
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= most:

@@ -519,11 +519,21 @@ class RevmEngine:
         options: bytes,
         *,
         gas_cap: int = 50_000_000,
+        block: bytes | None = None,
+        index: int = 0,
         deadline_us: int | None = None,
     ) -> bytes:
         """`debug_traceCall`."""
         return self._native.trace_call(
-            root, header, ancestors, call, options, gas_cap=gas_cap, deadline_us=deadline_us
+            root,
+            header,
+            ancestors,
+            call,
+            options,
+            gas_cap=gas_cap,
+            block=block,
+            index=index,
+            deadline_us=deadline_us,
         )
 
     def trace_entries(

@@ -447,9 +447,14 @@ class Engine(Protocol):
         options: bytes,
         *,
         gas_cap: int = 50_000_000,
+        block: bytes | None = None,
+        index: int = 0,
         deadline_us: int | None = None,
     ) -> bytes:
-        """`debug_traceCall`: the answer's JSON; overrides stand in `options`, as geth has them."""
+        """`debug_traceCall`: the answer's JSON; overrides stand in `options`, as geth has them.
+
+        With a `block` it runs within that, before the transaction of this index; `root` is then the parent's, `header` not read.
+        """
 
     def trace_entries(
         self,

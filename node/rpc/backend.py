@@ -214,9 +214,11 @@ class Engine(Protocol):
         options: bytes,
         *,
         gas_cap: int,
+        block: bytes | None = None,
+        index: int = 0,
         deadline_us: int | None = None,
     ) -> bytes:
-        """`debug_traceCall`; raises TimeoutError as `call` does."""
+        """`debug_traceCall`, within a block where one is given; raises TimeoutError as `call` does."""
 
     def trace_entries(
         self,

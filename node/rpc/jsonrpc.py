@@ -30,6 +30,8 @@ TIMED_OUT: Final = -32002
 """The call took longer than it may."""
 RESPONSE_TOO_LARGE: Final = -32003
 """The answer is longer than a response may be."""
+CLIENT_LIMIT: Final = -38026
+"""More is asked for than one call may: `eth_simulateV1` and `eth_getStorageValues`."""
 REVERTED: Final = 3
 """The EVM reverted; `data` holds what it returned."""
 

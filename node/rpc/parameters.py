@@ -192,7 +192,11 @@ def _quantity_problem(text: str, bits: int) -> str:
 
 def quantity(params: Params, index: int, go_type: str = "hexutil.Uint64", bits: int = 64) -> int:
     """A number with as many bits as given."""
-    value = required(params, index)
+    return decode_quantity(required(params, index), index, go_type, bits)
+
+
+def decode_quantity(value: object, index: int, go_type: str, bits: int = 64) -> int:
+    """A number with as many bits as given, out of a part of an argument."""
     if not isinstance(value, str):
         raise invalid(index, f"json: cannot unmarshal non-string into Go value of type {go_type}")
     if not value:

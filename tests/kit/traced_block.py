@@ -96,6 +96,21 @@ class Traced:
         )
         return cast("dict[str, object]", json.loads(trace))
 
+    def within(
+        self, index: int, arguments: Mapping[str, object], options: Mapping[str, object]
+    ) -> dict[str, object]:
+        """A call before a transaction of the block."""
+        trace = self.chain.engine.trace_call(
+            self.parent.state_root,
+            header_bytes(self.block.block),
+            self.ancestors,
+            encoded(dict(arguments)),
+            encoded(dict(options)),
+            block=self.block.block,
+            index=index,
+        )
+        return cast("dict[str, object]", json.loads(trace))
+
 
 def traced_block() -> Traced:
     """The block, after one of its own."""

@@ -23,7 +23,7 @@ from node.rpc.blocks import Blocks, Environment
 from node.rpc.dispatch import Caller, Method
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError
 from node.rpc.namespaces.transactions import TransactionsNamespace
-from node.rpc.parameters import BlockHash, BlockId, Params
+from node.rpc.parameters import BlockHash, BlockId, Params, Tag
 from node.runtime.worker import Worker
 
 TRACE_CONFIG: Final = "tracers.TraceConfig"
@@ -126,7 +126,12 @@ class DebugNamespace:
         call = parameters.json_object(params, 0, "ethapi.TransactionArgs")
         block_id = parameters.block_id(params, 1)
         options = _options(params, 2, TRACE_CALL_CONFIG)
-        self._named(block_id)
+        index = _transaction_index(params)
+        block = self._named(block_id)
+        if index is not None and block_id is Tag.PENDING:
+            raise RpcError(SERVER_ERROR, "tracing on top of pending is not supported")
+        if index is not None:
+            return self._trace_call_within(block, index, call, options)
         at: Environment = self._blocks.environment(block_id)
         return self._trace(
             at.root,
@@ -137,6 +142,26 @@ class DebugNamespace:
                 call,
                 options,
                 gas_cap=self._gas_cap,
+                deadline_us=limit_us,
+            ),
+        )
+
+    def _trace_call_within(self, block: Block, index: int, call: bytes, options: bytes) -> object:
+        """What a call would do before a transaction of a block."""
+        if not block.header.number:
+            raise RpcError(SERVER_ERROR, "no transaction in genesis")
+        parent, ancestors = self._parent(block)
+        return self._trace(
+            parent.header.state_root,
+            lambda limit_us: self._engine.trace_call(
+                parent.header.state_root,
+                block.header.encode(),
+                ancestors,
+                call,
+                options,
+                gas_cap=self._gas_cap,
+                block=block.rlp,
+                index=index,
                 deadline_us=limit_us,
             ),
         )
@@ -232,6 +257,13 @@ class DebugNamespace:
         if parent is None:
             raise RpcError(SERVER_ERROR, f"parent 0x{parent_hash.hex()} not found")
         return parent, self._blocks.chain.ancestors(block.hash)
+
+
+def _transaction_index(params: Params) -> int | None:
+    """`txIndex` of a traced call's options."""
+    options = parameters.optional(params, 2)
+    given = options.get("txIndex") if isinstance(options, dict) else None
+    return None if given is None else parameters.decode_quantity(given, 2, "hexutil.Uint")
 
 
 def _options(params: Params, index: int, go_type: str = TRACE_CONFIG) -> bytes:

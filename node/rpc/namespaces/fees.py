@@ -57,9 +57,9 @@ class FeesNamespace:
         count = parameters.decimal_or_hex(params, 0)
         newest_id = parameters.block_number(params, 1)
         percentiles = _percentiles(parameters.required(params, 2))
-        check_percentiles(percentiles)
         if not count:
             return {"oldestBlock": "0x0", "gasUsedRatio": None}
+        check_percentiles(percentiles)
         head = self._blocks.chain.head.header.number
         if isinstance(newest_id, int) and newest_id > head:
             raise RpcError(

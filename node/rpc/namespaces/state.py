@@ -15,7 +15,7 @@ from node.rpc import parameters
 from node.rpc.backend import AccountProof, Engine, Pool
 from node.rpc.blocks import Blocks, state_missing
 from node.rpc.dispatch import Caller, Method
-from node.rpc.jsonrpc import INVALID_PARAMS, RpcError
+from node.rpc.jsonrpc import CLIENT_LIMIT, INVALID_PARAMS, RpcError
 from node.rpc.parameters import STORAGE_KEYS_MAX, Params, Tag
 from node.runtime.worker import Worker
 
@@ -90,22 +90,24 @@ class StateNamespace:
             raise parameters.invalid(
                 0, "json: cannot unmarshal non-object into Go value of type map"
             )
-        asked: list[tuple[str, bytes, list[bytes]]] = []
+        asked: dict[bytes, list[bytes]] = {}
         for name, keys in wanted.items():
-            if not isinstance(keys, list):
+            if keys is not None and not isinstance(keys, list):
                 raise parameters.invalid(0, f"storage keys of {name[:42]} must be an array")
-            slots = [parameters.storage_key(key, 0)[0] for key in keys]
-            asked.append((name, parameters.decode_address(name, 0), slots))
-        total = sum(len(slots) for _, _, slots in asked)
+            slots = [parameters.decode_hash(key, 0) for key in keys or ()]
+            asked[parameters.decode_address(name, 0)] = slots
+        total = sum(map(len, asked.values()))
         if not total:
             raise RpcError(INVALID_PARAMS, "empty request")
         if total > STORAGE_KEYS_MAX:
-            raise RpcError(INVALID_PARAMS, f"too many slots (max {STORAGE_KEYS_MAX})")
+            raise RpcError(CLIENT_LIMIT, f"too many slots (max {STORAGE_KEYS_MAX})")
         root = self._root(params, 1)
         try:
             return {
-                name: ["0x" + self._engine.storage(root, address, slot).hex() for slot in slots]
-                for name, address, slots in asked
+                "0x" + address.hex(): [
+                    "0x" + self._engine.storage(root, address, slot).hex() for slot in slots
+                ]
+                for address, slots in asked.items()
             }
         except MissingState:
             raise state_missing(root) from None
@@ -119,7 +121,7 @@ class StateNamespace:
         if len(given) > STORAGE_KEYS_MAX:
             told = f"too many storage keys requested (max {STORAGE_KEYS_MAX}, got {len(given)})"
             raise RpcError(INVALID_PARAMS, told)
-        keys = [parameters.storage_key(key, 1) for key in given]
+        keys = [parameters.storage_key("" if key is None else key, 1) for key in given]
         return self._prove(address, keys, self._root(params, 2))
 
     async def _prove(

@@ -118,11 +118,11 @@ class TransactionsNamespace:
         pooled = self._pool.get(transaction_hash)
         return None if pooled is None else pooled.raw
 
-    def get_raw_by_block_hash(self, params: Params, _: Caller) -> str | None:
+    def get_raw_by_block_hash(self, params: Params, _: Caller) -> str:
         """EIP-2718 bytes of a transaction by its place."""
         return self._raw_at(BlockHash(parameters.hash32(params, 0)), _index(params))
 
-    def get_raw_by_block_number(self, params: Params, _: Caller) -> str | None:
+    def get_raw_by_block_number(self, params: Params, _: Caller) -> str:
         """EIP-2718 bytes of a transaction by its place."""
         return self._raw_at(parameters.block_number(params, 0), _index(params))
 
@@ -135,14 +135,13 @@ class TransactionsNamespace:
             return None
         return self._render(block, index)
 
-    def _raw_at(self, block_id: BlockId, index: int) -> str | None:
+    def _raw_at(self, block_id: BlockId, index: int) -> str:
+        """The bytes; none where there is no such block or place, as geth has it."""
         if block_id is Tag.PENDING:
             listed = self._pending.transactions()
             return "0x" + listed[index].raw.hex() if index < len(listed) else "0x"
         block = self._blocks.find(block_id)
-        if block is None:
-            return None
-        transactions = self._engine.raw_transactions(block.rlp)
+        transactions = [] if block is None else self._engine.raw_transactions(block.rlp)
         return "0x" + transactions[index].hex() if index < len(transactions) else "0x"
 
     def _render(self, block: Block, index: int) -> object:

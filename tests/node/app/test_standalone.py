@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from deploy.commands.node import node as command
 from node.app.failures import SetupError, TaskFailed
-from node.app.standalone import StandaloneConfig, run_standalone
+from node.app.standalone import StandaloneConfig, read_genesis_file, run_standalone
 from tests.kit.foreign_chain import FORKS, LAST_HASH, blocks, genesis_text, ommers_of
 from tests.node.rpc.clients import HttpClient
 
@@ -129,6 +129,8 @@ async def failure(settings: StandaloneConfig) -> Exception:
         ({"alloc": None}, "alloc: found nothing, want a genesis file in geth's format"),
         ({"gasLimit": None}, "gasLimit: found nothing"),
         ({"config": {"chainId": "x"}}, "config.chainId: found 'x', want 0 to"),
+        ({"config": {"chainId": "0x_1"}}, "config.chainId: found '0x_1', want 0 to"),
+        ({"gasUsed": "0x1"}, "gasUsed: found '0x1', want nothing"),
         ({"alloc": {"0x12": {}}}, "genesis: "),
         ({"extraData": "0x" + "ee" * 33}, "encoding_wrong_length: extra data of 33 bytes"),
         ({"rollup": {"chain_id": 1_337}}, "rollup.chain_id: found a rollup's genesis file"),
@@ -153,6 +155,24 @@ async def test_a_wrong_genesis_file_is_named(
     )
     assert isinstance(error, SetupError)
     assert str(error).startswith(f"{file}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", "no JSON: "),
+        (b"[" * 5_000, "no JSON: "),
+        (b"\xff{}", "no JSON: "),
+        (b'{"config": ' + b"1" * 5_000 + b"}", "no JSON: "),
+        (b"[]", "found b'[]', want an object in geth's format"),
+    ],
+    ids=["nothing", "deeply nested", "no text", "a number of 5,000 digits", "a list"],
+)
+def test_what_is_no_genesis_file_is_told(tmp_path: Path, text: bytes, message: str) -> None:
+    file = tmp_path / "genesis.json"
+    with pytest.raises(SetupError) as caught:
+        read_genesis_file(text, file)
+    assert str(caught.value).startswith(f"{file}: {message}")
 
 
 def run(*arguments: str) -> tuple[int, str]:

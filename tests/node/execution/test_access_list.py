@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node.eth.primitives import Address
 from tests.kit.execution_chain import (
     KEEPER,
     SENDER,
@@ -9,6 +10,7 @@ from tests.kit.execution_chain import (
     word,
 )
 from tests.kit.questions import (
+    HALTS,
     HASHER,
     REVERTER,
     Asked,
@@ -36,3 +38,10 @@ def test_accounts_that_are_warm_anyway_are_left_out(asked: Asked) -> None:
 def test_an_access_list_tells_that_the_call_fails(asked: Asked) -> None:
     listed = asked.access_list({"to": REVERTER, "data": b"why"})
     assert (listed["accessList"], listed["error"]) == ([], "execution reverted")
+
+
+def test_an_access_list_names_what_halted(asked: Asked) -> None:
+    """Given calls that halt, when listed, then the error names the instruction, which the halt alone does not."""
+    for at, words in enumerate(HALTS.values()):
+        listed = asked.access_list({"to": Address(bytes.fromhex(f"{0xDEAD00 + at:040x}"))})
+        assert listed["error"] == words

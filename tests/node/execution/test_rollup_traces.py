@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from tests.kit.execution_chain import ETHER, KEEPER, SENDER, address_of, word
+from tests.kit.execution_chain import ETHER, KEEPER, SENDER, address_of, header_bytes, word
 from tests.kit.rollup_chain import (
     FAUCET,
     GAS_LIMIT,
@@ -163,6 +163,28 @@ def test_calls_are_traced_on_a_rollup() -> None:
         json.dumps({"tracer": "callTracer"}).encode(),
     )
     assert json.loads(answer)["error"] == "execution reverted"
+
+
+def test_a_call_within_a_rollups_block_sees_its_deposits() -> None:
+    """Given a deposit that mints, when a call is traced behind it and before it, then only the first one sees the ether."""
+    chain = RollupChain.open()
+    block = chain.seal([sign_l2(nonce=0)], deposits=[deposit(to=PAYEE, mint=5, value=5)])
+    parent = chain.head.state_root
+
+    def balance(index: int) -> object:
+        answer = chain.engine.trace_call(
+            parent,
+            header_bytes(block.block),
+            b"",
+            json.dumps({"to": "0x" + PAYEE.hex()}).encode(),
+            json.dumps({"tracer": "prestateTracer"}).encode(),
+            block=block.block,
+            index=index,
+        )
+        return json.loads(answer).get("0x" + PAYEE.hex(), {}).get("balance", "0x0")
+
+    before = balance(0)
+    assert int(cast(str, balance(1)), 16) == int(cast(str, before), 16) + 5
 
 
 def test_execution_witness_of_a_rollups_block() -> None:

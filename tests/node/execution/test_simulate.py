@@ -347,7 +347,6 @@ def test_a_server_gives_no_more_gas_than_it_has(asked: Asked) -> None:
         ([{"blockOverrides": {"baseFeePerGas": 2**64}}], -32000),
         ([{"stateOverrides": {CODE: {"state": {}, "stateDiff": {}}}}], -32000),
         ([{"stateOverrides": {CODE: {"movePrecompileToAddress": OTHER}}}], -32000),
-        ([{"stateOverrides": {CODE: {"code": "0xef0100"}}}], -32000),
         ([{"calls": {}}], -32602),
         ([{"calls": [7]}], -32602),
         ([{"blockOverrides": {"withdrawals": [{"amount": -1}]}}], -32602),

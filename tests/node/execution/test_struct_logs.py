@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 
 from tests.kit.execution_chain import (
+    KEEPER,
     word,
 )
 from tests.kit.traced_block import REASON, Traced, hex_of, traced_block
@@ -59,3 +60,16 @@ def test_deeper_instructions_tell_their_depth(traced: Traced) -> None:
     assert "".join(one[2:] for one in cast("list[str]", reverted["memory"]))[:200] == REASON.hex()
     after = logs[logs.index(reverted) + 1]
     assert (after["depth"], after["returnData"]) == (1, hex_of(REASON))
+
+
+def test_a_creation_without_code_runs_nothing(traced: Traced) -> None:
+    """Given creations without code, outermost and within, when traced, then they leave no instruction, as in geth."""
+    assert traced.call({}, {})["structLogs"] == []
+    creates = {hex_of(KEEPER): {"code": "0x5f5f5ff0"}}
+    inner = traced.call({"to": KEEPER}, {"stateOverrides": creates})
+    steps = cast("list[dict[str, object]]", inner["structLogs"])
+    assert [(step["op"], step["depth"]) for step in steps] == [
+        *[("PUSH0", 1)] * 3,
+        ("CREATE", 1),
+        ("STOP", 1),
+    ]

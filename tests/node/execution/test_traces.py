@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, cast
 
 import pytest
 
@@ -23,6 +23,7 @@ from tests.kit.questions import LOOP, ORIGIN, TOKEN, TREE, encoded
 from tests.kit.recorded_chain import Exchange, exchanges, needs_recordings, recorded_chain
 from tests.kit.trace_recordings import BLOCKS, OPTIONS, digest_of, recorded_digests
 from tests.kit.traced_block import Traced, hex_of, traced_block
+from tests.kit.witness_recordings import kinds_of, recorded_witnesses
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,35 @@ def test_a_call_of_the_next_block_sees_this_ones_hash(traced: Traced) -> None:
     assert newest == hex_of(traced.block.block_hash)
     assert older == hex_of(traced.parent.block_hash)
     assert unknown == hex_of(word(0))
+
+
+@pytest.mark.parametrize(("index", "nonce"), [(0, 1), (1, 1), (2, 2), (4, 4)])
+def test_a_call_within_a_block_sees_what_ran_before(traced: Traced, index: int, nonce: int) -> None:
+    """Given a block's transactions, when a call is traced before one, then its state is that one's."""
+    prestate = traced.within(
+        index, {"from": address_of(SENDER), "to": ORIGIN}, {"tracer": "prestateTracer"}
+    )
+    sender = cast("dict[str, object]", prestate[hex_of(address_of(SENDER))])
+    assert sender["nonce"] == nonce
+
+
+def test_a_call_within_a_block_may_be_moved_ahead(traced: Traced) -> None:
+    """Given a call before a transaction, when it is moved to the next block, then it sees this block's hash."""
+    number = len(traced.chain.blocks)
+    asks = {hex_of(KEEPER): {"code": f"0x60{number - 1:02x}405f5260205ff3"}}
+    options = {"stateOverrides": asks, "tracer": "callTracer"}
+    here = traced.within(1, {"to": KEEPER}, options)
+    ahead = traced.within(1, {"to": KEEPER}, options | {"blockOverrides": {"number": number}})
+    assert here["output"] == hex_of(word(0))
+    assert ahead["output"] == hex_of(traced.block.block_hash)
+
+
+def test_a_call_within_a_block_needs_a_transaction(traced: Traced) -> None:
+    words = f"^transaction index 5 out of range for block {hex_of(traced.block.block_hash)}$"
+    with pytest.raises(InvalidCall, match=words):
+        traced.within(5, {"to": KEEPER}, {})
+    with pytest.raises(InvalidCall, match="out of range"):
+        traced.within((1 << 64) - 1, {"to": KEEPER}, {})
 
 
 @pytest.mark.parametrize("options", [{"enableMemory": True}, {"disableStack": True}])
@@ -204,3 +234,38 @@ def test_every_block_is_traced_as_geth_does(options: Mapping[str, object]) -> No
         != recorded[number - 1]
     ]
     assert differing == ([] if "tracer" in options else [FREE_INSTRUCTION])
+
+
+# -- witnesses of the recorded chain
+
+CREATED: Final[Mapping[int, int]] = {45: 2}
+"""Codes that geth counts as read by their number: the block itself created them, so its parent's state lacks them."""
+
+
+@needs_recordings
+def test_every_block_needs_the_witness_that_geth_names() -> None:
+    """Given each block of the recorded chain, when its witness is made, then it is geth 1.17.8's, and nothing else is read."""
+    # Given
+    chain, recorded = recorded_chain(), recorded_witnesses()
+    assert len(recorded) == BLOCKS - 8
+    created: dict[int, int] = {}
+    for number, wanted in recorded.items():
+        parent, block = header_bytes(chain.blocks[number - 1].block), chain.blocks[number]
+
+        # When
+        witness = json.loads(
+            chain.engine.execution_witness(parent, block.block, chain.ancestors(number))
+        )
+
+        # Then
+        found = kinds_of(witness)
+        assert found["state"] == wanted["state"], number
+        assert set(found["codes"]) <= set(wanted["codes"]), number
+        if len(found["codes"]) != len(wanted["codes"]):
+            created[number] = len(wanted["codes"]) - len(found["codes"])
+        nodes, codes = (
+            [bytes.fromhex(one[2:]) for one in witness[kind]] for kind in ("state", "codes")
+        )
+        again = chain.engine.stateless(parent, block.block, nodes, codes, [parent])
+        assert again.state_root == block.state_root
+    assert created == CREATED

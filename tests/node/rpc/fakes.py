@@ -340,9 +340,13 @@ class FakeEngine:
         options: bytes,
         *,
         gas_cap: int,
+        block: bytes | None = None,
+        index: int = 0,
         deadline_us: int | None = None,
     ) -> bytes:
-        self._simulate(root=root, header=header, call=call, options=options)
+        self._simulate(
+            root=root, header=header, call=call, options=options, block=block, index=index
+        )
         return b'{"failed":false}'
 
     def trace_entries(

@@ -20,7 +20,7 @@ use revm::{
     Inspector,
     bytecode::opcode,
     interpreter::{
-        Interpreter,
+        CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter,
         interpreter::EthInterpreter,
         interpreter_types::{InputsTr, Jumps},
     },
@@ -45,6 +45,8 @@ struct AccessListJson {
 struct Touches {
     excluded: BTreeSet<Address>,
     touched: BTreeMap<Address, BTreeSet<B256>>,
+    /// Names what a halt does not.
+    last: LastStep,
 }
 
 impl Touches {
@@ -55,7 +57,12 @@ impl Touches {
         for item in given {
             touched.entry(item.address).or_default().extend(&item.storage_keys);
         }
-        Self { excluded, touched }
+        Self { excluded, touched, last: LastStep::default() }
+    }
+
+    /// For the next run, which has what was touched in its list.
+    fn again(&self) -> Self {
+        Self { last: LastStep::default(), ..self.clone() }
     }
 
     fn list(&self) -> AccessList {
@@ -75,7 +82,8 @@ impl Touches {
 }
 
 impl<C> Inspector<C, EthInterpreter> for Touches {
-    fn step(&mut self, interpreter: &mut Interpreter, _: &mut C) {
+    fn step(&mut self, interpreter: &mut Interpreter, context: &mut C) {
+        self.last.step(interpreter, context);
         let top = |place| interpreter.stack.peek(place).ok();
         match interpreter.bytecode.opcode() {
             opcode::SLOAD | opcode::SSTORE => {
@@ -96,6 +104,18 @@ impl<C> Inspector<C, EthInterpreter> for Touches {
             }
             _ => {}
         }
+    }
+    fn call(&mut self, context: &mut C, inputs: &mut CallInputs) -> Option<CallOutcome> {
+        self.last.call(context, inputs)
+    }
+    fn call_end(&mut self, context: &mut C, inputs: &CallInputs, outcome: &mut CallOutcome) {
+        self.last.call_end(context, inputs, outcome);
+    }
+    fn create(&mut self, context: &mut C, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
+        self.last.create(context, inputs)
+    }
+    fn create_end(&mut self, context: &mut C, inputs: &CreateInputs, outcome: &mut CreateOutcome) {
+        self.last.create_end(context, inputs, outcome);
     }
 }
 
@@ -135,22 +155,22 @@ fn access_list(
     scene.relax(&message);
     scene.evm.enable_inspector();
     let excluded = excluded(&mut scene, &message)?;
-    let mut before = Touches::new(excluded, &message.access_list);
+    let mut before = Touches::new(excluded, &message.access_list.take().unwrap_or_default());
     loop {
-        message.access_list = before.list();
+        message.access_list = Some(before.list());
         let refused = |words: String| Error::call(format_args!("failed to apply transaction: err: {words}"));
         scene.check(&message)?.map_err(|refusal| refused(refusal.words))?;
-        *scene.evm.inspector_mut() = Touches::new(before.excluded.clone(), &message.access_list);
+        *scene.evm.inspector_mut() = before.again();
         let result = scene.run(scene.transaction(&message)?)?.result;
         let after = std::mem::take(scene.evm.inspector_mut());
         if after.touched == before.touched {
             let gas_used = Quantity(result.tx_gas_used());
-            let error = match Outcome::new(result, &LastStep::default()) {
+            let error = match Outcome::new(result, &after.last) {
                 Outcome::Success(_) => None,
                 Outcome::Revert(_) => Some("execution reverted".into()),
                 Outcome::Halt(words) => Some(words),
             };
-            return Ok(AccessListJson { access_list: message.access_list, error, gas_used });
+            return Ok(AccessListJson { access_list: after.list(), error, gas_used });
         }
         before = after;
     }

@@ -127,7 +127,8 @@ pub struct Message {
     pub tip_cap: U256,
     pub value: U256,
     pub data: Bytes,
-    pub access_list: AccessList,
+    /// None is not the same as none of its items: before Berlin there is no list at all.
+    pub access_list: Option<AccessList>,
     pub blob_fee_cap: Option<U256>,
     pub blob_hashes: Option<Vec<B256>>,
     pub authorizations: Option<Vec<SignedAuthorization>>,
@@ -137,7 +138,7 @@ impl CallArguments {
     /// geth's `CallDefaults` and `ToMessage`. `base_fee` is that of the call's block, None before London.
     pub fn message(self, gas_cap: u64, base_fee: Option<u64>, chain_id: u64) -> Result<Message> {
         // What lacks a part is no call at all: that comes first, as where JSON is read.
-        let access_list = access_list(self.access_list.unwrap_or_default())?;
+        let access_list = self.access_list.map(access_list).transpose()?;
         let authorizations = self.authorization_list.map(authorizations).transpose()?;
         if self.gas_price.is_some() && (self.max_fee_per_gas.is_some() || self.max_priority_fee_per_gas.is_some()) {
             return Err(Error::call("both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified"));

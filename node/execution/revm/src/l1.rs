@@ -133,7 +133,8 @@ type Executor<'a, S> = EthBlockExecutor<
 
 impl<S: Source> Open<S> {
     /// Opens a block: EIP-2935, EIP-4788.
-    pub fn new(spec: Arc<L1Spec>, db: StateDb<S>, frame: Frame, step: Option<Step>) -> Result<Self> {
+    pub fn new(spec: Arc<L1Spec>, mut db: StateDb<S>, frame: Frame, step: Option<Step>) -> Result<Self> {
+        db.set_delegations(spec.is_prague_active_at_timestamp(frame.header.timestamp));
         let failure = db.failure();
         let state = State::builder().with_database(db).with_bundle_update().build();
         let mut open = Self { spec, frame, step, state, failure, receipts: Vec::new(), executed: Executed::default() };

@@ -11,8 +11,7 @@ use alloy_eips::eip4895::Withdrawal;
 use alloy_evm::precompiles::{DynPrecompile, PrecompilesMap};
 use alloy_primitives::{Address, B256, Bytes, U256, keccak256};
 use revm::{
-    Database, bytecode::Bytecode, context::BlockEnv, context_interface::block::BlobExcessGasAndPrice,
-    database::states::StorageSlot,
+    Database, context::BlockEnv, context_interface::block::BlobExcessGasAndPrice, database::states::StorageSlot,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,6 +71,11 @@ impl From<WithdrawalArguments> for Withdrawal {
 pub type StateArguments = BTreeMap<Hex<Address>, AccountArguments>;
 
 impl BlockArguments {
+    /// Whether other rules may be in force behind it.
+    pub fn moves(&self) -> bool {
+        self.number.is_some() || self.time.is_some() || self.prev_randao.is_some()
+    }
+
     /// Replaces fields of the header a call runs in.
     pub fn apply(&self, header: &mut Header) -> Result<()> {
         for (given, name) in [(self.beacon_root.is_some(), "beaconRoot"), (self.withdrawals.is_some(), "withdrawals")] {
@@ -172,7 +176,7 @@ fn apply_account(address: Address, account: AccountArguments, watched: &mut Watc
     info.balance = balance.map_or(info.balance, |balance| balance.0);
     if let Some(Hex(code)) = code {
         info.code_hash = keccak256(&code);
-        let code = Bytecode::new_raw_checked(code).map_err(Error::call)?;
+        let code = state.database.analysed(code);
         state.cache.contracts.insert(info.code_hash, code.clone());
         info.code = Some(code);
     }

@@ -16,7 +16,10 @@ use crate::{
     watch::{self, Stop, Watch, Watched},
 };
 use alloy_consensus::Header;
-use alloy_eips::eip4844::{DATA_GAS_PER_BLOB, VERSIONED_HASH_VERSION_KZG};
+use alloy_eips::{
+    eip2930::AccessList,
+    eip4844::{DATA_GAS_PER_BLOB, VERSIONED_HASH_VERSION_KZG},
+};
 use alloy_evm::{
     Evm, EvmFactory,
     eth::{EthEvm, EthEvmBuilder, EthEvmContext},
@@ -33,7 +36,7 @@ use revm::{
         either::Either,
         result::{HaltReason, ResultAndState},
     },
-    context_interface::{JournalTr, cfg::gas::calculate_initial_tx_gas},
+    context_interface::{JournalTr, block::BlobExcessGasAndPrice, cfg::gas::calculate_initial_tx_gas},
     database::State,
     precompile::{PrecompileSpecId, Precompiles},
     primitives::{eip3860, hardfork::SpecId},
@@ -160,6 +163,8 @@ pub struct Setting<'a> {
     pub header: &'a Header,
     /// Replaces what follows from the header.
     pub block: &'a BlockArguments,
+    /// Replaces the rules that follow from the header.
+    pub rules: Option<SpecId>,
     pub patience: Option<Duration>,
 }
 
@@ -174,11 +179,25 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
         block: Option<BlockArguments>,
         inspector: I,
     ) -> Result<Self> {
-        let mut header = edge::header(place.header)?;
+        let header = edge::header(place.header)?;
         let db = watched(engine, place, header.number, header.parent_hash)?;
+        Self::open_on(engine, db, (header, place.patience), (accounts, block), inspector)
+    }
+
+    /// As [`Self::open`], on a state that is open.
+    pub fn open_on(
+        engine: &Engine,
+        db: Watched,
+        (mut header, patience): (Header, Option<Duration>),
+        (accounts, block): (Option<StateArguments>, Option<BlockArguments>),
+        inspector: I,
+    ) -> Result<Self> {
         let block = block.unwrap_or_default();
         block.apply(&mut header)?;
-        let setting = Setting { header: &header, block: &block, patience: place.patience };
+        let merged = header.difficulty.is_zero() || block.prev_randao.is_some();
+        let moved = || engine.spec.moved_rules(header.number, header.timestamp, merged);
+        let rules = block.moves().then(moved);
+        let setting = Setting { header: &header, block: &block, rules, patience };
         Self::stage(engine, db, setting, accounts, inspector)
     }
 
@@ -190,15 +209,24 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
         accounts: Option<StateArguments>,
         inspector: I,
     ) -> Result<Self> {
-        let Setting { header, block, patience } = setting;
+        let Setting { header, block, rules, patience } = setting;
         let failure = db.state.database.failure();
         let mut env = engine.spec.env(header);
-        if header.difficulty.is_zero() {
-            // A time of after the merge may be given to a number of before it.
+        if let Some(rules) = rules {
+            env.cfg_env.set_spec_and_mainnet_gas_params(rules);
+        }
+        let rules = env.cfg_env.spec;
+        db.state.database.set_delegations(rules.is_enabled_in(SpecId::PRAGUE));
+        // A block may be moved behind a fork whose fields its header has not.
+        if header.difficulty.is_zero() || rules.is_enabled_in(SpecId::MERGE) {
             env.block_env.prevrandao = Some(header.mix_hash);
         }
+        if rules.is_enabled_in(SpecId::CANCUN) {
+            let free = BlobExcessGasAndPrice { excess_blob_gas: 0, blob_gasprice: 0 };
+            env.block_env.blob_excess_gas_and_price.get_or_insert(free);
+        }
         block.apply_to_environment(&mut env.block_env)?;
-        let rules = PrecompileSpecId::from_spec_id(env.cfg_env.spec);
+        let rules = PrecompileSpecId::from_spec_id(rules);
         let named = engine.rollup().map_or_else(|_| Precompiles::new(rules), |_| L2Spec::precompiles());
         let mut precompiles = PrecompilesMap::from_static(named);
         let step = engine.step();
@@ -260,7 +288,11 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
         let authorizations = message.authorizations.clone().unwrap_or_default();
         // A call that offers nothing for its blobs is charged what they cost, as geth does.
         let blob_price = self.evm.ctx().block.blob_excess_gas_and_price.map_or(0, |blob| blob.blob_gasprice);
-        let blob_fee_cap = price(message.blob_fee_cap.unwrap_or_default())?;
+        // Without blobs nobody reads what they may cost.
+        let blob_fee_cap = match message.blob_hashes {
+            Some(_) => price(message.blob_fee_cap.unwrap_or_default())?.max(blob_price),
+            None => 0,
+        };
         Ok(TxEnv {
             tx_type: kind,
             caller: message.from,
@@ -271,10 +303,10 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
             data: message.data.clone(),
             nonce: 0,
             chain_id: Some(self.chain_id),
-            access_list: message.access_list.clone(),
+            access_list: message.access_list.clone().unwrap_or_default(),
             gas_priority_fee: if kind >= 2 { Some(price(message.tip_cap)?) } else { None },
             blob_hashes: message.blob_hashes.clone().unwrap_or_default(),
-            max_fee_per_blob_gas: if kind == 3 { blob_fee_cap.max(blob_price) } else { blob_fee_cap },
+            max_fee_per_blob_gas: blob_fee_cap,
             authorization_list: authorizations.into_iter().map(Either::Left).collect(),
         })
     }
@@ -292,8 +324,8 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
 
     /// geth's checks, in its order and words.
     pub fn check(&mut self, message: &Message) -> Result<Checked> {
-        let first = self.check_fees(message).and_then(|()| self.check_blobs(message));
-        if let Err(refusal) = first.and_then(|()| self.check_shape(message)) {
+        let first = self.check_fees(message).and_then(|()| self.check_access_list(message));
+        if let Err(refusal) = first.and_then(|()| self.check_blobs(message)).and_then(|()| self.check_shape(message)) {
             return Ok(Err(refusal));
         }
         let balance = self.account(message.from)?.balance;
@@ -327,6 +359,14 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
         Ok(())
     }
 
+    fn check_access_list(&self, message: &Message) -> Checked {
+        if message.access_list.is_none() || self.rules().is_enabled_in(SpecId::BERLIN) {
+            return Ok(());
+        }
+        let words = format_args!("transaction type not supported: access list tx (sender {})", message.from);
+        Err(Refusal::new(Flaw::Other, words))
+    }
+
     fn check_blobs(&self, message: &Message) -> Checked {
         let Some(hashes) = &message.blob_hashes else { return Ok(()) };
         let (from, refused) = (message.from, |words: &str| Err(Refusal::new(Flaw::Other, words)));
@@ -356,9 +396,6 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
     fn check_shape(&self, message: &Message) -> Checked {
         let from = message.from;
         let refused = |words: String| Err(Refusal::new(Flaw::Other, words));
-        if !message.access_list.is_empty() && !self.rules().is_enabled_in(SpecId::BERLIN) {
-            return refused(format!("transaction type not supported: access list tx (sender {from})"));
-        }
         if let Some(authorizations) = &message.authorizations {
             if !self.rules().is_enabled_in(SpecId::PRAGUE) {
                 return refused(format!("transaction type not supported: setcode tx (sender {from})"));
@@ -376,12 +413,13 @@ impl<I: Inspector<EthEvmContext<Watched>>> Scene<Machine<I>> {
     }
 
     fn check_gas(&self, message: &Message) -> Checked {
+        let list = message.access_list.as_ref();
         let want = calculate_initial_tx_gas(
             self.rules(),
             &message.data,
             message.to.is_none(),
-            message.access_list.len() as u64,
-            message.access_list.storage_keys_count() as u64,
+            list.map_or(0, |list| list.len()) as u64,
+            list.map_or(0, AccessList::storage_keys_count) as u64,
             message.authorizations.as_ref().map_or(0, Vec::len) as u64,
         );
         let have = message.gas;

@@ -115,6 +115,16 @@ impl L1Spec {
         spec_by_timestamp_and_block_number(self, timestamp, number)
     }
 
+    /// The rules of a block that overrides have moved, as geth's `ChainConfig.Rules` has them: forks that begin with a time
+    /// count only on proof of stake, and that only from London on.
+    pub fn moved_rules(&self, number: u64, timestamp: u64, merged: bool) -> SpecId {
+        if merged && self.is_london_active_at_block(number) {
+            self.rules(number, timestamp).max(SpecId::MERGE)
+        } else {
+            self.rules(number, 0).min(SpecId::LONDON)
+        }
+    }
+
     /// The newest rules that the genesis file names.
     pub fn newest_rules(&self) -> SpecId {
         self.rules(u64::MAX, u64::MAX)

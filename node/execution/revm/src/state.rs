@@ -2,6 +2,7 @@
 //! (`BundleState` → tries → root).
 
 use crate::{
+    codes::analysed,
     edge::Ancestors,
     keys,
     mpt::{Link, Loaded, NewNode, NodeSource, Ref, Trie, TrieError, Value, children},
@@ -144,6 +145,8 @@ pub struct StateDb<S> {
     oldest: Cell<u64>,
     /// Whether hashes below the known ancestors' are read from the EIP-2935 contract.
     history: bool,
+    /// Whether a code may be a delegation (EIP-7702).
+    delegations: bool,
 }
 
 /// The first read that failed. alloy-evm turns some database errors (system calls, withdrawals) into
@@ -155,13 +158,23 @@ impl<S: Source> StateDb<S> {
     pub fn at(root: B256, source: S, ancestors: Ancestors) -> Self {
         let tries = Tries { accounts: Trie::at(source.root(root)), storages: AddressMap::default() };
         let (tries, oldest) = (RefCell::new(tries), Cell::new(u64::MAX));
-        Self { source, ancestors, tries, failure: Failure::default(), oldest, history: false }
+        Self { source, ancestors, tries, failure: Failure::default(), oldest, history: false, delegations: true }
     }
 
     /// The state of a rollup's block with this root and number: of the ancestors' hashes its parent's is given, and
     /// the rest are read from the state, so that the state alone proves them.
     pub fn of_rollup(root: B256, source: S, parent: u64, parent_hash: B256) -> Self {
         Self { history: true, ..Self::at(root, source, Ancestors::parent(parent, parent_hash)) }
+    }
+
+    /// Whether delegations are in force (EIP-7702); they are unless it is said here.
+    pub fn set_delegations(&mut self, delegations: bool) {
+        self.delegations = delegations;
+    }
+
+    /// A code as it runs on this state.
+    pub fn analysed(&self, code: Bytes) -> Bytecode {
+        analysed(code, self.delegations)
     }
 
     /// Where nodes and codes come from.
@@ -314,9 +327,7 @@ impl<S: Source> DatabaseRef for StateDb<S> {
         if hash == KECCAK256_EMPTY {
             return Ok(Bytecode::default());
         }
-        let code = self.source.code(&hash)?;
-        // `new_raw` would panic on a malformed delegation, which a forged state may hold.
-        Bytecode::new_raw_checked(code).map_err(|_| StateError::Trie(TrieError::Corrupt))
+        Ok(self.analysed(self.source.code(&hash)?))
     }
 
     fn storage_ref(&self, address: Address, slot: U256) -> Result<U256, StateError> {

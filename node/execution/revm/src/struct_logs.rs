@@ -14,7 +14,7 @@ use revm::{
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, InstructionResult, Interpreter,
         interpreter::EthInterpreter,
-        interpreter_types::{InputsTr, Jumps, LoopControl, MemoryTr, ReturnData},
+        interpreter_types::{InputsTr, Jumps, LegacyBytecode, LoopControl, MemoryTr, ReturnData},
     },
 };
 use std::{
@@ -171,7 +171,9 @@ fn error(result: Option<InstructionResult>, opcode: u8, stack: usize) -> Option<
 impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for StructLogger {
     fn step(&mut self, interpreter: &mut Interpreter, _: &mut C) {
         let limit = self.options.limit;
-        self.step.shown = limit == 0 || self.logs.len() <= limit;
+        // Where there is no code revm runs the STOP behind it, geth nothing.
+        let empty = interpreter.bytecode.bytecode_len() == 0;
+        self.step.shown = !empty && (limit == 0 || self.logs.len() <= limit);
         if let Some(refund) = self.refunds.last_mut() {
             *refund = interpreter.gas.refunded();
         }
@@ -211,7 +213,10 @@ impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for StructLogger {
             }
             _ => {}
         }
-        self.write(interpreter.gas.remaining(), error, interpreter.input.target_address());
+        // revm takes the gas of an instruction before it sees that there is none yet.
+        let unknown = result == Some(InstructionResult::NotActivated);
+        let gas_after = if unknown { self.step.gas } else { interpreter.gas.remaining() };
+        self.write(gas_after, error, interpreter.input.target_address());
         if self.logs.len() > self.size_max {
             context.db_mut().watch.stop(Stop::Size);
         }

@@ -44,7 +44,6 @@ object! {
         limit: i64 = "limit",
         state_overrides: StateArguments = "stateOverrides",
         block_overrides: BlockArguments = "blockOverrides",
-        transaction_index: Value = "txIndex",
     }
 }
 

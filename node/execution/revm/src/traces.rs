@@ -12,7 +12,7 @@ use crate::{
     json,
     l2::Stopped,
     overrides::{BlockArguments, StateArguments},
-    scene::{Halt, Place, Scene},
+    scene::{Halt, Machine, Place, RollupMachine, Scene},
     tracers::{Plan, Run, SIZE_MAX, TraceArguments, Tracer},
     transactions::{Prepared, Refusal, prepare_all_by},
     watch::{Stop, Watch, Watched},
@@ -124,26 +124,46 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// To run a call within the place's block.
+    fn within(place: Place<'a>, block: &[u8]) -> Result<Self> {
+        let block = Block::decode(Bytes::copy_from_slice(block))?;
+        if block.header.number == 0 {
+            return Err(Error::call("no transaction in genesis"));
+        }
+        let (root, ancestors, patience) = (place.root, place.ancestors, place.patience);
+        let header = alloy_rlp::encode(&block.header).into();
+        Ok(Self { root, block, header, ancestors, plan: Plan::entries(), patience })
+    }
+
     fn place(&self) -> Place<'_> {
         Place { root: self.root, header: &self.header, ancestors: self.ancestors, patience: self.patience }
     }
 
     /// Runs the block, of whichever layer the chain is; `index` is the transaction that is traced, none traces all.
     fn run(self, engine: &Engine, index: Option<usize>) -> Result<Vec<u8>> {
-        if engine.rollup().is_ok() {
-            let scene = Scene::open_rollup(engine, self.place(), Tracer::Idle)?;
-            let transactions = rollup_messages(engine, self.root, &self.block)?;
-            Replay::open(self, engine, scene, transactions)?.answer(index)
-        } else {
-            let scene = Scene::open(engine, self.place(), None, None, Tracer::Idle)?;
-            let messages = signed(engine, &self.block.transactions, self.block.header.number)?.into_iter();
-            let message = |tx: Prepared| {
-                let env: TxEnv = (&*tx).into_tx_env();
-                (*tx.1.inner().tx_hash(), env.into())
-            };
-            let transactions = messages.map(message).collect();
-            Replay::open(self, engine, scene, transactions)?.answer(index)
-        }
+        if engine.rollup().is_ok() { self.rollup(engine)?.answer(index) } else { self.l1(engine)?.answer(index) }
+    }
+
+    /// The state before a transaction of the block.
+    fn before(self, engine: &Engine, index: u64) -> Result<Watched> {
+        if engine.rollup().is_ok() { self.rollup(engine)?.before(index) } else { self.l1(engine)?.before(index) }
+    }
+
+    fn rollup(self, engine: &Engine) -> Result<Replay<RollupMachine<Tracer>>> {
+        let scene = Scene::open_rollup(engine, self.place(), Tracer::Idle)?;
+        let transactions = rollup_messages(engine, self.root, &self.block)?;
+        Replay::open(self, engine, scene, transactions)
+    }
+
+    fn l1(self, engine: &Engine) -> Result<Replay<Machine<Tracer>>> {
+        let scene = Scene::open(engine, self.place(), None, None, Tracer::Idle)?;
+        let messages = signed(engine, &self.block.transactions, self.block.header.number)?.into_iter();
+        let message = |tx: Prepared| {
+            let env: TxEnv = (&*tx).into_tx_env();
+            (*tx.1.inner().tx_hash(), env.into())
+        };
+        let transactions = messages.map(message).collect();
+        Replay::open(self, engine, scene, transactions)
     }
 }
 
@@ -221,6 +241,19 @@ impl<E: Stage> Replay<E> {
         self.trace(index)
     }
 
+    /// The state before a transaction, in geth's words if there is none; the first of an empty block has one.
+    fn before(mut self, index: u64) -> Result<Watched> {
+        let count = self.transactions.len();
+        let Some(index) = usize::try_from(index).ok().filter(|index| *index < count.max(1)) else {
+            let words = format_args!("transaction index {index} out of range for block {}", self.hash);
+            return Err(Error::call(words));
+        };
+        for before in 0..index {
+            self.advance(before)?;
+        }
+        Ok(self.scene.evm.finish().0)
+    }
+
     fn trace_all(&mut self) -> Result<Vec<u8>> {
         let mut json = vec![b'['];
         for index in 0..self.transactions.len() {
@@ -283,20 +316,23 @@ fn traced<E: Stage>(
     Ok((json, logs))
 }
 
-/// `debug_traceCall`.
-fn trace_call(engine: &Engine, place: Place<'_>, call: &[u8], options: &[u8], gas_cap: u64) -> Result<Vec<u8>> {
+/// `debug_traceCall`; within a block, before one of its transactions, the place's state is the parent's.
+fn trace_call(
+    engine: &Engine,
+    place: Place<'_>,
+    (call, options): (&[u8], &[u8]),
+    within: Option<(&[u8], u64)>,
+    gas_cap: u64,
+) -> Result<Vec<u8>> {
     let arguments: CallArguments = arguments::parameter(0, call)?;
     let mut options = trace_arguments(2, options)?;
     let plan = Plan::new(&options)?;
-    if options.transaction_index.is_some() {
-        return Err(Error::call("txIndex is not supported: trace on the state of a block"));
-    }
-    let accounts: Option<StateArguments> = options.state_overrides.take();
-    let block: Option<BlockArguments> = options.block_overrides.take();
+    let overrides = (options.state_overrides.take(), options.block_overrides.take());
     let deadline = place.patience.map(|patience| Instant::now() + patience);
-    let (header, ancestors) = moved_ahead(place, block.as_ref())?;
-    let place = Place { header: &header, ancestors: &ancestors, ..place };
-    let mut scene = Scene::open(engine, place, accounts, block, Tracer::Idle)?;
+    let mut scene = match within {
+        None => open_call(engine, place, overrides)?,
+        Some((block, index)) => open_call_within(engine, Request::within(place, block)?, index, overrides)?,
+    };
     let message = arguments.message(gas_cap, scene.header.base_fee_per_gas, scene.chain_id)?;
     scene.relax(&message);
     scene.check(&message)?.map_err(|refusal| Error::call(format_args!("tracing failed: {}", refusal.words)))?;
@@ -306,14 +342,38 @@ fn trace_call(engine: &Engine, place: Place<'_>, call: &[u8], options: &[u8], ga
     Ok(json)
 }
 
+/// What a call may change before it runs.
+type Overrides = (Option<StateArguments>, Option<BlockArguments>);
+
+/// A call's scene behind a block.
+fn open_call(engine: &Engine, place: Place<'_>, (accounts, block): Overrides) -> Result<Scene<Machine<Tracer>>> {
+    let (header, ancestors) = moved_ahead(place, block.as_ref())?;
+    let place = Place { header: &header, ancestors: &ancestors, ..place };
+    Scene::open(engine, place, accounts, block, Tracer::Idle)
+}
+
+/// A call's scene within a block, before one of its transactions.
+fn open_call_within(
+    engine: &Engine,
+    request: Request<'_>,
+    index: u64,
+    overrides: Overrides,
+) -> Result<Scene<Machine<Tracer>>> {
+    let (header, hash, patience) = (request.block.header.clone(), request.block.hash, request.patience);
+    let mut db = request.before(engine, index)?;
+    if moves_ahead(&header, overrides.1.as_ref()) {
+        db.ahead.push(hash);
+    }
+    Scene::open_on(engine, db, (header, patience), overrides, Tracer::Idle)
+}
+
 /// A header's RLP and the hashes below it, as they came or made anew.
 type Surroundings<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 /// A call that is moved to the next block sees this one's hash, as geth lets it: contracts could tell it otherwise.
 fn moved_ahead<'a>(place: Place<'a>, block: Option<&BlockArguments>) -> Result<Surroundings<'a>> {
     let mut header = edge::header(place.header)?;
-    let next = U256::from(header.number) + U256::ONE;
-    if block.and_then(|block| block.number).is_none_or(|number| number.0 != next) {
+    if !moves_ahead(&header, block) {
         return Ok((place.header.into(), place.ancestors.into()));
     }
     let hash = keccak256(place.header);
@@ -321,6 +381,12 @@ fn moved_ahead<'a>(place: Place<'a>, block: Option<&BlockArguments>) -> Result<S
     header.number += 1;
     header.parent_hash = hash;
     Ok((alloy_rlp::encode(&header).into(), [&hash[..], known].concat().into()))
+}
+
+/// Whether overrides move a call to the next block.
+fn moves_ahead(header: &Header, block: Option<&BlockArguments>) -> bool {
+    let next = U256::from(header.number) + U256::ONE;
+    block.and_then(|block| block.number).is_some_and(|number| number.0 == next)
 }
 
 /// geth's `ExtWitness`, with the hashes of its headers: those of the ancestors down to the oldest that was asked for.
@@ -386,7 +452,11 @@ impl NativeEngine {
     }
 
     /// `debug_traceCall`: the answer's JSON. TimeoutError if `deadline_us` has passed.
-    #[pyo3(signature = (root, header, ancestors, call, options, *, gas_cap=50_000_000, deadline_us=None))]
+    ///
+    /// With a `block` the call runs within it, before its transaction `index`; `root` is then its parent's.
+    #[pyo3(signature = (
+        root, header, ancestors, call, options, *, gas_cap=50_000_000, block=None, index=0, deadline_us=None
+    ))]
     #[allow(clippy::too_many_arguments)]
     fn trace_call<'py>(
         &self,
@@ -397,10 +467,13 @@ impl NativeEngine {
         call: &[u8],
         options: &[u8],
         gas_cap: u64,
+        block: Option<&[u8]>,
+        index: u64,
         deadline_us: Option<u64>,
     ) -> Result<Bound<'py, PyBytes>> {
         let place = Place::new(root, header, ancestors, deadline_us)?;
-        let json = detached(py, || self::trace_call(&self.engine, place, call, options, gas_cap))?;
+        let within = block.map(|block| (block, index));
+        let json = detached(py, || self::trace_call(&self.engine, place, (call, options), within, gas_cap))?;
         Ok(PyBytes::new(py, &json))
     }
 

@@ -76,6 +76,37 @@ async def test_traces_run_on_the_parents_state() -> None:
         assert asked[-1]["root"] == parent_root
 
 
+async def test_a_call_is_traced_within_a_block() -> None:
+    """Given `txIndex`, when a call is traced, then it runs on the block's parent behind the transactions before that one."""
+    async with running() as server:
+        client, asked = await server.http(), server.backend.engine.asked
+        blocks = server.backend.chain.canonical
+
+        assert await client.result("debug_traceCall", {}, "0x2", {"txIndex": "0x1"}) == {
+            "failed": False
+        }
+
+        assert asked[-1] == {
+            "root": blocks[1].header.state_root,
+            "header": blocks[2].header.encode(),
+            "call": b"{}",
+            "options": b'{"txIndex":"0x1"}',
+            "block": blocks[2].rlp,
+            "index": 1,
+        }
+        for block, index, answer in (
+            ("0x0", "0x0", (-32000, "no transaction in genesis")),
+            ("pending", "0x0", (-32000, "tracing on top of pending is not supported")),
+            ("0x99", "0x0", (-32000, "block #153 not found")),
+            (
+                "0x2",
+                1,
+                (-32602, "invalid argument 2: json: cannot unmarshal non-string into Go value of type hexutil.Uint"),
+            ),
+        ):  # fmt: skip
+            assert await client.error("debug_traceCall", {}, block, {"txIndex": index}) == answer
+
+
 async def test_what_cannot_be_traced_is_named_as_geth_does() -> None:
     backend = Backend()
     root = backend.chain.canonical[0].header.state_root

@@ -8,6 +8,7 @@ from tests.node.rpc.fakes import CONTRACT, RICH, Backend, FakeAccount, FakePoole
 ACCOUNT = "0x" + RICH.hex()
 CODE = "0x" + CONTRACT.hex()
 NOBODY = "0x" + "00" * 19 + "99"
+SLOT = "0x" + "00" * 32
 
 
 def backend() -> Backend:
@@ -73,7 +74,7 @@ async def test_a_pruned_state_is_named_in_every_method() -> None:
         assert await client.error("eth_getTransactionCount", ACCOUNT, "0x0") == told
         assert await client.error("eth_getCode", ACCOUNT, "0x0") == told
         assert await client.error("eth_getStorageAt", ACCOUNT, "0x0", "0x0") == told
-        assert await client.error("eth_getStorageValues", {ACCOUNT: ["0x0"]}, "0x0") == told
+        assert await client.error("eth_getStorageValues", {ACCOUNT: [SLOT]}, "0x0") == told
         assert await client.error("eth_getProof", ACCOUNT, ["0x0"], "0x0") == told
         assert await client.error("eth_call", {}, "0x0") == told
 
@@ -125,17 +126,35 @@ async def test_proofs_print_keys_as_they_were_given() -> None:
 async def test_storage_values_of_several_accounts_come_together() -> None:
     async with running(backend()) as server:
         client = await server.http()
-        zero, word = "0x" + "00" * 32, "0x" + "00" * 31 + "38"
-        asked = {CODE: [zero, "0x01"], ACCOUNT: [zero]}
+        word = "0x" + "00" * 31 + "38"
+        asked = {"0x" + CODE[2:].upper(): [SLOT, "0x" + "01" * 32], ACCOUNT: [SLOT], NOBODY: None}
         assert await client.result("eth_getStorageValues", asked, "latest") == {
-            CODE: [word, zero],
-            ACCOUNT: [zero],
+            CODE: [word, SLOT],
+            ACCOUNT: [SLOT],
+            NOBODY: [],
         }
-        assert await client.error("eth_getStorageValues", {}) == (-32602, "empty request")
-        assert await client.error("eth_getStorageValues", {CODE: ["0x0"] * 1_025}) == (
-            -32602,
+
+
+async def test_storage_values_have_bounds() -> None:
+    """Given nothing, too much or shortened slots, when storage values are asked for, then codes are geth's."""
+    async with running(backend()) as server:
+        client = await server.http()
+        nothing: list[dict[str, object]] = [{}, {CODE: None}, {CODE: []}]
+        for none in nothing:
+            assert await client.error("eth_getStorageValues", none) == (-32602, "empty request")
+        most = await client.result("eth_getStorageValues", {CODE: [SLOT] * 1_024})
+        assert most == {CODE: ["0x" + "00" * 31 + "38"] * 1_024}
+        assert await client.error("eth_getStorageValues", {CODE: [SLOT] * 1_025}) == (
+            -38026,
             "too many slots (max 1024)",
         )
+        code, message = await client.error("eth_getStorageValues", {CODE: ["0x01"]})
+        assert (code, "want 64 for common.Hash" in str(message)) == (-32602, True)
+
+
+async def test_more_proofs_than_one_call_may_have_are_refused() -> None:
+    async with running(backend()) as server:
+        client = await server.http()
         assert await client.error("eth_getProof", CODE, ["0x0"] * 1_025) == (
             -32602,
             "too many storage keys requested (max 1024, got 1025)",

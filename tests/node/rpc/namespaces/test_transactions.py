@@ -124,3 +124,15 @@ async def test_the_node_signs_nothing() -> None:
             "the method eth_fillTransaction does not exist/is not available",
         )
         await trio.lowlevel.checkpoint()
+
+
+async def test_what_is_not_there_has_no_bytes() -> None:
+    """Given blocks and places that are not there, when raw transactions are asked for, then they are empty, as geth's."""
+    async with running() as server:
+        client = await server.http()
+        for method, block in (
+            ("eth_getRawTransactionByBlockNumberAndIndex", "0x99"),
+            ("eth_getRawTransactionByBlockNumberAndIndex", "0x2"),
+            ("eth_getRawTransactionByBlockHashAndIndex", "0x" + "99" * 32),
+        ):
+            assert await client.result(method, block, "0x99") == "0x"

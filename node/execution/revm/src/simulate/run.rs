@@ -109,7 +109,7 @@ impl<'a> Simulation<'a> {
         self.inherit(&mut header);
         let db = self.db.take().ok_or_else(|| Error::Fatal("a simulation without its state".into()))?;
         let logs = Logs::new(self.mode.trace_transfers, self.room);
-        let setting = Setting { header: &header, block: &block, patience: self.patience };
+        let setting = Setting { header: &header, block: &block, rules: None, patience: self.patience };
         let mut stage = Scene::stage(self.engine, db, setting, accounts, logs)?;
         stage.unsigned();
         stage.strict = self.mode.validation;

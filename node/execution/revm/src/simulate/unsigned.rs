@@ -48,7 +48,7 @@ impl Unsigned {
                 max_priority_fee_per_gas: fees.tip,
                 to,
                 value: message.value,
-                access_list: message.access_list.clone(),
+                access_list: message.access_list.clone().unwrap_or_default(),
                 authorization_list: authorizations.clone(),
                 input: message.data.clone(),
             }
@@ -62,7 +62,7 @@ impl Unsigned {
                 max_priority_fee_per_gas: fees.tip,
                 to,
                 value: message.value,
-                access_list: message.access_list.clone(),
+                access_list: message.access_list.clone().unwrap_or_default(),
                 blob_versioned_hashes: hashes.clone(),
                 max_fee_per_blob_gas: fees.blob,
                 input: message.data.clone(),
@@ -77,7 +77,7 @@ impl Unsigned {
                 max_priority_fee_per_gas: fees.tip,
                 to: kind,
                 value: message.value,
-                access_list: message.access_list.clone(),
+                access_list: message.access_list.clone().unwrap_or_default(),
                 input: message.data.clone(),
             }
             .into_signed(signature)
@@ -117,7 +117,7 @@ impl Fees {
             u128::try_from(price)
                 .map_err(|_| Error::call(format_args!("a price above 2^128 wei cannot be paid: {price}")))
         };
-        let blob = narrow(message.blob_fee_cap.unwrap_or_default())?;
+        let blob = narrow(message.blob_fee_cap.filter(|_| message.blob_hashes.is_some()).unwrap_or_default())?;
         Ok(Self { cap: narrow(message.fee_cap)?, tip: narrow(message.tip_cap)?, blob })
     }
 }
