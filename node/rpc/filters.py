@@ -3,7 +3,7 @@
     head_changed, pending_arrived -> Filters -> (a bounded queue for each filter) -> eth_getFilterChanges
 
 A filter nobody polls for five minutes is dropped, as in geth, and so is one whose queue is full. There are at most so many, and the
-one that was polled longest ago gives way to a new one.
+one that was polled longest ago gives way to a new one; where all queues together are too large, whoever holds most goes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,20 @@ FILTERS_MAX: Final = 1_024
 CHANGES_MAX: Final = 20_000
 """Changes that may wait in one filter."""
 
+WAITING_BYTES_MAX: Final = 64 << 20
+"""Bytes of all changes that wait, for whoever: a block's logs alone may have 30 MiB, once for each filter."""
+
+ITEMS_MAX: Final = 65_536
+"""Addresses and topics of all filters together: with their bloom masks some 30 MiB."""
+
 IDLE_MAX_S: Final = 300.0
 """A filter is dropped when it was not polled for so long."""
+
+
+Changes = tuple[Sequence[object], int]
+"""What happened, JSON, and how many bytes it has."""
+
+NOTHING: Final[Changes] = ((), 0)
 
 
 class FilterKind(Enum):
@@ -56,6 +68,13 @@ class Filter:
     """When it was asked last; trio's time."""
     changes: list[object] = field(default_factory=list)
     """What happened since then, JSON."""
+    held_bytes: int = 0
+    """Length of that."""
+
+    @property
+    def items(self) -> int:
+        """Addresses and topics that it names."""
+        return 0 if self.criteria is None else self.criteria.items
 
 
 def new_identity() -> str:
@@ -73,6 +92,8 @@ class Filters:
         self._now = now
         self._identify = identify
         self._filters: OrderedDict[str, Filter] = OrderedDict()
+        self._items = 0
+        self._held_bytes = 0
 
     def __len__(self) -> int:
         return len(self._filters)
@@ -82,17 +103,22 @@ class Filters:
     ) -> str:
         """Start collecting; gives the filter's id."""
         self._drop_idle()
-        while len(self._filters) >= FILTERS_MAX:
-            self._filters.popitem(last=False)
+        new = Filter(kind=kind, criteria=criteria, full=full, polled_at=self._now())
+        while self._filters and (
+            len(self._filters) >= FILTERS_MAX or self._items + new.items > ITEMS_MAX
+        ):
+            self._drop(next(iter(self._filters)))
         identity = self._identify()
-        self._filters[identity] = Filter(
-            kind=kind, criteria=criteria, full=full, polled_at=self._now()
-        )
+        self._filters[identity] = new
+        self._items += new.items
         return identity
 
     def uninstall(self, identity: str) -> bool:
         """Stop collecting; whether there was such a filter."""
-        return self._filters.pop(identity, None) is not None
+        if identity not in self._filters:
+            return False
+        self._drop(identity)
+        return True
 
     def find(self, identity: str) -> Filter:
         """A filter, which counts as polled. Raises RpcError."""
@@ -108,6 +134,8 @@ class Filters:
         """What happened since the last time. Raises RpcError."""
         found = self.find(identity)
         changes, found.changes = found.changes, []
+        self._held_bytes -= found.held_bytes
+        found.held_bytes = 0
         return changes
 
     def criteria(self) -> set[Criteria]:
@@ -119,23 +147,27 @@ class Filters:
     def blocks_added(self, blocks: Sequence[Block]) -> None:
         """New blocks of the head's chain, ascending."""
         hashes = ["0x" + block.hash.hex() for block in blocks]
-        self._collect(FilterKind.BLOCKS, lambda _: hashes)
+        held = sum(map(len, hashes))
+        self._collect(FilterKind.BLOCKS, lambda _: (hashes, held))
 
     def logs_matched(self, criteria: Criteria, logs: Sequence[bytes]) -> None:
         """Logs of a new block, or of one that was dropped, JSON objects."""
         fragments: list[object] = [orjson.Fragment(log) for log in logs]
-        self._collect(FilterKind.LOGS, lambda one: fragments if one.criteria == criteria else ())
+        matched: Changes = (fragments, sum(map(len, logs)))
+        self._collect(FilterKind.LOGS, lambda one: matched if one.criteria == criteria else NOTHING)
 
     def transactions_arrived(self, hashes: Sequence[str], bodies: Sequence[bytes]) -> None:
         """Waiting transactions: hashes, and JSON objects if anybody wants them (`wants_bodies`)."""
         fragments: list[object] = [orjson.Fragment(body) for body in bodies]
-        self._collect(FilterKind.TRANSACTIONS, lambda one: fragments if one.full else hashes)
+        whole: Changes = (fragments, sum(map(len, bodies)))
+        named: Changes = (hashes, sum(map(len, hashes)))
+        self._collect(FilterKind.TRANSACTIONS, lambda one: whole if one.full else named)
 
     def drop_all_but_transactions(self) -> None:
         """Blocks or logs were missed: who polls for them is told that the filter is gone."""
         for identity, one in list(self._filters.items()):
             if one.kind is not FilterKind.TRANSACTIONS:
-                del self._filters[identity]
+                self._drop(identity)
 
     def wants_hashes(self) -> bool:
         """Whether some filter collects hashes of transactions."""
@@ -147,16 +179,25 @@ class Filters:
         """Whether some filter collects whole transactions."""
         return any(one.full for one in self._filters.values())
 
-    def _collect(self, kind: FilterKind, changes_for: Callable[[Filter], Sequence[object]]) -> None:
+    def _collect(self, kind: FilterKind, changes_for: Callable[[Filter], Changes]) -> None:
         self._drop_idle()
         for identity, one in list(self._filters.items()):
-            if one.kind is not kind:
+            if one.kind is not kind or identity not in self._filters:
                 continue
-            changes = changes_for(one)
+            changes, held_bytes = changes_for(one)
             if len(one.changes) + len(changes) > CHANGES_MAX:
-                del self._filters[identity]
-            else:
-                one.changes.extend(changes)
+                self._drop(identity)
+                continue
+            one.changes.extend(changes)
+            one.held_bytes += held_bytes
+            self._held_bytes += held_bytes
+            while self._held_bytes > WAITING_BYTES_MAX:
+                self._drop(max(self._filters, key=lambda name: self._filters[name].held_bytes))
+
+    def _drop(self, identity: str) -> None:
+        gone = self._filters.pop(identity)
+        self._items -= gone.items
+        self._held_bytes -= gone.held_bytes
 
     def _drop_idle(self) -> None:
         """The order is that of polling, so the idle ones come first."""
@@ -165,4 +206,4 @@ class Filters:
             identity, one = next(iter(self._filters.items()))
             if one.polled_at >= oldest_allowed:
                 return
-            del self._filters[identity]
+            self._drop(identity)

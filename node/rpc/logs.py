@@ -19,7 +19,7 @@ from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.rpc import parameters
 from node.rpc.backend import Chain, Engine
-from node.rpc.jsonrpc import INVALID_PARAMS, SERVER_ERROR, RpcError
+from node.rpc.jsonrpc import INVALID_PARAMS, RESPONSE_BYTES_MAX, SERVER_ERROR, RpcError
 from node.rpc.parameters import BlockHash, BlockId, Tag
 from node.runtime.worker import Worker
 
@@ -64,6 +64,11 @@ class Criteria:
     """Alternatives for each position; any where empty."""
     masks: tuple[tuple[int, ...], ...] = field(default=(), repr=False)
     """Bloom masks: one of each group must be contained."""
+
+    @property
+    def items(self) -> int:
+        """How many addresses and topics it names."""
+        return len(self.addresses) + sum(map(len, self.topics))
 
     def in_bloom(self, bloom: bytes) -> bool:
         """Whether a block with this bloom may hold such a log; 256 bytes."""
@@ -178,6 +183,30 @@ def _decoded(value: str, length: int, what: str, index: int, label: str) -> byte
     return decoded
 
 
+@dataclass(slots=True)
+class Found:
+    """What a search has found so far."""
+
+    logs: list[bytes] = field(default_factory=list)
+    """JSON objects."""
+    held_bytes: int = 0
+    """Length of them all."""
+
+    def add(self, logs: Sequence[bytes]) -> None:
+        """More of them."""
+        self.logs += logs
+        self.held_bytes += sum(map(len, logs))
+
+    @property
+    def exceeded(self) -> str | None:
+        """The bound that is crossed, if one is: long logs fill an answer before many do."""
+        if len(self.logs) > RESULTS_MAX:
+            return str(RESULTS_MAX)
+        if self.held_bytes > RESPONSE_BYTES_MAX:
+            return f"of {RESPONSE_BYTES_MAX >> 20} MiB"
+        return None
+
+
 class LogSearch:
     """Finds logs."""
 
@@ -207,7 +236,7 @@ class LogSearch:
         last = min(last, self._chain.head.header.number)
         if last - first >= RANGE_BLOCKS_MAX:
             raise RpcError(LIMIT_EXCEEDED, f"query exceeds max block range {RANGE_BLOCKS_MAX}")
-        found: list[bytes] = []
+        found = Found()
         for start in range(first, last + 1, PORTION_BLOCKS):
             end = min(start + PORTION_BLOCKS - 1, last)
             wanted = [
@@ -215,18 +244,18 @@ class LogSearch:
                 for block_hash, bloom in self._chain.blooms(start, end)
                 if criteria.in_bloom(bloom)
             ]
-            found += await self._search(wanted, criteria)
-            if len(found) > RESULTS_MAX:
+            await self._search(wanted, criteria, found)
+            if found.exceeded is not None:
                 raise RpcError(
                     LIMIT_EXCEEDED,
-                    f"query exceeds max results {RESULTS_MAX}, retry with a smaller range than "
+                    f"query exceeds max results {found.exceeded}, retry with a smaller range than "
                     f"{first}-{end}",
                 )
             await trio.lowlevel.checkpoint()
-        return found
+        return found.logs
 
-    async def _search(self, wanted: Sequence[Hash32], criteria: Criteria) -> list[bytes]:
-        found: list[bytes] = []
+    async def _search(self, wanted: Sequence[Hash32], criteria: Criteria, found: Found) -> None:
+        """Add what these blocks hold, until it is more than one search may find."""
         batch: list[Block] = []
         held = 0
         for block_hash in wanted:
@@ -236,13 +265,12 @@ class LogSearch:
             batch.append(block)
             held += len(block.rlp) + len(block.receipts)
             if held > READ_BYTES_MAX:
-                found += await self._read(batch, criteria)
+                found.add(await self._read(batch, criteria))
                 batch, held = [], 0
-                if len(found) > RESULTS_MAX:
-                    break
+                if found.exceeded is not None:
+                    return
         if batch:
-            found += await self._read(batch, criteria)
-        return found
+            found.add(await self._read(batch, criteria))
 
     async def _read(
         self, blocks: Sequence[Block], criteria: Criteria, *, removed: bool = False

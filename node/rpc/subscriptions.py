@@ -32,6 +32,9 @@ SUBSCRIPTIONS_MAX: Final = 4_096
 SESSION_SUBSCRIPTIONS_MAX: Final = 256
 """Subscriptions of one session."""
 
+ITEMS_MAX: Final = 65_536
+"""Addresses and topics of all subscriptions together: with their bloom masks some 30 MiB."""
+
 
 class Topic(StrEnum):
     """What can be subscribed to."""
@@ -58,6 +61,11 @@ class Subscription:
     """Which logs."""
     full: bool = False
     """Whether whole transactions are sent, not only their hashes."""
+
+    @property
+    def items(self) -> int:
+        """Addresses and topics that it names."""
+        return 0 if self.criteria is None else self.criteria.items
 
     @property
     def group(self) -> Group:
@@ -88,6 +96,7 @@ class Hub:
         self._identify: Final = identify
         self._subscriptions: dict[str, Subscription] = {}
         self._groups: dict[Group, dict[str, Session]] = {}
+        self._items = 0
         self._slice_end = 0.0
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
@@ -103,6 +112,9 @@ class Hub:
         )
         if of_session >= SESSION_SUBSCRIPTIONS_MAX or len(self._subscriptions) >= SUBSCRIPTIONS_MAX:
             raise RpcError(SERVER_ERROR, "too many subscriptions")
+        if self._items + subscription.items > ITEMS_MAX:
+            raise RpcError(SERVER_ERROR, "too many addresses and topics in subscriptions")
+        self._items += subscription.items
         identity = self._identify()
         self._subscriptions[identity] = subscription
         self._groups.setdefault(subscription.group, {})[identity] = subscription.session
@@ -123,7 +135,9 @@ class Hub:
                 self._remove(identity)
 
     def _remove(self, identity: str) -> None:
-        group = self._subscriptions.pop(identity).group
+        gone = self._subscriptions.pop(identity)
+        self._items -= gone.items
+        group = gone.group
         del self._groups[group][identity]
         if not self._groups[group]:
             del self._groups[group]

@@ -6,9 +6,9 @@ import pytest
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node.eth.hashing import keccak256
-from node.rpc import logs
+from node.rpc import filters, logs, subscriptions
 from node.rpc.filters import CHANGES_MAX, FILTERS_MAX
-from tests.node.rpc.clients import running
+from tests.node.rpc.clients import call_text, running
 from tests.node.rpc.fakes import EMITTER, TOPIC, Backend, make_block
 
 ADDRESS = "0x" + EMITTER.hex()
@@ -103,6 +103,18 @@ async def test_searches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
 
+async def test_an_answer_of_long_logs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given few but long logs, when they are searched, then the search ends where the answer would be too long."""
+    async with running() as server:
+        client = await server.http()
+        monkeypatch.setattr(logs, "PORTION_BLOCKS", 2)
+        monkeypatch.setattr(logs, "RESPONSE_BYTES_MAX", 50)
+        server.backend.engine.asked.clear()
+        code, message = await client.error("eth_getLogs", {"fromBlock": "0x0", "toBlock": "0x3"})
+        assert (code, str(message)[:29]) == (-32005, "query exceeds max results of ")
+        assert [one["blocks"] for one in server.backend.engine.asked] == [1]
+
+
 async def test_filters_collect_blocks_logs_and_transactions_since_the_last_poll() -> None:
     async with running() as server:
         client, chain = await server.http(), server.backend.chain
@@ -164,3 +176,53 @@ async def test_filters_and_what_they_hold_are_bounded() -> None:
         for _ in range(FILTERS_MAX):
             await client.result("eth_newBlockFilter")
         assert await client.error("eth_getFilterChanges", second) == (-32000, "filter not found")
+
+
+async def test_what_all_filters_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given filters that nobody empties, when too much waits in all, then whoever holds most goes, and nobody else."""
+    monkeypatch.setattr(filters, "WAITING_BYTES_MAX", 66 * 10)
+    async with running() as server:
+        client = await server.http()
+        old = await client.result("eth_newPendingTransactionFilter")
+        arrived = [(b"\x01" * 32, b"raw")]
+        server.service.pending_arrived(arrived * 6)
+        young = await client.result("eth_newPendingTransactionFilter")
+        server.service.pending_arrived(arrived * 2)
+        name = "0x" + "01" * 32
+        assert await client.result("eth_getFilterChanges", old) == [name] * 8
+
+        server.service.pending_arrived(arrived * 4)
+        server.service.pending_arrived(arrived)
+
+        assert await client.error("eth_getFilterChanges", young) == (-32000, "filter not found")
+        assert await client.result("eth_getFilterChanges", old) == [name] * 5
+
+
+async def test_what_all_filters_name_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given filters of many topics, when one more has no room, then the one polled longest ago gives way."""
+    monkeypatch.setattr(filters, "ITEMS_MAX", 5)
+    many = {"topics": [["0x" + bytes([at] * 32).hex() for at in range(2)]]}
+    async with running() as server:
+        client = await server.http()
+        first, second = [await client.result("eth_newFilter", many) for _ in range(2)]
+        assert await client.result("eth_uninstallFilter", first) is True
+        third, fourth = [await client.result("eth_newFilter", many) for _ in range(2)]
+        assert await client.error("eth_getFilterChanges", second) == (-32000, "filter not found")
+        for one in (third, fourth):
+            assert await client.result("eth_getFilterChanges", one) == []
+
+
+async def test_what_all_subscriptions_name_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given subscriptions of many topics, when one more has no room, then it is refused until another one ends."""
+    monkeypatch.setattr(subscriptions, "ITEMS_MAX", 5)
+    many = {"topics": [["0x" + bytes([at] * 32).hex() for at in range(3)]]}
+    async with running() as server:
+        client = await server.websocket()
+        first = await client.result("eth_subscribe", "logs", many)
+        await client.send(call_text("eth_subscribe", "logs", many))
+        assert (await client.message())["error"] == {
+            "code": -32000,
+            "message": "too many addresses and topics in subscriptions",
+        }
+        assert await client.result("eth_unsubscribe", first) is True
+        await client.result("eth_subscribe", "logs", many)
