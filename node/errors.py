@@ -23,10 +23,6 @@ class Temporary(Exception):
     """It may work later: retry with backoff."""
 
 
-class Reset(Exception):
-    """What was built on no longer holds: rebuild from the last safe point."""
-
-
 class Corruption(Exception):
     """What is stored is not what was written: stop before serving a wrong answer."""
 

@@ -21,7 +21,7 @@ from node.rpc.backend import Submission
 from node.rpc.service import RpcService, RpcSettings
 from node.runtime.worker import ThreadWorker
 from tests.kit.execution_chain import CHAIN_ID, SENDER, ExecutionChain, sign
-from tests.node.rpc.fakes import FakeSubmission
+from tests.node.rpc.fake_pool import FakeSubmission
 from tests.node.rpc.real import RealBackend, RealChain
 
 BLOCK_TRANSACTIONS = 76

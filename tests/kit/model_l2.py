@@ -39,7 +39,8 @@ from sequencer.deriving.metrics import DerivingMetrics
 from sequencer.l1.places import L1Ref
 from sequencer.l1.view import L1View
 from tests.kit.memory_tables import Disk, MemoryTables
-from tests.kit.model_l1 import ModelL1, ModelPool, ModelTree
+from tests.kit.model_l1 import ModelL1, ModelTree
+from tests.kit.model_pool import ModelPool
 from tests.kit.rollup import GENESIS_TIME
 from tests.kit.rollup_chain import CHAIN_ID, rollup_document
 from tests.kit.transfers import Sender, sender, sign_transfer

@@ -2,7 +2,7 @@
 
     entries -> Trie -> proof(key) -> taken_apart -> a change -> sealed -> nodes and the root that fits them
 
-`proves` is the rule itself, told once more and differently: by decoded items, where the contract reads bytes.
+`proves` is the rule itself, told once more and differently: by items and references, where the contract reads bytes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ HASHED_MIN: Final = 32
 
 BRANCH: Final = 17
 """Items of a branch."""
+
+EMPTY: Final = rlp.encode(b"")
+"""A reference to nothing."""
 
 Header = Callable[[int], bytes]
 """The prefix of a list of so many bytes."""
@@ -149,58 +152,59 @@ def sealed(parts: Sequence[Part]) -> tuple[Hash32, list[bytes]]:
 
 
 def proves(root: bytes, key: bytes, nodes: Sequence[bytes], value: bytes = b"\x01") -> bool:
-    """Whether these nodes, and no others, lead from the root to the key's leaf with that value."""
+    """Whether these nodes, and no others, lead from the root to the key's leaf with that value.
+
+    What lies within a child beside the path is nobody's business: the claim of the root answers for it.
+    """
     try:
-        items = [rlp.as_list(rlp.decode(node)) for node in nodes]
+        return _leads(rlp.encode(root), nibbles_of(key), nodes, rlp.encode(value))
     except Rejected:
         return False
-    rest = nibbles_of(key)
-    expected: rlp.Item = bytes(root)
+
+
+def _leads(expected: bytes, rest: str, nodes: Sequence[bytes], value: bytes) -> bool:
+    """The same, from a reference and the nibbles that are left. Raises Rejected where a list or a path is none."""
     after_extension = False
-    for at, (node, item) in enumerate(zip(nodes, items, strict=True)):
-        is_hashed = at == 0 or isinstance(expected, bytes)
-        if is_hashed != (len(node) >= HASHED_MIN):
+    for at, node in enumerate(nodes):
+        items = [node[start:end] for _, start, _, end in rlp.spans(node)]
+        if reference_to(node) != expected:
             return False
-        if (bytes(keccak256(node)) if is_hashed else item) != expected:
-            return False
-        if len(item) == BRANCH:
-            children = item[:16]
-            if item[16] != b"" or not rest or not all(map(_is_reference, children)):
+        if len(items) == BRANCH:
+            children = items[:16]
+            if items[16] != EMPTY or not rest or not all(map(_is_reference, children)):
                 return False
-            if sum(child != b"" for child in children) < 2:
+            if sum(child != EMPTY for child in children) < 2:
                 return False
             expected, rest, after_extension = children[int(rest[0], 16)], rest[1:], False
         else:
-            step = _short_node(item)
+            step = _short_node(items)
             if step is None or after_extension or not rest.startswith(step[1]):
                 return False
             is_leaf, path = step
             rest = rest[len(path) :]
             if is_leaf:
-                return not rest and item[1] == value and at + 1 == len(nodes)
-            if not path or not rest or not _is_reference(item[1]):
+                return not rest and items[1] == value and at + 1 == len(nodes)
+            if not path or not rest or not _is_reference(items[1]):
                 return False
-            expected, after_extension = item[1], True
-        if expected == b"":
-            return False
+            expected, after_extension = items[1], True
     return False
 
 
-def _is_reference(item: rlp.Item) -> bool:
-    if isinstance(item, bytes):
-        return len(item) in (0, HASHED_MIN)
-    return item != [] and len(rlp.encode(_encodable(item))) < HASHED_MIN
+def _is_reference(item: bytes) -> bool:
+    """Whether it is nothing, a hash, or a list of something that is shorter than one."""
+    if item == EMPTY or (item[0] == 0xA0 and len(item) == 1 + HASHED_MIN):
+        return True
+    return 1 < len(item) < HASHED_MIN and item[0] > 0xC0
 
 
-def _encodable(item: rlp.Item) -> rlp.Encodable:
-    return item if isinstance(item, bytes) else [_encodable(inner) for inner in item]
-
-
-def _short_node(item: list[rlp.Item]) -> tuple[bool, str] | None:
+def _short_node(items: list[bytes]) -> tuple[bool, str] | None:
     """Whether it is a leaf, and its path; None if it is neither leaf nor extension."""
-    if len(item) != 2 or not isinstance(item[0], bytes) or not item[0]:
+    if len(items) != 2:
         return None
-    digits = item[0].hex()
+    encoded = rlp.as_bytes(rlp.decode(items[0]))
+    if not encoded:
+        return None
+    digits = encoded.hex()
     path = digits[1:] if int(digits[0], 16) & 1 else digits[2:]
     is_leaf = int(digits[0], 16) >= 2
-    return (is_leaf, path) if path_of(path, is_leaf=is_leaf) == item[0] else None
+    return (is_leaf, path) if path_of(path, is_leaf=is_leaf) == encoded else None

@@ -24,7 +24,7 @@ from node.runtime.worker import InlineWorker
 from sequencer.batching.fees import FeeLimits
 from sequencer.batching.signing import L1Account
 from tests.kit.ledger import CONTRACT, Ledger, thing
-from tests.kit.model_l1 import ModelPool, ModelSubmission
+from tests.kit.model_pool import ModelPool, ModelSubmission
 
 GENESIS = Hash32(b"\x01" * 32)
 ACCOUNT = L1Account(b"\xac" * 32, 900)

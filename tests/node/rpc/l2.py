@@ -14,15 +14,8 @@ from node.rollup.parameters import RollupParameters
 from node.rpc.backend import DevnetView, Submission
 from node.rpc.bridging import BridgeView
 from node.rpc.service import RollupParts, RpcParts, RpcSettings
-from tests.node.rpc.fakes import (
-    Backend,
-    FakeChain,
-    FakeEngine,
-    FakePool,
-    FakeSubmission,
-    InlineWorker,
-    make_block,
-)
+from tests.node.rpc.fake_pool import FakePool, FakeSubmission
+from tests.node.rpc.fakes import Backend, FakeChain, FakeEngine, InlineWorker, make_block
 
 SETTINGS: Final = RpcSettings(
     port=0, chain_id=901, client_version="faultline/test", tip_wei=1_000_000

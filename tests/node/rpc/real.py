@@ -13,7 +13,8 @@ from node.rpc.backend import DevnetView
 from node.rpc.service import RpcParts
 from node.runtime.worker import Worker
 from tests.kit.execution_chain import ExecutionChain
-from tests.node.rpc.fakes import FakePool, InlineWorker, no_proof
+from tests.node.rpc.fake_pool import FakePool
+from tests.node.rpc.fakes import InlineWorker, no_proof
 
 
 def block_of(result: BlockResult) -> Block:

@@ -20,7 +20,8 @@ from node.rpc.dispatch import LARGE_BATCHES_AT_ONCE, Answer, Caller, Dispatcher,
 from node.rpc.later import Later
 from node.rpc.metrics import RpcMetrics
 from node.rpc.service import RpcService, RpcSettings
-from tests.node.rpc.fakes import CONTRACT, RICH, TOPIC, Backend
+from tests.node.rpc.fake_pool import CONTRACT, RICH
+from tests.node.rpc.fakes import TOPIC, Backend
 
 CALLER = Caller()
 

@@ -17,7 +17,7 @@ from node.rpc.jsonrpc import RpcError
 from node.rpc.limits import ServerLimits
 from node.rpc.sends import LOOKED_FOR_MAX, WAITING_MAX, Sends
 from tests.node.rpc.clients import Running, call_text, http_post, running_with
-from tests.node.rpc.fakes import FakePooled
+from tests.node.rpc.fake_pool import FakePooled
 from tests.node.rpc.l2 import SETTINGS, L2Backend, raws
 
 SEND = "eth_sendRawTransaction"

@@ -26,8 +26,9 @@ from sequencer.batching.signing import L1Account
 from sequencer.gossiping.following import Follower
 from sequencer.gossiping.metrics import GossipMetrics
 from sequencer.gossiping.publishing import Publisher
-from tests.kit.model_l1 import APPENDS_MAX, ModelDeposit, ModelPool, ModelTree
+from tests.kit.model_l1 import APPENDS_MAX, ModelDeposit, ModelTree
 from tests.kit.model_l2 import USERS, L2Node, model_parameters, transfer
+from tests.kit.model_pool import ModelPool
 
 SLOT_S = 2.0
 WINDOW = 6

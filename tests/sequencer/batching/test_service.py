@@ -25,15 +25,9 @@ from sequencer.batching.metrics import BatchingMetrics
 from sequencer.batching.options import BatchingOptions
 from sequencer.batching.service import Batcher
 from sequencer.batching.signing import L1Account
-from tests.kit.model_l1 import (
-    ANCHOR_HEADERS,
-    APPEND,
-    FORCE_EMPTY,
-    ModelDeposit,
-    ModelPool,
-    ModelTree,
-)
+from tests.kit.model_l1 import ANCHOR_HEADERS, APPEND, FORCE_EMPTY, ModelDeposit, ModelTree
 from tests.kit.model_l2 import L2Node, model_parameters, transfer
+from tests.kit.model_pool import ModelPool
 
 OPTIONS = BatchingOptions(interval_ms=1_000)
 

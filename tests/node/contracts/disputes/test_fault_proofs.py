@@ -32,6 +32,7 @@ from tests.kit.dispute_world import (
 )
 from tests.kit.execution_chain import DEPOSITOR, ETHER, SENDER, address_of
 from tests.kit.rollup_chain import sign_l2
+from tests.node.contracts.disputes.ends import mature, stand
 
 TRANSACTION_GAS_MAX: Final = 1 << 24
 """Of a transaction on L1 (EIP-7825)."""
@@ -222,8 +223,7 @@ def test_nothing_moves_in_a_decided_game(world: DisputeWorld) -> None:
     lost = world.game(BLOCKS, wrong={3: wrong_root()}, sender=LIAR)
     kept = world.game(BLOCKS)
     world.prove(lost, 3)
-    world.pass_until_final(world.network.world.number(kept.contract, "resolvableFrom"))
-    world.resolve(kept)
+    stand(world, kept)
     for game, status in ((lost, CHALLENGER_WINS), (kept, DEFENDER_WINS)):
         assert world.status(game) == status
         with pytest.raises(Reverted, match=rf"^NotInProgress\({status},\)$"):
@@ -236,7 +236,7 @@ def test_nothing_moves_in_a_decided_game(world: DisputeWorld) -> None:
 def test_a_proof_in_the_last_second_counts(world: DisputeWorld) -> None:
     """Given a game that may be resolved in this very block, when the proof stands before it there, then the game is lost."""
     game = world.game(BLOCKS, wrong={7: wrong_root()}, sender=LIAR)
-    world.pass_until_final(world.network.world.number(game.contract, "resolvableFrom"))
+    mature(world, game)
     kit = world.network.world
     proof = game.contract.input("proveFault", *world.prove_arguments(game, 7))
     end = game.contract.input("resolve", *world.proof())

@@ -31,6 +31,7 @@ from tests.kit.dispute_world import (
 from tests.kit.execution_chain import SENDER, address_of
 from tests.kit.gas import check_gas
 from tests.kit.rollup_chain import sign_l2
+from tests.node.contracts.disputes.ends import mature, stand
 
 TRANSACTION_GAS_MAX: Final = 1 << 24
 """Of a transaction on L1 (EIP-7825)."""
@@ -42,8 +43,7 @@ def opened() -> DisputeWorld:
     pays = [sign_l2(SENDER, nonce=nonce, value=nonce + 1) for nonce in range(10)]
     world.append([[], [], pays, *([[]] * 9)], advances=2)
     first = world.game(1)
-    world.pass_until_final(world.network.world.number(first.contract, "resolvableFrom"))
-    world.resolve(first)
+    stand(world, first)
     false = world.game(2, wrong={1: wrong_root(7)}, sender=LIAR)
     world.prove(false, 1, sender=RIVAL)
     return world
@@ -118,7 +118,7 @@ def due() -> tuple[DisputeWorld, Game]:
     """A game that may be resolved."""
     world = opened()
     game = world.game(12)
-    world.pass_until_final(world.network.world.number(game.contract, "resolvableFrom"))
+    mature(world, game)
     return world, game
 
 
@@ -144,8 +144,7 @@ def close(*blocks: int) -> Callable[[], Receipt]:
         world = opened()
         games = [world.game(block) for block in blocks]
         for game in games:
-            world.pass_until_final(world.network.world.number(game.contract, "resolvableFrom"))
-            world.resolve(game)
+            stand(world, game)
         world.pass_blocks(AIR_GAP)
         return [world.network.world.transact(FORCER, game.contract, "closeGame") for game in games][
             -1

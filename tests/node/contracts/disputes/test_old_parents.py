@@ -7,6 +7,7 @@ import pytest
 from tests.kit.contract_network import FORCER
 from tests.kit.contract_world import Reverted
 from tests.kit.dispute_world import AIR_GAP, LIAR, DisputeWorld, wrong_root
+from tests.node.contracts.disputes.ends import stand
 
 
 def test_a_game_that_stands_below_the_anchor_is_no_parent_any_more() -> None:
@@ -15,8 +16,7 @@ def test_a_game_that_stands_below_the_anchor_is_no_parent_any_more() -> None:
     world.append([[]] * 8)
     below, at, above = world.game(2), world.game(4), world.game(6)
     for game in (below, at, above):
-        world.pass_until_final(world.network.world.number(game.contract, "resolvableFrom"))
-        world.resolve(game)
+        stand(world, game)
     world.game(3, parent=below)
     world.pass_blocks(AIR_GAP)
     world.network.world.transact(FORCER, at.contract, "closeGame")

@@ -18,14 +18,7 @@ from tests.kit.dispute_world import (
 )
 from tests.kit.execution_chain import SENDER
 from tests.kit.rollup_chain import sign_l2
-
-
-@pytest.fixture
-def world() -> DisputeWorld:
-    """Eight L2 blocks."""
-    opened = DisputeWorld.open()
-    opened.append([[]] * 8, advances=3)
-    return opened
+from tests.node.contracts.disputes.ends import mature
 
 
 def test_a_proof_that_l1_drops_is_made_again(world: DisputeWorld) -> None:
@@ -91,7 +84,7 @@ def test_a_parent_is_the_same_claim_on_every_fork(world: DisputeWorld) -> None:
 def test_an_end_that_l1_drops_needs_its_time_again(world: DisputeWorld) -> None:
     """Given a resolution that is dropped together with a proof that L1 had not seen, then the proof wins."""
     game = world.game(6, wrong={4: wrong_root()}, sender=LIAR)
-    world.pass_until_final(world.network.world.number(game.contract, "resolvableFrom"))
+    mature(world, game)
     before = world.moment()
     world.resolve(game)
     assert world.status(game) == DEFENDER_WINS
@@ -104,7 +97,7 @@ def test_a_proof_of_finality_is_of_its_own_fork(world: DisputeWorld) -> None:
     """Given a proof made on a fork that is dropped, then no block of this one holds its root."""
     game = world.game(6)
     before = world.moment()
-    world.pass_until_final(world.network.world.number(game.contract, "resolvableFrom"))
+    mature(world, game)
     foreign = world.proof()
     world.reorganise(before)
     world.pass_blocks(30)

@@ -38,14 +38,6 @@ HOURS_8: Final = 8 * 3_600
 """Seconds."""
 
 
-@pytest.fixture
-def world() -> DisputeWorld:
-    """Eight L2 blocks."""
-    opened = DisputeWorld.open()
-    opened.append([[]] * 8, advances=3)
-    return opened
-
-
 def resolvable(world: DisputeWorld, game: Game) -> int:
     """The L1 block that has to be final."""
     return world.network.world.number(game.contract, "resolvableFrom")

@@ -6,7 +6,8 @@ from node.eth.hashing import keccak256
 from node.rpc.pending import IN_PLACE_MAX
 from node.rpc.rendering import IN_PLACE_BYTES_MAX
 from tests.node.rpc.clients import running
-from tests.node.rpc.fakes import RICH, Backend, FakePooled, make_block
+from tests.node.rpc.fake_pool import RICH, FakePooled
+from tests.node.rpc.fakes import Backend, make_block
 
 
 async def test_blocks_are_found_by_number_hash_and_tag() -> None:

@@ -9,7 +9,8 @@ import pytest
 from node.eth.hashing import keccak256
 from node.rollup.outputs import output_of
 from tests.node.rpc.clients import Running, running, running_with
-from tests.node.rpc.fakes import FakeChain, FakePooled
+from tests.node.rpc.fake_pool import FakePooled
+from tests.node.rpc.fakes import FakeChain
 from tests.node.rpc.l2 import RULES, SETTINGS, FakeView, L2Backend, l1_block
 
 L1_FIELDS = {"hash", "number", "parentHash", "timestamp"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tests.node.rpc.clients import running
-from tests.node.rpc.fakes import CONTRACT, RICH, Backend, FakeAccount, FakePooled
+from tests.node.rpc.fake_pool import CONTRACT, RICH, FakePooled
+from tests.node.rpc.fakes import Backend, FakeAccount
 
 ACCOUNT = "0x" + RICH.hex()
 CODE = "0x" + CONTRACT.hex()

@@ -7,7 +7,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node.eth.hashing import keccak256
 from tests.node.rpc.clients import call_text, http_post, running
-from tests.node.rpc.fakes import RICH, Backend, FakePooled, make_block
+from tests.node.rpc.fake_pool import RICH, FakePooled
+from tests.node.rpc.fakes import Backend, make_block
 
 FIRST = keccak256(b"transaction 1")
 NAME = "0x" + FIRST.hex()

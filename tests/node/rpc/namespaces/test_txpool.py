@@ -9,7 +9,8 @@ from node.eth.primitives import Address
 from node.rpc.namespaces import txpool
 from node.rpc.namespaces.txpool import checksummed
 from tests.node.rpc.clients import call_text, http_post, running
-from tests.node.rpc.fakes import RICH, Backend, FakePooled, GatedWorker
+from tests.node.rpc.fake_pool import RICH, FakePooled
+from tests.node.rpc.fakes import Backend, GatedWorker
 
 SENDER = "0x" + RICH.hex()
 
