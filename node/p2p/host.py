@@ -36,6 +36,7 @@ from multiaddr import Multiaddr  # type: ignore[import-untyped]
 from node.errors import Corruption, Rejected
 from node.p2p import patches
 from node.p2p.metrics import Direction, Metrics
+from node.p2p.negotiation import Answerer, Asker
 from node.p2p.network import PeerId
 from node.p2p.scores import Misbehaviour
 from node.p2p.streams import Stream, StreamReset
@@ -105,6 +106,8 @@ class Host:
         self._swarm = self._build_swarm()
         self.libp2p = patches.PatchedHost(network=self._swarm)
         """Upstream's host, for pubsub."""
+        self.libp2p.multiselect = Answerer(self.libp2p.multiselect.handlers)
+        self.libp2p.multiselect_client = Asker()
         self.libp2p.multiselect.remove_handler(ID_PUSH)
         self._connected: dict[PeerId, Connection] = {}
         self._bytes: dict[int, tuple[int, int]] = {}

@@ -52,6 +52,12 @@ CREDIT_BATCH: Final = 64 * 1024
 UNREAD_BYTES_MAX: Final = 8 * 1024 * 1024
 """Data of one connection that nobody has read yet; our readers drain at once, so only an attack gets there."""
 
+UNCOUNTED_BYTES: Final = 16 * 1024
+"""Streams with no more are not counted as long as they are few: each frame would cost as much as there are streams."""
+
+UNCOUNTED_STREAMS: Final = 32
+"""So many are few: half a megabyte beside the eight."""
+
 STREAMS_MAX: Final = 128
 """Streams a peer may have open towards us."""
 
@@ -90,10 +96,12 @@ class _Buffer(bytearray):
 
     def extend(self, data: bytes) -> None:  # type: ignore[override]  # upstream only ever extends by bytes
         """Store data, unless the peer ignores its window."""
-        unread = sum(len(buffer) for buffer in self._connection.stream_buffers.values())
-        if unread + len(data) > UNREAD_BYTES_MAX or len(self) + len(data) > WINDOW + READ_BYTES:
-            _tell(self._connection, Misbehaviour.WINDOW_EXCEEDED, f"{unread} bytes unread")
-            raise trio.TooSlowError("the peer ignores its window")
+        own, buffers = len(self) + len(data), self._connection.stream_buffers
+        if own > UNCOUNTED_BYTES or len(buffers) > UNCOUNTED_STREAMS:
+            unread = sum(map(len, buffers.values()))
+            if unread + len(data) > UNREAD_BYTES_MAX or own > WINDOW + READ_BYTES:
+                _tell(self._connection, Misbehaviour.WINDOW_EXCEEDED, f"{unread} bytes unread")
+                raise trio.TooSlowError("the peer ignores its window")
         super().extend(data)
 
 
