@@ -48,6 +48,14 @@ READ_BLOBS_MAX: Final = 8
 """So many are read from one form, so that one too many can be named in the refusal."""
 
 
+class UnknownForm(Rejected):
+    """A form of a version that is not known here."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(EncodingReason.OUT_OF_RANGE, f"version {version} of a sidecar")
+        self.version = version
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:
     """A blob with all that shows what it is."""
@@ -119,7 +127,7 @@ def decode_network_form(raw: bytes) -> NetworkForm | None:
     else:
         raise Rejected(EncodingReason.WRONG_LENGTH, f"{len(items)} items around a transaction")
     if len(items) == 5 and version != CELL_PROOFS:
-        raise Rejected(EncodingReason.OUT_OF_RANGE, f"version {version} of a sidecar")
+        raise UnknownForm(version)
     proofs_max = READ_BLOBS_MAX * (CELLS if version == CELL_PROOFS else 1)
     return NetworkForm(
         raw=raw[:1] + parts[0],

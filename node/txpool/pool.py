@@ -32,6 +32,7 @@ from node.txpool.transaction import AccountFacts, PooledTransaction
 from node.txpool.validation import (
     check_account,
     check_alone,
+    check_blobs_named,
     check_delegation,
     check_exclusive,
     check_replacement,
@@ -170,11 +171,6 @@ class Pool:
         """What waits for an earlier nonce of each sender that has any, in order of nonce."""
         return {address: _ascending(self._senders[address].queued) for address in self._waiting}
 
-    def executable(self) -> list[PooledTransaction]:
-        """Everything that could run now, in order of arrival."""
-        found = [one for sender in self._senders.values() for one in sender.executable.values()]
-        return sorted(found, key=lambda one: one.arrival)
-
     def select(self, base_fee: int, blob_base_fee: int = 0) -> Selection:
         """Begin an offer to a builder whose block has this base fee and price of blob gas, wei a unit."""
         return Selection(self._senders, base_fee, blob_base_fee)
@@ -193,6 +189,10 @@ class Pool:
         found = self._examine(transaction, account, 0)
         return found if isinstance(found, Refused) else None
 
+    def refusal_alone(self, transaction: Transaction) -> Refused | None:
+        """Why a transaction would not be taken from anybody, its blobs aside."""
+        return check_alone(transaction, self.limits, self._block_gas_limit)
+
     def _examine(
         self, transaction: Transaction, account: AccountFacts | None, now_ms: int
     ) -> Admissible | Refused:
@@ -200,7 +200,7 @@ class Pool:
         if transaction.hash in self._by_hash:
             return refusals.ALREADY_KNOWN
         limits = self.limits
-        refusal = check_alone(transaction, limits, self._block_gas_limit)
+        refusal = self.refusal_alone(transaction) or check_blobs_named(transaction)
         if refusal is not None:
             return refusal
         address = Address(transaction.sender)

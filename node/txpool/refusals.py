@@ -204,17 +204,23 @@ def blob_fee_below_minimum(fee: int, minimum: int) -> Refused:
     )
 
 
+def unknown_form(version: int) -> Refused:
+    """Refuse for a network form that no fork has."""
+    return Refused(RefusalReason.UNDECODABLE, f"unsupported blob tx version {version}")
+
+
 def sidecar_version(found: int, wanted: int) -> Refused:
     """Refuse for a form that this chain's rules do not have."""
     return Refused(
-        RefusalReason.SIDECAR, f"unexpected sidecar version, want: {wanted}, got: {found}"
+        RefusalReason.SIDECAR,
+        f"Wrong sidecar format: unexpected sidecar version, want: {wanted}, got: {found}",
     )
 
 
 def blob_count(blobs: int, hashes: int) -> Refused:
-    """Refuse for another number of blobs than of hashes."""
+    """Refuse for another number of blobs than of hashes, and so of commitments."""
     return Refused(
-        RefusalReason.SIDECAR, f"invalid number of {blobs} blobs compared to {hashes} blob hashes"
+        RefusalReason.SIDECAR, f"invalid number of {blobs} blobs compared to {hashes} commitments"
     )
 
 
@@ -229,7 +235,8 @@ def commitment_count(commitments: int, hashes: int) -> Refused:
 def proof_count(proofs: int, wanted: int) -> Refused:
     """Refuse for a wrong number of proofs."""
     return Refused(
-        RefusalReason.SIDECAR, f"invalid number of {proofs} blob proofs expected {wanted}"
+        RefusalReason.SIDECAR,
+        f"Wrong sidecar format: invalid number of {proofs} blob proofs expected {wanted}",
     )
 
 
@@ -237,7 +244,7 @@ def blob_hash_mismatch(place: int, computed: bytes, named: bytes) -> Refused:
     """Refuse for a commitment that is not the one named."""
     return Refused(
         RefusalReason.SIDECAR,
-        f"blob {place}: computed hash {computed.hex()} mismatches transaction one {named.hex()}",
+        f"blob {place}: computed hash 0x{computed.hex()} mismatches transaction one 0x{named.hex()}",
     )
 
 

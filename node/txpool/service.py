@@ -335,7 +335,8 @@ class PoolService:
             refusal = await self._sidecars.keep(
                 decoded,
                 offered.form,
-                lambda one: self._pool.refusal(one, self._account_of(one)),
+                alone=self._pool.refusal_alone,
+                now=lambda one: self._pool.refusal(one, self._account_of(one)),
                 own=own,
             )
             if refusal is not None:

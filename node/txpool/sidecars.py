@@ -25,6 +25,7 @@ from node.eth.blobs import (
     WHOLE_BLOB_PROOFS,
     Blob,
     NetworkForm,
+    UnknownForm,
     decode_network_form,
     encode_network_form,
 )
@@ -40,6 +41,9 @@ NETWORK_FORM_BYTES_MAX: Final = 1 << 20
 
 BLOB_PARTS_BYTES: Final = BLOB_BYTES + COMMITMENT_BYTES + PROOFS_BYTES
 """What a blob adds to a network form, at least."""
+
+SHORTEST_BYTES: Final = 2
+"""What is shorter has no form; the engine has the words for it, as for every type."""
 
 UNSOUND: Final = frozenset(
     {RefusalReason.SIDECAR, RefusalReason.BLOB_PROOF, RefusalReason.NO_SIDECAR}
@@ -74,7 +78,7 @@ class Offered:
 
 
 WouldRefuse = Callable[[Transaction], Refused | None]
-"""Whether the pool would not take it now."""
+"""Why the pool would not take it; None if it would."""
 
 
 class Sidecars:
@@ -97,8 +101,12 @@ class Sidecars:
             return refusals.NO_BLOBS
         if len(raw) > NETWORK_FORM_BYTES_MAX:
             return refusals.oversized(len(raw), NETWORK_FORM_BYTES_MAX)
+        if len(raw) < SHORTEST_BYTES:
+            return Offered(raw=raw)
         try:
             form = decode_network_form(raw)
+        except UnknownForm as error:
+            return refusals.unknown_form(error.version)
         except Rejected as error:
             return Refused(RefusalReason.UNDECODABLE, f"rlp: {error.message}")
         return Offered(raw=raw if form is None else form.raw, form=form)
@@ -113,16 +121,23 @@ class Sidecars:
         self,
         decoded: Transaction,
         form: NetworkForm | None,
-        would_refuse: WouldRefuse,
         *,
+        alone: WouldRefuse,
+        now: WouldRefuse,
         own: bool,
     ) -> Refused | None:
-        """Check and keep what came with a transaction, or say why not; `own` ones may come in the older form."""
+        """Check and keep what came with a transaction, or say why not; `own` ones may come in the older form.
+
+        `alone` says why the pool would take it from nobody, `now` why it would not take it at this moment: geth's order.
+        """
+        refusal = alone(decoded)
+        if refusal is not None:
+            return refusal
         if form is None or self._store is None:
             return refusals.NO_SIDECAR
         is_older = own and form.version == WHOLE_BLOB_PROOFS
         version = WHOLE_BLOB_PROOFS if is_older else CELL_PROOFS
-        refusal = check_sidecar(decoded, form, version) or would_refuse(decoded)
+        refusal = check_sidecar(decoded, form, version) or now(decoded)
         if refusal is not None:
             return refusal
         try:

@@ -68,17 +68,20 @@ def check_alone(
         return refusals.intrinsic_gas(gas_limit, transaction.intrinsic_gas)
     if tip < limits.tip_min_wei:
         return refusals.tip_below_minimum(tip, limits.tip_min_wei)
-    if transaction.kind == BLOB_KIND:
-        return _check_blob_fields(transaction, limits)
+    if transaction.kind == BLOB_KIND and transaction.max_fee_per_blob_gas < limits.blob_fee_min_wei:
+        return refusals.blob_fee_below_minimum(
+            transaction.max_fee_per_blob_gas, limits.blob_fee_min_wei
+        )
     if transaction.kind == SET_CODE_KIND and not transaction.authorities:
         return refusals.NO_AUTHORISATION
     return None
 
 
-def _check_blob_fields(transaction: Transaction, limits: PoolLimits) -> Refused | None:
-    fee, hashes = transaction.max_fee_per_blob_gas, transaction.blob_hashes
-    if fee < limits.blob_fee_min_wei:
-        return refusals.blob_fee_below_minimum(fee, limits.blob_fee_min_wei)
+def check_blobs_named(transaction: Transaction) -> Refused | None:
+    """Check how many blobs a blob transaction names (EIP-4844, EIP-7594)."""
+    if transaction.kind != BLOB_KIND:
+        return None
+    hashes = transaction.blob_hashes
     if not hashes:
         return refusals.BLOBLESS
     if len(hashes) > BLOBS_PER_TRANSACTION_MAX:
@@ -89,19 +92,23 @@ def _check_blob_fields(transaction: Transaction, limits: PoolLimits) -> Refused 
 def check_sidecar(transaction: Transaction, form: NetworkForm, version: int) -> Refused | None:
     """Check what came with a blob transaction, all but the proofs themselves, in geth's order."""
     hashes = transaction.blob_hashes
-    if form.version != version:
-        return refusals.sidecar_version(form.version, version)
-    if len(form.blobs) != len(hashes):
-        return refusals.blob_count(len(form.blobs), len(hashes))
     if len(form.commitments) != len(hashes):
         return refusals.commitment_count(len(form.commitments), len(hashes))
     for place, (commitment, named) in enumerate(zip(form.commitments, hashes, strict=True)):
         computed = versioned_hash(commitment)
         if computed != named:
             return refusals.blob_hash_mismatch(place, computed, named)
+    if len(hashes) > BLOBS_PER_TRANSACTION_MAX:
+        return refusals.blob_limit(len(hashes), BLOBS_PER_TRANSACTION_MAX)
+    if form.version != version:
+        return refusals.sidecar_version(form.version, version)
     wanted = len(hashes) * (CELLS if version == CELL_PROOFS else 1)
     if len(form.proofs) != wanted:
         return refusals.proof_count(len(form.proofs), wanted)
+    if not hashes:
+        return refusals.BLOBLESS
+    if len(form.blobs) != len(hashes):
+        return refusals.blob_count(len(form.blobs), len(hashes))
     return None
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import trio
 from prometheus_client import CollectorRegistry
 
+from node.blobs.files import MemoryFiles
+from node.blobs.keeper import BlobKeeper
 from node.eth.blocks import Block
 from node.eth.headers import Header, any_header_of_block
 from node.eth.primitives import Hash32
@@ -128,6 +130,14 @@ async def _nobody(_peer: str, _body: bytes) -> bytes:
 async def recorded_backend() -> AsyncIterator[RecordedBackend]:
     """The chain with a pool that follows nobody."""
     chain, engine, worker = RecordedBlocks.open(), recorded_chain().engine, InlineWorker()
+    registry = CollectorRegistry()
+    blobs = BlobKeeper(
+        files=MemoryFiles(),
+        checker=engine,
+        worker=worker,
+        slot=lambda: 0,
+        registry=registry,
+    )
     pool = PoolService(
         engine=engine,
         head=chain.head,
@@ -136,7 +146,8 @@ async def recorded_backend() -> AsyncIterator[RecordedBackend]:
             publish=lambda _: None, request=_nobody, failures=(), blame=lambda _peer, _why: None
         ),
         clock=SystemClock(),
-        registry=CollectorRegistry(),
+        registry=registry,
+        blobs=blobs,
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(pool.run)

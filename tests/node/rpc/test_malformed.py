@@ -58,7 +58,7 @@ OTHER_WORDS: Final[Mapping[str, str]] = {
     r"^eth_sendRawTransaction: .*oversized data": "the pool takes 512 KiB: batches and fault proofs need it",
     r'^eth_sendRawTransaction: 0 is "0x02f8\w{2}870c72dd9d5e883e80018502540be400825208941+\.\.\. \w+ .*insufficient funds': "no amount of wei has more than 256 bits",
     r"^eth_sendRawTransaction: .*invalid transaction v, r, s values": "a parity that is neither 0 nor 1 is no transaction",
-    r'^eth_sendRawTransaction: 0 is "0x03': "the pool's own checks of blobs come in another order",
+    r'^eth_sendRawTransaction: 0 is "0x03" ->|^eth_sendRawTransaction: 0 is "0x03c0" -> unexpected EOF': "a blob transaction that ends early, in our decoder's words",
 }  # fmt: skip
 """Why a message differs where the code is the same."""
 

@@ -254,10 +254,10 @@ def form(
 @pytest.mark.parametrize(
     ("given_form", "words"),
     [
-        (form(version=0), "unexpected sidecar version, want: 1, got: 0"),
-        (form(blobs=2), "invalid number of 2 blobs compared to 1 blob hashes"),
+        (form(version=0), "Wrong sidecar format: unexpected sidecar version, want: 1, got: 0"),
+        (form(blobs=2), "invalid number of 2 blobs compared to 1 commitments"),
         (form(commitments=2), "invalid number of 2 blob commitments compared to 1 blob hashes"),
-        (form(proofs=1), "invalid number of 1 blob proofs expected 128"),
+        (form(proofs=1), "Wrong sidecar format: invalid number of 1 blob proofs expected 128"),
     ],
 )
 def test_numbers_that_do_not_fit_have_geths_words(given_form: NetworkForm, words: str) -> None:
@@ -270,7 +270,7 @@ def test_a_commitment_is_the_one_named() -> None:
     refused = check_sidecar(replace(BLOBS, blob_hashes=[NAMES[1]]), form(), 1)
     assert refused is not None
     assert refused.message == (
-        f"blob 0: computed hash {NAMES[0].hex()} mismatches transaction one {NAMES[1].hex()}"
+        f"blob 0: computed hash 0x{NAMES[0].hex()} mismatches transaction one 0x{NAMES[1].hex()}"
     )
     assert check_sidecar(BLOBS, form(), 1) is None
     assert isinstance(admit(new_pool(), replace(BLOBS, sender=SENDER)), Added)

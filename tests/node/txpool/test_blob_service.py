@@ -118,7 +118,7 @@ async def test_what_a_wallet_sends_wrong_has_geths_words(
             "oversized data: transaction size 1048577, limit 1048576"
         )
         assert await node.send(node.form(CARRIER, BLOBS[:1])) == (
-            "invalid number of 1 blobs compared to 2 blob hashes"
+            "invalid number of 1 blob commitments compared to 2 blob hashes"
         )
         node.checker.wrong.add(BLOBS[1].commitment)
         assert await node.send(node.form(CARRIER, BLOBS)) == (

@@ -144,7 +144,9 @@ class PoolMachine(RuleBasedStateMachine):
         offered: list[PooledTransaction] = []
         while taken := selection.take(gas=50_000, size=10_000, count=2):
             offered += taken
-        assert {one.hash for one in offered} == {one.hash for one in self.pool.executable()}
+        assert {one.hash for one in offered} == {
+            one.hash for row in self.pool.executable_by_sender().values() for one in row
+        }
         for address in SENDERS:
             mine = [one.nonce for one in offered if one.sender == address]
             assert mine == sorted(set(mine))
