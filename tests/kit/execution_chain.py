@@ -25,7 +25,7 @@ from deploy.genesis import (
 )
 from deploy.published import published_contracts
 from node.eth import rlp
-from node.eth.headers import Header, Withdrawal, header_of_block
+from node.eth.headers import Header, Withdrawal, any_header_of_block, header_of_block
 from node.eth.primitives import Address, Hash32
 from node.execution.adapter import RevmEngine, StepCallable
 from node.execution.engine import BlockAttributes, BlockResult
@@ -174,7 +174,7 @@ class ExecutionChain:
     def attributes(self, *, withdrawals: Sequence[Withdrawal] = ()) -> BlockAttributes:
         """What the next block is told."""
         return BlockAttributes(
-            timestamp=header_of_block(self.head.block).timestamp + self.seconds,
+            timestamp=any_header_of_block(self.head.block)[0].timestamp + self.seconds,
             fee_recipient=PROPOSER,
             prev_randao=Hash32(bytes([len(self.blocks) % 256]) * 32),
             gas_limit=GAS_LIMIT,
