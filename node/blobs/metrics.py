@@ -25,7 +25,7 @@ class BlobMetrics:
         self._wrong: Final = checked.labels(outcome="wrong")
         self.check_seconds: Final = Histogram(
             "faultline_blobs_check_seconds",
-            "Time to check a list of blobs; the first one loads the trusted setup.",
+            "Time to check a list of blobs, or to prove the cells of one: the first proofs load the trusted setup.",
             buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
             registry=registry,
         )

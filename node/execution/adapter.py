@@ -207,7 +207,7 @@ class RevmEngine:
         """Blob transactions of an RLP block, in order."""
         return [
             BlobTransaction(index=index, hash=Hash32(found), blob_hashes=_hashes(hashes))
-            for index, found, hashes in _engine.blob_transactions(block)
+            for index, found, hashes in self._native.blob_transactions(block)
         ]
 
     def verify_blobs(self, items: Sequence[tuple[bytes, bytes, bytes]]) -> list[bool]:

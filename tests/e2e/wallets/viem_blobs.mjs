@@ -8,7 +8,7 @@ const chain = defineChain({
   id: 900, name: 'Faultline L1', nativeCurrency: { name: 'Ether', symbol: 'ETH', decimals: 18 },
   rpcUrls: { default: { http: [rpcUrl] } },
 })
-// The first blob that a process sees makes it load the trusted setup: a second and a half of a core, which may be busy
+// The first blob in the older form, which viem sends, makes a process load the trusted setup: a second and a half of a busy core
 const transport = http(undefined, { timeout: 120_000 })
 const client = createPublicClient({ chain, transport, pollingInterval: 250 })
 const receiptOf = (hash) => client.waitForTransactionReceipt({ hash, timeout: 120_000 })

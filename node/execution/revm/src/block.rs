@@ -6,7 +6,10 @@ use crate::{
     transactions::decode,
 };
 use alloy_consensus::{Header, Transaction, constants::EIP4844_TX_TYPE_ID};
-use alloy_eips::eip4895::Withdrawal;
+use alloy_eips::{
+    eip4844::{DATA_GAS_PER_BLOB, VERSIONED_HASH_VERSION_KZG},
+    eip4895::Withdrawal,
+};
 use alloy_primitives::{B256, Bytes, keccak256};
 use alloy_rlp::{Decodable, Encodable, Header as Head};
 
@@ -65,19 +68,33 @@ impl Block {
         Ok(Self { header, hash, transactions, ommers, withdrawals, rlp })
     }
 
-    /// (index, hash, versioned hashes) of each blob transaction; refused if the body is not the header's.
+    /// (index, hash, versioned hashes) of each blob transaction; refused if the body is not the header's, or if there
+    /// are other blobs than the header says, or more than `most`.
     ///
-    /// So what is waited for on behalf of a block hash is what that hash stands for.
-    pub fn blob_transactions(&self) -> Result<Vec<(usize, B256, Vec<B256>)>> {
+    /// So what is waited for on behalf of a block hash is what that hash stands for, and no proposer makes others wait
+    /// for more than a block may hold, or for what no blob can be called.
+    pub fn blob_transactions(&self, most: u64) -> Result<Vec<(usize, B256, Vec<B256>)>> {
         header::check_body(self)?;
+        let (gas, gas_max) = (self.header.blob_gas_used.unwrap_or_default(), most * DATA_GAS_PER_BLOB);
+        if gas > gas_max {
+            return Err(Error::invalid("blob_gas_used", format!("at most {gas_max}"), gas));
+        }
         let is_blob = |raw: &Bytes| raw.first() == Some(&EIP4844_TX_TYPE_ID);
         let places = self.transactions.iter().enumerate().filter(|(_, raw)| is_blob(raw));
         let one = |(place, raw): (usize, &Bytes)| {
             let tx = decode(raw).map_err(|refusal| Error::invalid("transaction", "a transaction", refusal.message))?;
             let hashes = tx.blob_versioned_hashes().unwrap_or_default().to_vec();
+            if hashes.iter().any(|hash| hash[0] != VERSIONED_HASH_VERSION_KZG) {
+                return Err(Error::invalid("blob_versioned_hashes", "version 1", "another"));
+            }
             Ok((place, *tx.tx_hash(), hashes))
         };
-        places.map(one).collect()
+        let found = places.map(one).collect::<Result<Vec<_>>>()?;
+        let named = found.iter().map(|(_, _, hashes)| hashes.len() as u64).sum::<u64>() * DATA_GAS_PER_BLOB;
+        if named != gas {
+            return Err(Error::invalid("blob_gas_used", named, gas));
+        }
+        Ok(found)
     }
 
     /// Puts a block together.

@@ -1,18 +1,39 @@
-//! Blobs: whether they are what their commitments say (EIP-4844, EIP-7594).
+//! Blobs: which ones a block names, and whether they are what their commitments say (EIP-4844, EIP-7594).
 //!
-//! The trusted setup is loaded at the first call, without tables for faster multiplication: a chain without blobs pays
-//! nothing for it.
+//! Checking needs a few points of the trusted setup (`cells`). All of it is loaded by who makes proofs, at the first one and
+//! without tables for faster multiplication. The EVM's precompile 0x0A needs one point only and loads none (revm's `blst`,
+//! not its `c-kzg`: that one would load a setup of its own, 96 MiB and seconds in the middle of a block).
 
-use alloy_eips::eip4844::{BYTES_PER_BLOB, BYTES_PER_COMMITMENT};
-use c_kzg::{Blob, Bytes48, CELLS_PER_EXT_BLOB, KzgSettings, ethereum_kzg_settings};
+use crate::{block::Block, cells, edge::detached, engine::NativeEngine, errors::Result, result::bytes_list};
+use alloy_eips::eip4844::BYTES_PER_BLOB;
+use alloy_primitives::{B256, Bytes};
+use c_kzg::{Blob, Bytes48, KzgSettings, ethereum_kzg_settings};
+use pyo3::{prelude::*, types::PyBytes};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Bytes of the proofs of one blob's cells.
-const PROOFS_BYTES: usize = CELLS_PER_EXT_BLOB * BYTES_PER_COMMITMENT;
-
 /// Loads in a fraction of the time and of the memory that faster multiplication would take (96 MiB at 8).
 const PRECOMPUTE: u64 = 0;
+
+/// (index, hash, versioned hashes) of a blob transaction.
+type BlobTransactionOut<'py> = (usize, Bound<'py, PyBytes>, Vec<Bound<'py, PyBytes>>);
+
+#[pymethods]
+impl NativeEngine {
+    /// (index, hash, versioned hashes) of each blob transaction of an RLP block whose body is its header's.
+    fn blob_transactions<'py>(&self, py: Python<'py>, block: &[u8]) -> Result<Vec<BlobTransactionOut<'py>>> {
+        let block = Bytes::copy_from_slice(block);
+        let found = detached(py, || {
+            let block = Block::decode(block)?;
+            let most = self.engine.spec.blob_params(block.header.timestamp).map_or(0, |params| params.max_blob_count);
+            block.blob_transactions(most)
+        })?;
+        let one = |(index, hash, hashes): (usize, B256, Vec<B256>)| {
+            (index, PyBytes::new(py, hash.as_slice()), bytes_list(py, &hashes))
+        };
+        Ok(found.into_iter().map(one).collect())
+    }
+}
 
 fn settings() -> &'static KzgSettings {
     ethereum_kzg_settings(PRECOMPUTE)
@@ -20,24 +41,8 @@ fn settings() -> &'static KzgSettings {
 
 /// Whether each (blob, commitment, proofs of its 128 cells) holds together; malformed ones do not.
 pub fn verify_all<B: AsRef<[u8]> + Sync>(items: &[(B, B, B)]) -> Vec<bool> {
-    let one = |(blob, commitment, proofs): &(B, B, B)| {
-        verify(blob.as_ref(), commitment.as_ref(), proofs.as_ref()).unwrap_or(false)
-    };
+    let one = |(blob, commitment, proofs): &(B, B, B)| cells::hold(blob.as_ref(), commitment.as_ref(), proofs.as_ref());
     items.par_iter().with_max_len(1).map(one).collect()
-}
-
-fn verify(blob: &[u8], commitment: &[u8], proofs: &[u8]) -> Option<bool> {
-    if proofs.len() != PROOFS_BYTES {
-        return None;
-    }
-    let blob = read_blob(blob)?;
-    let commitment = Bytes48::from_bytes(commitment).ok()?;
-    let proofs: Vec<Bytes48> =
-        proofs.chunks_exact(BYTES_PER_COMMITMENT).map(Bytes48::from_bytes).collect::<Result<_, _>>().ok()?;
-    let cells = settings().compute_cells(&blob).ok()?;
-    let places: Vec<u64> = (0..CELLS_PER_EXT_BLOB as u64).collect();
-    let commitments = vec![commitment; CELLS_PER_EXT_BLOB];
-    settings().verify_cell_kzg_proof_batch(&commitments, &places, &cells[..], &proofs).ok()
 }
 
 /// The proofs of the cells of each (blob, commitment, proof of the whole blob), 6,144 bytes; none where that one is wrong.

@@ -7,7 +7,7 @@
 //!     backing > memory | store > database  where states live
 //!     sequencing, deriving > rollup > deposits > l2 > state > mpt     a rollup's block's
 //!     codec                                batches of rollup blocks
-//!     genesis, spec, precompile, stateless, witness, record, signatures, kzg
+//!     genesis, spec, precompile, stateless, witness, record, signatures, kzg, cells
 //!     edge, errors                         how Python calls in, and what it gets when something is wrong
 //!
 //! Every method releases the interpreter for all of its work; only `precompile` takes it back, for one call. No lock is
@@ -19,6 +19,7 @@ mod backing;
 mod block;
 mod builder;
 mod calls;
+mod cells;
 mod chain;
 mod codec;
 mod codes;
@@ -71,14 +72,10 @@ mod transactions;
 mod watch;
 mod witness;
 
-use alloy_primitives::{B256, Bytes};
 use pyo3::{prelude::*, pybacked::PyBackedBytes, types::PyBytes};
 
 /// A block of a batch.
 type PackedOut<'py> = (u64, bool, Vec<Bound<'py, PyBytes>>);
-
-/// (index, hash, versioned hashes) of a blob transaction.
-type BlobTransactionOut<'py> = (usize, Bound<'py, PyBytes>, Vec<Bound<'py, PyBytes>>);
 
 #[pymodule]
 mod _engine {
@@ -163,17 +160,5 @@ mod _engine {
     ) -> errors::Result<Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
         let committed = edge::detached(py, || Ok(kzg::commit(&blob)))?;
         Ok(committed.map(|(commitment, proofs)| (PyBytes::new(py, &commitment), PyBytes::new(py, &proofs))))
-    }
-
-    /// (index, hash, versioned hashes) of each blob transaction of an RLP block whose body is its header's.
-    #[pyfunction]
-    fn blob_transactions<'py>(py: Python<'py>, block: &[u8]) -> errors::Result<Vec<BlobTransactionOut<'py>>> {
-        let block = Bytes::copy_from_slice(block);
-        let found = edge::detached(py, || block::Block::decode(block)?.blob_transactions())?;
-        let one = |(index, hash, hashes): (usize, B256, Vec<B256>)| {
-            let hashes = hashes.iter().map(|hash| PyBytes::new(py, hash.as_slice())).collect();
-            (index, PyBytes::new(py, hash.as_slice()), hashes)
-        };
-        Ok(found.into_iter().map(one).collect())
     }
 }
