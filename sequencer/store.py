@@ -32,12 +32,12 @@ from node.eth.blocks import Block
 from node.eth.hashing import keccak256
 from node.eth.headers import decode_header, header_bytes_of_block
 from node.eth.primitives import Hash32
-from node.storage.chain_database import UnusableFolder
+from node.storage.folder import FolderMark
 from sequencer.journal import Position
 from sequencer.l1.places import L1Ref
 
 LAYOUT: Final = 1
-"""Version of the tables above; another one is refused, never guessed at."""
+"""Version of the tables above."""
 
 SCAN_MAX: Final = 512
 """Rows fetched at once by an iteration."""
@@ -50,8 +50,7 @@ _HASHES: Final = "l2_hashes"
 _TRANSACTIONS: Final = "l2_transactions"
 _RECORDS: Final = "l2_records"
 
-_LAYOUT_KEY: Final = b"layout"
-_GENESIS_KEY: Final = b"genesis"
+_MARK: Final = FolderMark(table=_META, layout=LAYOUT, of=" of the L2")
 _HEADS_KEY: Final = b"heads"
 
 _HEADER_BYTES: Final = 32 + 8 + 32 + 256
@@ -158,13 +157,12 @@ class L2Store:
 
     def is_new(self) -> bool:
         """Whether nothing was ever saved here."""
-        return self._tables.get(_META, _LAYOUT_KEY) is None
+        return _MARK.is_new(self._tables)
 
     def create(self, genesis: Kept) -> None:
         """Save the genesis block as every head, and this layout's version."""
         puts = [
-            (_META, _LAYOUT_KEY, LAYOUT.to_bytes(4)),
-            (_META, _GENESIS_KEY, genesis.block.hash),
+            *_MARK.puts(genesis.block.hash),
             (_META, _HEADS_KEY, _heads_value(Heads(0, 0, 0, Position(0, 0)))),
             *_block_rows(genesis),
         ]
@@ -172,15 +170,7 @@ class L2Store:
 
     def check(self, genesis_hash: Hash32) -> None:
         """Raise UnusableFolder unless this folder holds that network in this layout."""
-        layout = self._tables.get(_META, _LAYOUT_KEY)
-        if layout is None or int.from_bytes(layout) != LAYOUT:
-            found = "missing" if layout is None else str(int.from_bytes(layout))
-            raise UnusableFolder(self._folder, "layout version of the L2", found, str(LAYOUT))
-        genesis = self._tables.get(_META, _GENESIS_KEY)
-        if genesis != genesis_hash:
-            found = "missing" if genesis is None else f"0x{genesis.hex()}"
-            wanted = f"0x{genesis_hash.hex()}"
-            raise UnusableFolder(self._folder, "genesis hash of the L2", found, wanted)
+        _MARK.check(self._tables, self._folder, genesis_hash)
 
     # -- saving
 

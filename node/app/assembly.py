@@ -47,7 +47,8 @@ from node.runtime.health import Health, new_registry, serve_health
 from node.runtime.resources import Resources
 from node.runtime.version import version
 from node.runtime.worker import ThreadWorker
-from node.storage.chain_database import ChainDatabase, UnusableFolder
+from node.storage.chain_database import ChainDatabase
+from node.storage.folder import UnusableFolder
 
 _log = structlog.get_logger()
 

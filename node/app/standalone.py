@@ -33,10 +33,11 @@ from node.runtime.clock import SystemClock
 from node.runtime.health import Health, new_registry, serve_health
 from node.runtime.version import version
 from node.runtime.worker import ThreadWorker
-from node.standalone.chain import StandaloneChain, open_chain
+from node.standalone.chain import ChangedPast, StandaloneChain, open_chain
 from node.standalone.chain_file import ImportFailed
-from node.standalone.database import ForeignFolder, StandaloneDatabase
+from node.standalone.database import StandaloneDatabase
 from node.standalone.importing import import_file
+from node.storage.folder import UnusableFolder
 from node.txpool.limits import PoolLimits
 from node.txpool.service import PoolService
 from node.txpool.surroundings import PoolNetwork
@@ -91,7 +92,10 @@ async def run_standalone(
         database = StandaloneDatabase(tables, folder=str(folder))
         try:
             chain = open_chain(engine, database, forks, document)
-        except (ForeignFolder, Rejected) as error:
+        except UnusableFolder as error:
+            instead = "name another with --data, or the genesis file that it was made with"
+            raise SetupError(f"{config.genesis_file}: {error}: {instead}") from error
+        except (ChangedPast, Rejected) as error:
             raise SetupError(f"{config.genesis_file}: {error}") from error
         if config.chain_file is not None:
             await _import(config.chain_file, chain, engine)

@@ -19,13 +19,17 @@ from node.eth.headers import Header, any_header_of_block, decode_any_header
 from node.eth.primitives import Hash32
 from node.execution.engine import BlockResult
 from node.standalone.changes import changed_past
-from node.standalone.database import Entry, ForeignFolder, NewBlock, StandaloneDatabase
+from node.standalone.database import Entry, NewBlock, StandaloneDatabase
 
 SLOT_SECONDS: Final = 12
 """`pending` is so much younger than the head: time stands still here with the chain, else forks to come would be in force in it."""
 
 ANCESTORS_MAX: Final = 256
 """What BLOCKHASH can reach."""
+
+
+class ChangedPast(Exception):
+    """A genesis file with other rules for blocks that are there already."""
 
 
 class StandaloneEngine(Protocol):
@@ -154,7 +158,8 @@ def open_chain(
         document: the whole file.
 
     Raises:
-        ForeignFolder: the folder holds another chain, or blocks that this file has other rules for.
+        UnusableFolder: the folder holds another chain, or one of another layout.
+        ChangedPast: it holds blocks that this file has other rules for.
         Corruption: what is there is damaged.
     """
     genesis = engine.genesis()
@@ -170,9 +175,7 @@ def open_chain(
         head = chain.head.header
         changes = changed_past(saved, rules, number=head.number, timestamp=head.timestamp)
         if changes:
-            raise ForeignFolder(
-                f"the data folder was imported by other rules: {'; '.join(changes)}"
-            )
+            raise ChangedPast(f"the data folder was imported by other rules: {'; '.join(changes)}")
         database.save_config(rules)
     return chain
 

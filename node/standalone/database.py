@@ -28,9 +28,10 @@ from node.eth.blocks import Block
 from node.eth.hashing import keccak256
 from node.eth.headers import any_header_of_block
 from node.eth.primitives import Hash32
+from node.storage.folder import FolderMark
 
 LAYOUT: Final = 1
-"""Version of the tables above; another one is refused, never guessed at."""
+"""Version of the tables above."""
 
 SCAN_MAX: Final = 10_000
 """Rows read at once."""
@@ -42,8 +43,7 @@ _CHAIN: Final = "chain"
 _NUMBERS: Final = "numbers"
 _PLACES: Final = "places"
 
-_LAYOUT_KEY: Final = b"layout"
-_GENESIS_KEY: Final = b"genesis"
+_MARK: Final = FolderMark(table=_META, layout=LAYOUT)
 _CONFIG_KEY: Final = b"config"
 _HEAD_KEY: Final = b"head"
 _MERGE_KEY: Final = b"merge"
@@ -69,10 +69,6 @@ class Tables(Protocol):
         self, puts: Sequence[tuple[str, bytes, bytes]], deletes: Sequence[tuple[str, bytes]]
     ) -> None:
         """One atomic transaction; it outlives the process when this returns."""
-
-
-class ForeignFolder(Exception):
-    """A folder that holds another chain, or one of another layout; the user must choose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,27 +108,16 @@ class StandaloneDatabase:
 
     def is_new(self) -> bool:
         """Whether nothing was ever saved here."""
-        return self._tables.get(_META, _LAYOUT_KEY) is None
+        return _MARK.is_new(self._tables)
 
     def check(self, genesis_hash: Hash32) -> None:
-        """Raise ForeignFolder unless this folder holds that chain in this layout."""
-        layout = self._tables.get(_META, _LAYOUT_KEY)
-        if layout is None or int.from_bytes(layout) != LAYOUT:
-            found = "missing" if layout is None else str(int.from_bytes(layout))
-            raise ForeignFolder(f"{self._folder}: layout version is {found}, want {LAYOUT}")
-        genesis = self._tables.get(_META, _GENESIS_KEY)
-        if genesis != genesis_hash:
-            found = "missing" if genesis is None else f"0x{genesis.hex()}"
-            raise ForeignFolder(
-                f"{self._folder}: genesis hash is {found}, want 0x{genesis_hash.hex()}: "
-                "name another folder with --data, or the genesis file that this one was made with"
-            )
+        """Raise UnusableFolder unless this folder holds that chain in this layout."""
+        _MARK.check(self._tables, self._folder, genesis_hash)
 
     def create(self, genesis: NewBlock, config: bytes) -> None:
         """Save the genesis block as the head, and this layout's version, in one batch."""
         puts = _block_puts(genesis)
-        puts.append((_META, _LAYOUT_KEY, LAYOUT.to_bytes(4)))
-        puts.append((_META, _GENESIS_KEY, genesis.entry.hash))
+        puts += _MARK.puts(genesis.entry.hash)
         puts.append((_META, _CONFIG_KEY, config))
         puts.append((_META, _HEAD_KEY, _number(genesis.entry.number)))
         self._tables.write(puts, [])

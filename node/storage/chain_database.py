@@ -37,9 +37,10 @@ from node.eth.blocks import Block
 from node.eth.hashing import keccak256
 from node.eth.headers import decode_header, header_bytes_of_block
 from node.eth.primitives import BlockNumber, Epoch, Hash32, Slot, ValidatorIndex
+from node.storage.folder import FolderMark
 
 LAYOUT: Final = 1
-"""Version of the tables above; another one is refused, never guessed at."""
+"""Version of the tables above."""
 
 SCAN_MAX: Final = 512
 """Rows fetched at once by an iteration."""
@@ -56,8 +57,7 @@ _CANONICAL: Final = "canonical"
 _TRANSACTIONS: Final = "transactions"
 _EVIDENCE: Final = "evidence"
 
-_LAYOUT_KEY: Final = b"layout"
-_GENESIS_KEY: Final = b"genesis"
+_MARK: Final = FolderMark(table=_META, layout=LAYOUT)
 _FINALIZED_KEY: Final = b"finalized"
 _CONFLICT_KEY: Final = b"safety_fault"
 
@@ -80,13 +80,6 @@ class Tables(Protocol):
 
     def close(self) -> None:
         """Lets go of the file."""
-
-
-class UnusableFolder(Exception):
-    """A data folder that belongs to another program version or another network; the user must choose."""
-
-    def __init__(self, folder: str, what: str, found: str, wanted: str) -> None:
-        super().__init__(f"{folder}: {what} is {found}, this process wants {wanted}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,18 +170,11 @@ class ChainDatabase:
 
     def is_new(self) -> bool:
         """Whether nothing was ever saved here."""
-        return self._tables.get(_META, _LAYOUT_KEY) is None
+        return _MARK.is_new(self._tables)
 
     def check(self, genesis_hash: Hash32) -> None:
         """Raise UnusableFolder unless this folder holds that network in this layout."""
-        layout = self._tables.get(_META, _LAYOUT_KEY)
-        if layout is None or int.from_bytes(layout) != LAYOUT:
-            found = "missing" if layout is None else str(int.from_bytes(layout))
-            raise UnusableFolder(self._folder, "layout version", found, str(LAYOUT))
-        genesis = self._tables.get(_META, _GENESIS_KEY)
-        if genesis != genesis_hash:
-            found = "missing" if genesis is None else f"0x{genesis.hex()}"
-            raise UnusableFolder(self._folder, "genesis hash", found, f"0x{genesis_hash.hex()}")
+        _MARK.check(self._tables, self._folder, genesis_hash)
 
     def create(self, genesis: NewBlock, bloom: bytes) -> None:
         """Save the genesis block as the finalized one, and this layout's version, in one batch."""
@@ -199,8 +185,7 @@ class ChainDatabase:
         )
         puts = _block_puts(genesis)
         puts.append((_CANONICAL, _number_key(entry.number), _canonical_value(row)))
-        puts.append((_META, _LAYOUT_KEY, LAYOUT.to_bytes(4)))
-        puts.append((_META, _GENESIS_KEY, entry.block_hash))
+        puts += _MARK.puts(entry.block_hash)
         puts.append((_META, _FINALIZED_KEY, _checkpoint_value(checkpoint)))
         self._tables.write(puts, [])
 

@@ -39,7 +39,8 @@ from node.runtime.health import new_registry
 from node.runtime.resources import Resources
 from node.runtime.version import version
 from node.runtime.worker import ThreadWorker
-from node.storage.chain_database import ChainDatabase, UnusableFolder
+from node.storage.chain_database import ChainDatabase
+from node.storage.folder import UnusableFolder
 from sequencer.app.core import ReplicaRole, RollupNode, SequencerRole, Surroundings, open_rollup
 from sequencer.app.files import read_account
 from sequencer.config import L2Config

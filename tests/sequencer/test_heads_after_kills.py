@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from node.errors import Corruption
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32
-from node.storage.chain_database import UnusableFolder
+from node.storage.folder import UnusableFolder
 from sequencer import heads
 from sequencer.heads import L2Chain
 from sequencer.l1.places import L1Ref

@@ -11,7 +11,7 @@ from node.chain.events import BlockImported, ChainEvent, Finalized, HeadChanged
 from node.chain.importing import ImportOutcome
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address, Hash32
-from node.storage.chain_database import UnusableFolder
+from node.storage.folder import UnusableFolder
 from tests.kit.chain_builder import BuiltBlock
 from tests.kit.chain_harness import Machine, clock_at, make_network
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from node.errors import Corruption
-from node.standalone.database import ForeignFolder
+from node.standalone.chain import ChangedPast
+from node.storage.folder import UnusableFolder
 from tests.kit.foreign_chain import ForeignNode, blocks, genesis_text, write_chain
 
 
@@ -29,14 +30,16 @@ async def test_another_network_is_refused(tmp_path: Path) -> None:
     node = await imported(tmp_path, 2)
     other = json.dumps(json.loads(genesis_text()) | {"extraData": "0x01"}).encode()
     stranger = ForeignNode(genesis=other, disk=node.disk)
-    with pytest.raises(ForeignFolder, match=r"data: genesis hash is 0xfae8.*, want 0x"):
+    with pytest.raises(
+        UnusableFolder, match=r"^data: genesis hash is 0xfae8.*, this process wants 0x"
+    ):
         stranger.start()
 
 
 async def test_a_fork_that_has_happened_is_not_moved(tmp_path: Path) -> None:
     node = await imported(tmp_path, 45)
     with pytest.raises(
-        ForeignFolder, match=r"imported by other rules: config\.londonBlock was 41, is 42"
+        ChangedPast, match=r"imported by other rules: config\.londonBlock was 41, is 42"
     ):
         node.start(changed(londonBlock=42))
 
@@ -63,7 +66,7 @@ async def test_the_merge_is_found_again_after_a_restart(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "key", "value", "message"),
     [
-        ("meta", b"layout", (9).to_bytes(4), "layout version is 9, want 1"),
+        ("meta", b"layout", (9).to_bytes(4), "layout version is 9, this process wants 1"),
         ("meta", b"head", (9).to_bytes(8), "block 9, the head, is missing"),
         ("blocks", (3).to_bytes(8), b"\xc0", "block 3: encoding_wrong_length"),
         ("blocks", (3).to_bytes(8), blocks()[0], "block 3 hashes to something else"),
@@ -75,7 +78,7 @@ async def test_damage_is_told(
 ) -> None:
     node = await imported(tmp_path, 3)
     node.disk.tables[table][key] = value
-    with pytest.raises((Corruption, ForeignFolder), match=f"^data: {message}"):
+    with pytest.raises((Corruption, UnusableFolder), match=f"^data: {message}"):
         node.start()
 
 
