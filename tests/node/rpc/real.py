@@ -15,6 +15,7 @@ from node.runtime.worker import Worker
 from tests.kit.execution_chain import ExecutionChain
 from tests.node.rpc.fake_pool import FakePool
 from tests.node.rpc.fakes import InlineWorker, no_proof
+from tests.node.rpc.line import Line
 
 
 def block_of(result: BlockResult) -> Block:
@@ -27,62 +28,25 @@ def block_of(result: BlockResult) -> Block:
     )
 
 
-@dataclass(slots=True)
-class RealChain:
-    """Blocks of an `ExecutionChain`."""
+class RealChain(Line):
+    """Blocks of an `ExecutionChain`; the first one is final."""
 
-    execution: ExecutionChain
-    safety_fault: str | None = None
-    blocks: list[Block] = field(default_factory=list)
-    transactions: dict[bytes, tuple[Block, int]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.blocks = [block_of(result) for result in self.execution.blocks]
+    def __init__(self, execution: ExecutionChain) -> None:
+        super().__init__([block_of(result) for result in execution.blocks])
+        self.execution = execution
 
     def grow(self, transactions: Sequence[bytes] = ()) -> Block:
         """The next block with these transactions."""
         result = self.execution.grow(transactions)
-        block = block_of(result)
-        self.blocks.append(block)
-        for index, transaction_hash in enumerate(result.transaction_hashes):
-            self.transactions[transaction_hash] = (block, index)
-        return block
-
-    @property
-    def head(self) -> Block:
-        return self.blocks[-1]
-
-    @property
-    def safe(self) -> Block:
-        return self.blocks[-1]
+        self.add(block_of(result), result.transaction_hashes)
+        return self.head
 
     @property
     def finalized(self) -> Block:
         return self.blocks[0]
 
-    def block_by_hash(self, block_hash: Hash32) -> Block | None:
-        return next((block for block in self.blocks if block.hash == block_hash), None)
-
-    def block_by_number(self, number: int) -> Block | None:
-        return self.blocks[number] if number < len(self.blocks) else None
-
-    def transaction_block(self, transaction_hash: Hash32) -> tuple[Block, int] | None:
-        return self.transactions.get(transaction_hash)
-
-    def is_canonical(self, block_hash: Hash32) -> bool:
-        return self.block_by_hash(block_hash) is not None
-
-    def ancestors(self, block_hash: Hash32) -> bytes:
-        block = self.block_by_hash(block_hash)
-        assert block is not None
-        below = self.blocks[: block.header.number]
-        return b"".join(one.hash for one in reversed(below[-256:]))
-
     def next_header(self) -> Header:
         return header_of_block(self.execution.seal().block)
-
-    def blooms(self, first: int, last: int) -> list[tuple[Hash32, bytes]]:
-        return [(block.hash, block.header.logs_bloom) for block in self.blocks[first : last + 1]]
 
 
 @dataclass(slots=True)

@@ -23,6 +23,7 @@ from node.txpool.service import PoolService
 from node.txpool.surroundings import PoolNetwork
 from tests.kit.recorded_chain import recorded_chain
 from tests.node.rpc.fakes import InlineWorker, no_proof
+from tests.node.rpc.line import Line
 
 CHAIN_ID = 3_503_995_874_084_926
 """Of the recorded chain."""
@@ -31,19 +32,13 @@ SLOT_S = 10
 """From one block to the next."""
 
 
-@dataclass(slots=True)
-class RecordedBlocks:
+class RecordedBlocks(Line):
     """All blocks, the last one being head, safe and final."""
-
-    blocks: list[Block]
-    transactions: dict[bytes, tuple[Block, int]]
-    safety_fault: str | None = None
 
     @classmethod
     def open(cls) -> RecordedBlocks:
         """The chain's blocks, executed once a process."""
-        blocks: list[Block] = []
-        transactions: dict[bytes, tuple[Block, int]] = {}
+        line = cls()
         for result in recorded_chain().blocks:
             block = Block(
                 hash=Hash32(result.block_hash),
@@ -51,39 +46,8 @@ class RecordedBlocks:
                 rlp=result.block,
                 receipts=result.receipts,
             )
-            blocks.append(block)
-            for index, transaction_hash in enumerate(result.transaction_hashes):
-                transactions[transaction_hash] = (block, index)
-        return cls(blocks, transactions)
-
-    @property
-    def head(self) -> Block:
-        return self.blocks[-1]
-
-    @property
-    def safe(self) -> Block:
-        return self.blocks[-1]
-
-    @property
-    def finalized(self) -> Block:
-        return self.blocks[-1]
-
-    def block_by_hash(self, block_hash: Hash32) -> Block | None:
-        return next((block for block in self.blocks if block.hash == block_hash), None)
-
-    def block_by_number(self, number: int) -> Block | None:
-        return self.blocks[number] if number < len(self.blocks) else None
-
-    def transaction_block(self, transaction_hash: Hash32) -> tuple[Block, int] | None:
-        return self.transactions.get(transaction_hash)
-
-    def is_canonical(self, block_hash: Hash32) -> bool:
-        return self.block_by_hash(block_hash) is not None
-
-    def ancestors(self, block_hash: Hash32) -> bytes:
-        block = self.block_by_hash(block_hash)
-        assert block is not None
-        return b"".join(one.hash for one in reversed(self.blocks[: block.header.number]))
+            line.add(block, result.transaction_hashes)
+        return line
 
     def next_header(self) -> Header:
         header = self.head.header
@@ -93,9 +57,6 @@ class RecordedBlocks:
             parent_hash=self.head.hash,
             timestamp=header.timestamp + SLOT_S,
         )
-
-    def blooms(self, first: int, last: int) -> list[tuple[Hash32, bytes]]:
-        return [(block.hash, block.header.logs_bloom) for block in self.blocks[first : last + 1]]
 
 
 @dataclass(slots=True, kw_only=True)
