@@ -67,7 +67,9 @@ def concerned(
     elif len(able) == 1:
         wanted = able
     elif able:
-        raise CannotBreak("whom? Say --on PROCESS (several times, if need be) or --on all")
+        raise CannotBreak(
+            f"{entry.name}: found nobody who does it, wanted --on PROCESS, --on all (in Python on=[...])"
+        )
     else:
         raise CannotBreak(f"{entry.name}: this devnet has no {' or '.join(entry.roles)}")
     for name in wanted:

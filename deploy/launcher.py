@@ -34,6 +34,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from deploy.interpreting import command, environment
+
 PR_SET_PDEATHSIG: Final = 1
 """prctl(2): the signal this process gets when its parent dies."""
 
@@ -282,10 +284,14 @@ def _ignore(_number: int, _frame: object) -> None:
 
 
 def _spawn(order: Start, log: int) -> int:
-    command = [sys.executable, "-m", order.program, *order.arguments]
     # Kept alive by its pid: this class reaps by itself, Popen must not.
     process = subprocess.Popen(  # noqa: S603  # the supervisor's own order
-        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        command(order.program, *order.arguments),
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
     )
     process.returncode = 0
     return process.pid

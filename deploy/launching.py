@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from deploy.interpreting import command, environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,15 @@ def start_launcher(
         never_fork: start a new interpreter for each process.
     """
     ours, theirs = socket.socketpair()
-    command = [sys.executable, "-m", "deploy.launcher", "--socket", str(theirs.fileno())]
+    arguments = ["--socket", str(theirs.fileno())]
     for module in imports:
-        command += ["--import", module]
+        arguments += ["--import", module]
     if never_fork:
-        command.append("--never-fork")
+        arguments.append("--never-fork")
     with theirs:
         process = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            command,
+            command("deploy.launcher", *arguments),
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

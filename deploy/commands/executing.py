@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import click
@@ -56,9 +60,13 @@ def exec_(command: tuple[str, ...], manifest: Path | None, logs: Path | None, *,
     for L2, ACCOUNT_0_ADDRESS and ACCOUNT_0_PRIVATE_KEY to 9, FAULTLINE_DATA. The devnet ends with the command.
     """
     refuse_containers(find_layout(None, os.environ), IN_A_CONTAINER)
+    if shutil.which(command[0]) is None:
+        click.echo(f"{command[0]}: command not found", err=True)
+        return NOT_FOUND_EXIT
+    told = Signals()
     try:
-        with devnet(manifest=manifest, keep=keep) as net:
-            code = _run(command, net)
+        with told.heard(), devnet(manifest=manifest, keep=keep) as net:
+            code = _run(command, net, told)
             if code != 0 and logs is not None:
                 shutil.copytree(net.network.layout.logs, logs, dirs_exist_ok=True)
                 click.echo(f"The devnet's logs are in {logs}.", err=True)
@@ -69,16 +77,68 @@ def exec_(command: tuple[str, ...], manifest: Path | None, logs: Path | None, *,
         raise WrongUse(str(error)) from error
     except (StartFailed, StopFailed) as error:
         raise CommandFailed(str(error)) from error
+    except Terminated:
+        return SIGNAL_EXIT + signal.SIGTERM
 
 
-def _run(command: tuple[str, ...], net: Devnet) -> int:
-    """Run it to its end; Ctrl-C reaches it as it reaches us."""
+class Terminated(Exception):
+    """SIGTERM while no command ran."""
+
+
+class Signals:
+    """What is done about signals: whoever ends us ends the command, and the devnet after it."""
+
+    def __init__(self) -> None:
+        self._running: subprocess.Popen[bytes] | None = None
+        self._starts = False
+        self._told = False
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """SIGTERM is passed on, and ends the devnet before there is a command and after it."""
+        before = signal.signal(signal.SIGTERM, self._terminate)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run a command to its end; gives what Popen gives. Raises OSError.
+
+        Ctrl-C reaches it as it reaches us, and what it does about that is its own business.
+        """
+        before = signal.signal(signal.SIGINT, _leave_it)
+        self._starts = True
+        try:
+            self._running = subprocess.Popen(command, env=environment)  # noqa: S603  # what the user asks for
+            if self._told:  # Before we knew whom to tell.
+                self._running.terminate()
+            return self._running.wait()
+        finally:
+            self._starts = False
+            self._running = None
+            signal.signal(signal.SIGINT, before)
+
+    def _terminate(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._starts:
+            raise Terminated
+        self._told = True
+        if self._running is not None:
+            self._running.terminate()
+
+
+def _leave_it(_number: int, _frame: FrameType | None) -> None:
+    """Not SIG_IGN, which the command would inherit."""
+
+
+def _run(command: Sequence[str], net: Devnet, told: Signals) -> int:
+    """Run it to its end; gives the exit code that shells give."""
     try:
-        done = subprocess.run(command, env=os.environ | net.environment, check=False)  # noqa: S603  # what the user asks for
-    except (FileNotFoundError, PermissionError) as error:
+        code = told.run(command, os.environ | net.environment)
+    except OSError as error:
         click.echo(f"{command[0]}: {error.strerror}", err=True)
         return NOT_FOUND_EXIT
-    return done.returncode if done.returncode >= 0 else SIGNAL_EXIT - done.returncode
+    return code if code >= 0 else SIGNAL_EXIT - code
 
 
 COMMANDS: Final = {"exec": exec_}

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import click
 import trio
 
 from deploy.commands.options import CommandFailed
@@ -67,9 +68,12 @@ def start(
         on_ready=lambda: _leave_terminal(layout, ready_pipe),
     )
     try:
-        return trio.run(session.run)
+        interrupted = trio.run(session.run)
     except SessionFailed as error:
         raise CommandFailed(str(error)) from error
+    if not (quiet or interrupted or ready_pipe is not None):
+        click.echo(f"Stopped; the data stays in {layout.data}.")
+    return interrupted
 
 
 def _prepare(layout: Layout, resolved: Resolved) -> Network:

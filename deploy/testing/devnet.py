@@ -148,14 +148,18 @@ class Devnet:
 
         Raises:
             CannotBreak: there is no such fault, a parameter is wrong, or a process cannot do it.
-            NotBroken: a process refused, or does not answer.
+            NotBroken: a process refused, or does not answer; those that accepted are healed.
         """
         entry = entry_named(fault)
         given: dict[str, JsonValue] = orjson.loads(orjson.dumps(parameters))
         check(entry, given)
         targets = [on] if isinstance(on, str) else on
         plans = concerned(self.network, entry, given, targets)
-        return _accepted(ask_each(self.network, plans, "devnet_break", [fault, given]))
+        answers = ask_each(self.network, plans, "devnet_break", [fault, given])
+        broken = [plan for plan in plans if not isinstance(answers[plan.name], Exception)]
+        if len(broken) < len(plans):
+            ask_each(self.network, broken, "devnet_heal", [fault])
+        return _accepted(answers)
 
     def heal(self, fault: str | None = None) -> Answers:
         """End a fault, or all of them, in every process that answers. Raises NotBroken where a process refuses."""
@@ -220,7 +224,11 @@ class Devnet:
             if not ready:
                 lines.append(f"{name} is not ready: {reason}")
         broken = ask_each(self.network, self._plans(), "devnet_breaks", [])
-        lines += [f"{name} is broken: {one}" for name, one in broken.items() if one]
+        lines += [
+            f"{name} is broken: {orjson.dumps(one).decode()}"
+            for name, one in broken.items()
+            if one and not isinstance(one, Exception)  # Who does not answer is not ready, as said.
+        ]
         return "\n".join(lines)
 
     def _plans(self) -> list[ProcessPlan]:

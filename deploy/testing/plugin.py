@@ -5,13 +5,16 @@
     faultline_own_devnet  one for this test alone, as @pytest.mark.faultline(...) wants it
 
 A failed test's report says where the logs lie and which process is not ready.
-Deliberately absent: imports of the devnet at the top, because pytest imports this in every run of an environment that has it.
+Deliberately absent: imports of our packages at the top, because pytest loads this in every run of an environment that has it
+(`pytest_faultline`), and a project that has a `deploy.py` of its own must get that one.
 """
 
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
@@ -27,6 +30,12 @@ FOLDER_KEY: Final = "faultline_folder"
 FIXTURES: Final = ("faultline_devnet", "faultline_breakable", "faultline_own_devnet")
 """What gives a devnet to a test."""
 
+PACKAGES: Final = ("node", "sequencer", "bridge", "deploy")
+"""Ours."""
+
+SOURCES: Final = Path(__file__).resolve().parents[2]
+"""Where they are."""
+
 _SHARE: Final = pytest.StashKey["Share"]()
 
 
@@ -35,6 +44,10 @@ class _WorkerNode(Protocol):
 
     config: pytest.Config
     workerinput: dict[str, str]
+
+
+class NameTaken(Exception):
+    """A module of the tested project has the name of one of our packages; the message says which."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,11 +87,13 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: _WorkerNode) -> None:
     """In xdist's controller: tell a worker which folder all of them share."""
-    from deploy.testing.sharing import Share
-
     config = node.config
     if config.getoption("--faultline-per-worker") or config.getoption("--faultline-data"):
         return
+    if _taken_name() is not None:
+        return  # A test that wants a devnet says so; others need none.
+    from deploy.testing.sharing import Share
+
     if _SHARE not in config.stash:
         config.stash[_SHARE] = Share.make(keeps=config.getoption("--faultline-keep"))
     node.workerinput[FOLDER_KEY] = str(config.stash[_SHARE].folder)
@@ -102,7 +117,8 @@ def _save_logs(session: pytest.Session, data: Path) -> None:
 
 @pytest.fixture(scope="session")
 def faultline_devnet(request: pytest.FixtureRequest) -> Iterator[Devnet]:
-    """The run's devnet: to be used, and left as it was found."""
+    """The run's devnet: to be used, and left as it was found. Raises NameTaken."""
+    _check_names()
     from deploy.testing.devnet import attach, devnet
     from deploy.testing.sharing import open_or_start
 
@@ -130,7 +146,8 @@ def faultline_breakable(faultline_devnet: Devnet) -> Iterator[Devnet]:
 
 @pytest.fixture
 def faultline_own_devnet(request: pytest.FixtureRequest) -> Iterator[Devnet]:
-    """A devnet for this test alone."""
+    """A devnet for this test alone. Raises NameTaken."""
+    _check_names()
     from deploy.testing.devnet import devnet
 
     marker = request.node.get_closest_marker("faultline")
@@ -146,8 +163,30 @@ def pytest_runtest_makereport(
     """Say of a failed test where its devnets' logs lie, and how their processes stand."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
-        for name in FIXTURES:
-            if name in item.funcargs:
-                net = cast("Devnet", item.funcargs[name])
-                report.sections.append((name, net.summary()))
+        found = {name: item.funcargs[name] for name in FIXTURES if name in item.funcargs}
+        if found.get("faultline_breakable") is found.get("faultline_devnet"):
+            found.pop("faultline_breakable", None)
+        for name, net in found.items():
+            report.sections.append((name, cast("Devnet", net).summary()))
     return report
+
+
+def _check_names() -> None:
+    """Raises NameTaken."""
+    taken = _taken_name()
+    if taken is not None:
+        raise NameTaken(
+            f"Faultline has packages of the names {', '.join(PACKAGES)}, and so has this project: {taken}. "
+            "Rename that, or start the run as `faultline exec -- pytest`, which tells tests everything by environment variables."
+        )
+
+
+def _taken_name() -> str | None:
+    """Where one of our packages' names leads elsewhere; None when all are ours."""
+    for name in PACKAGES:
+        loaded = sys.modules.get(name)
+        spec = find_spec(name) if loaded is None else loaded.__spec__
+        origin = None if spec is None else spec.origin
+        if origin != str(SOURCES / name / "__init__.py"):
+            return f"{name} ({origin})"
+    return None

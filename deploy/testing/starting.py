@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,8 @@ from typing import Final
 
 from pydantic import JsonValue
 
-import deploy
 from deploy.control import NotRunning, Refused, Request, ask
+from deploy.interpreting import command, environment
 from deploy.layout import Layout
 from deploy.lease import Lease
 from deploy.lock import is_running
@@ -52,9 +51,6 @@ ATTEMPTS: Final = 3
 
 TAIL_LINES: Final = 15
 """Of each log, when a start fails."""
-
-SOURCES: Final = Path(next(iter(deploy.__path__))).parent
-"""What holds the packages: a checkout, or the environment's packages."""
 
 
 class StartFailed(Exception):
@@ -103,23 +99,26 @@ class Running:
     def command(self, *arguments: str, deadline_s: float) -> subprocess.CompletedProcess[str]:
         """Run the command line tool on it. Raises subprocess.TimeoutExpired."""
         return subprocess.run(  # noqa: S603  # our own interpreter and module
-            [sys.executable, "-m", "deploy.cli", *arguments, "--data", str(self.data)],
+            command("deploy.cli", *arguments, "--data", str(self.data)),
             capture_output=True,
             text=True,
             timeout=deadline_s,
             check=False,
             # What FAULTLINE_ variables say is in its manifest already.
-            env={name: value for name, value in os.environ.items() if not _is_ours(name)},
-            # A checkout that is not installed is found by the folder one is in.
-            cwd=SOURCES if (SOURCES / "pyproject.toml").is_file() else None,
+            env=environment(
+                {name: value for name, value in os.environ.items() if not _is_ours(name)}
+            ),
             # Its supervisor inherits the place, and so keeps it when a worker that started it for all is gone.
             pass_fds=() if self.place is None else (self.place.descriptor,),
         )
 
     def up(self) -> None:
         """Start it, or go on with its chain; returns when it is ready. Raises StartFailed."""
-        files = ("--manifest", self.folder / "faultline.toml", "--lease", self.folder / "lease")
-        options = [str(one) for one in files]
+        files = {"--manifest": self.folder / "faultline.toml", "--lease": self.folder / "lease"}
+        # One that was started by others has neither: it goes on as it was made.
+        options = [
+            word for option, file in files.items() if file.exists() for word in (option, str(file))
+        ]
         done = self.command("up", "--detach", "--quiet", *options, deadline_s=START_DEADLINE_S)
         if done.returncode != 0:
             raise StartFailed(

@@ -112,7 +112,7 @@ def test_healing_asks_everybody_and_tells_who_did_not_answer(
     ("arguments", "message"),
     [
         (["explode"], "nothing is called 'explode' in the catalogue; there are partition, "),
-        (["delay", "ms=900"], "whom? Say --on PROCESS"),
+        (["delay", "ms=900"], "delay: found nobody who does it, wanted --on PROCESS"),
         (["delay", "--on", "all"], "delay: parameter 'ms' is missing"),
         (["delay", "ms=soon", "--on", "all"], "parameter 'ms': want an integer from 0 to 60000"),
         (["delay", "ms", "--on", "all"], "delay: found 'ms', wanted KEY=VALUE"),

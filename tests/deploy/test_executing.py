@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,11 +62,59 @@ def test_the_commands_exit_code_is_given(
     assert run(monkeypatch, "--", "sh", "-c", script) == code
 
 
+@pytest.mark.parametrize(
+    ("ending", "trap", "code"),
+    [
+        (signal.SIGTERM, "TERM", 5),
+        (signal.SIGTERM, "HUP", 143),
+        (
+            signal.SIGINT,
+            "HUP",
+            6,
+        ),  # A terminal tells the command too; here nobody did, so it goes on.
+    ],
+    ids=["command cleans up", "command just ends", "terminal"],
+)
+def test_whoever_ends_it_ends_the_command(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals, trap: str, code: int
+) -> None:
+    script = f'trap "exit 5" {trap}; kill -{ending.value} $PPID; read -r _ < "$1"; exit 6'
+    silent = net.data / "silent"
+    os.mkfifo(silent)
+    other_end = os.open(silent, os.O_RDWR)
+    if ending is signal.SIGINT:
+        os.write(other_end, b"\n")
+    try:
+        assert run(monkeypatch, "--", "sh", "-c", script, "sh", str(silent)) == code
+    finally:
+        os.close(other_end)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_whoever_ends_it_before_its_command_ends_the_devnet(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = []
+
+    @contextmanager
+    def starting(**_: object) -> Iterator[FakeNet]:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            yield net
+        finally:
+            ended.append("devnet")
+
+    monkeypatch.setattr("deploy.commands.executing.devnet", starting)
+    assert run(monkeypatch, "--", "true") == 143
+    assert ended == ["devnet"]
+
+
 def test_a_command_that_is_not_there(
     net: FakeNet, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "no-such-command-anywhere") == 127
-    assert "no-such-command-anywhere: No such file or directory" in capfd.readouterr().err
+    assert "no-such-command-anywhere: command not found" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("code", [0, 1])

@@ -12,10 +12,10 @@ from typing import Final
 import pytest
 
 from deploy.breaking import CannotBreak
+from deploy.interpreting import SOURCES
 from deploy.layout import Layout
 from deploy.lock import is_running
 from deploy.testing.devnet import CommandFailed, Devnet as Net, NotBroken, attach
-from deploy.testing.starting import SOURCES
 from tests.e2e.devnet import FOLLOWERS, Devnet
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -90,13 +90,21 @@ def test_whatever_a_test_leaves_broken_recovers(devnet_to_break: Devnet) -> None
     assert not sequencer.is_ready()
     assert "sequencer is not ready" in net.summary()
     with pytest.raises(NotBroken, match=r"^sequencer: "):
-        net.break_("delay", on="sequencer", ms=50)
+        net.break_("delay", on=["validator-2", "sequencer"], ms=50)
+    assert "is broken" not in net.summary(), "all of them or none"
     net.break_("delay", on="validator-1", ms=50)
     net.recover()
     assert net.summary() == f"logs: {net.data / 'logs'}"
     assert sequencer.status()["restarts"] == restarts
     assert sequencer.metrics()['faultline_chain_head_number{layer="l2"}'] > 0
     assert '"event"' in sequencer.log()
+
+    # Everything at once, also by who has not started it
+    reached = net.l1.number()
+    net.stop()
+    assert "validator-0 is not ready" in net.summary()
+    net.recover()
+    assert net.l1.number() >= reached
 
 
 RUN: Final = """

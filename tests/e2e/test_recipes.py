@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from deploy.commands.executing import exec_
+from deploy.interpreting import SOURCES
+from deploy.manifest import environment_settings
 from deploy.testing import plugin
 from deploy.testing.devnet import attach
-from deploy.testing.starting import SOURCES
 from tests.e2e.devnet import Devnet
 from tests.e2e.environments import node_22, node_project
 from tests.e2e.test_projects import PROJECTS
@@ -120,6 +121,7 @@ def test_a_failed_command_keeps_its_logs_and_its_exit_code(tmp_path: Path) -> No
 def test_the_workflow_uses_what_there_is() -> None:
     workflow = yaml.safe_load((RECIPES / "github-actions" / "faultline.yml").read_text())
     assert workflow[True] == ["push", "pull_request"]  # YAML reads the key `on` so
+    assert environment_settings(workflow["env"]) == [], "every command reads its variables"
     steps = workflow["jobs"]["test"]["steps"]
     assert all(("uses" in step) != ("run" in step) for step in steps)
     commands = " ".join(step["run"] for step in steps if "run" in step).split()

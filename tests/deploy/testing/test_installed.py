@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -14,9 +17,12 @@ from deploy.testing import library, plugin
 
 REPOSITORY = Path(__file__).parents[3]
 
+WHEEL = REPOSITORY / "deploy" / "wheel" / "purelib"
+"""What is installed beside the packages."""
+
 
 def test_what_is_imported_is_what_the_library_lists() -> None:
-    shim = REPOSITORY / "deploy" / "wheel" / "purelib" / "faultline" / "__init__.py"
+    shim = WHEEL / "faultline" / "__init__.py"
     spec = importlib.util.spec_from_file_location("faultline_of_the_sources", shim)
     assert spec is not None
     assert spec.loader is not None
@@ -36,11 +42,59 @@ def test_an_installed_project_is_imported_by_its_name() -> None:
     [found] = [
         one for one in importlib.metadata.entry_points(group="pytest11") if one.name == "faultline"
     ]
-    assert found.load() is plugin
+    assert found.load().__file__ == plugin.__file__
 
 
 def test_the_sources_say_so() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     entry = project["project"]["entry-points"]["pytest11"]["faultline"]
-    assert entry == plugin.__name__
-    assert (REPOSITORY / project["tool"]["maturin"]["data"] / "purelib" / "faultline").is_dir()
+    assert project["tool"]["maturin"]["data"] == str(WHEEL.parent.relative_to(REPOSITORY))
+    assert (WHEEL / "faultline").is_dir()
+    assert (WHEEL / entry / "__init__.py").is_file()
+
+
+THEIRS = """
+import deploy
+
+def test_it_ships():
+    assert deploy.ship() == "it ships"
+"""
+"""Of a project that has a module of the name of one of our packages."""
+
+WITH_A_DEVNET = """
+def test_it(faultline_devnet):
+    raise AssertionError("it must not start")
+"""
+
+IMPORTED = """
+def test_it():
+    import faultline
+"""
+
+
+@pytest.mark.parametrize(
+    "started",
+    [["-m", "pytest"], ["-P", "-m", "pytest", "-n", "1"]],
+    ids=["python -m pytest", "pytest -n 1"],
+)
+def test_a_project_may_have_modules_of_our_names(tmp_path: Path, started: list[str]) -> None:
+    (tmp_path / "deploy.py").write_text("def ship(): return 'it ships'\n")
+    (tmp_path / "test_theirs.py").write_text(THEIRS)
+    (tmp_path / "test_with_a_devnet.py").write_text(WITH_A_DEVNET)
+    (tmp_path / "test_imported.py").write_text(IMPORTED)
+    # As an installed project lies on the path: behind theirs, and with what only an install has at its top.
+    path = os.pathsep.join([str(WHEEL), str(REPOSITORY)])
+    plugins = ["-p", "no:faultline", "-p", "pytest_faultline", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, *started, "--rootdir", str(tmp_path), *plugins],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "1 failed, 1 passed, 1 error in" in done.stdout, done.stdout + done.stderr
+    taken = f"so has this project: deploy ({tmp_path / 'deploy.py'})"
+    assert taken in done.stdout
+    assert "a module of this project has such a name" in done.stdout

@@ -3,5 +3,13 @@
 Installed beside the packages, a copy even in an editable install: so it says no more than where the rest is.
 """
 
-from deploy.testing.library import *  # noqa: F403
-from deploy.testing.library import __all__ as __all__
+try:
+    from deploy.testing.library import *  # noqa: F403
+    from deploy.testing.library import __all__ as __all__
+except ModuleNotFoundError as error:
+    if str(error.name).partition(".")[0] not in {"node", "sequencer", "bridge", "deploy"}:
+        raise
+    raise ImportError(
+        f"{error}: node, sequencer, bridge and deploy are packages of Faultline, and a module of this project has such a name. "
+        "Rename that one, or run the tests as `faultline exec -- COMMAND`, which tells them everything by environment variables."
+    ) from error
