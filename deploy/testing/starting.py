@@ -37,7 +37,7 @@ from deploy.manifest import (
     resolve,
     settings_of,
 )
-from deploy.network import NetworkError, busy_ports, stored_settings
+from deploy.network import NetworkError, busy_ports, load_network, stored_settings
 from deploy.testing.places import NoFreePlace, Place, take_place
 
 START_DEADLINE_S: Final = 300.0
@@ -70,7 +70,7 @@ class Running:
     """A devnet of ours."""
 
     folder: Path
-    """Everything of it; deleted at the end unless it is kept."""
+    """Everything of it; deleted at the end unless it is kept. The data itself where somebody else started it."""
     data: Path
     """Its data, within the folder unless somebody named another place."""
     keeps: bool
@@ -114,12 +114,19 @@ class Running:
 
     def up(self) -> None:
         """Start it, or go on with its chain; returns when it is ready. Raises StartFailed."""
-        files = {"--manifest": self.folder / "faultline.toml", "--lease": self.folder / "lease"}
-        # One that was started by others has neither: it goes on as it was made.
-        options = [
-            word for option, file in files.items() if file.exists() for word in (option, str(file))
-        ]
-        done = self.command("up", "--detach", "--quiet", *options, deadline_s=START_DEADLINE_S)
+        if self.folder != self.data:
+            self._up("--manifest", self.folder / "faultline.toml", "--lease", self.folder / "lease")
+            return
+        # Somebody else's: it goes on as they had it, and outlives us.
+        with tempfile.TemporaryDirectory() as folder:
+            manifest = Path(folder) / "faultline.toml"
+            in_force = load_network(Layout(self.data)).manifest
+            manifest.write_text(render_toml(Resolved(manifest=in_force, origins={})))
+            self._up("--manifest", manifest)
+
+    def _up(self, *options: str | Path) -> None:
+        words = map(str, options)
+        done = self.command("up", "--detach", "--quiet", *words, deadline_s=START_DEADLINE_S)
         if done.returncode != 0:
             raise StartFailed(
                 f"faultline up ended with {done.returncode}: {(done.stderr or done.stdout).strip()}\n"
