@@ -249,26 +249,23 @@ class Importer:
         )
 
     def _lacks_blobs(self, ticket: Ticket, hashes: tuple[Hash32, ...]) -> bool:
-        """Whether a block has to wait for blobs; it is then neither head nor voted for, nor is anything above it.
-
-        What contradicts finality waits for none: nobody votes for it, and everybody is to see the contradiction.
-        """
-        if self._blobs is None or ticket.is_held_back:
-            return False
-        if ticket.slot < self._live.slot() - BLOB_WINDOW_SLOTS:
+        """Whether a block has to wait for blobs; it is then neither head nor voted for, nor is anything above it."""
+        if self._blobs is None or ticket.slot < self._live.slot() - BLOB_WINDOW_SLOTS:
             return False
         missing = self._blobs.missing(hashes)
         if not missing:
             return False
+        is_news = ticket.block_hash not in self._bereft
         self._bereft.add(_waiting(ticket), hashes)
         self._live.events.send(BlobsWanted(block_hash=ticket.block_hash))
-        _log.warning(
-            "block_waits_for_blobs",
-            slot=ticket.slot,
-            block=ticket.block_hash,
-            missing=len(missing),
-            peer=ticket.origin,
-        )
+        if is_news:
+            _log.warning(
+                "block_waits_for_blobs",
+                slot=ticket.slot,
+                block=ticket.block_hash,
+                missing=len(missing),
+                peer=ticket.origin,
+            )
         return True
 
     def _take_complete(self) -> None:

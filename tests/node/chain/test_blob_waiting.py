@@ -159,7 +159,12 @@ async def test_finality_elsewhere_ends_the_waiting(
         await trio.testing.wait_all_tasks_blocked()
         assert chain.finalized.header.number > 0
         assert chain.wanted_blobs == {}
-        # What contradicts finality is seen, with its blobs or without: nobody votes for it.
+        # Whoever offers it again makes nobody look for its blobs for longer than a slot, and with them it is seen as any fork is.
+        assert await chain.import_envelope(hidden.envelope, origin="a") is ImportOutcome.UNAVAILABLE
+        await chain.clock.sleep_until_slot(15)
+        await trio.testing.wait_all_tasks_blocked()
+        assert chain.wanted_blobs == {}
+        blobs.arrive(FIRST)
         assert await chain.import_envelope(hidden.envelope, origin="a") is ImportOutcome.IMPORTED
         assert chain.head.hash == others[-1].hash
 
