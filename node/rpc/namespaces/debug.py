@@ -9,11 +9,12 @@ A trace re-executes on the parent's state; where that is no longer kept, the err
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Final
 
 import orjson
 
-from node.errors import Rejected
+from node.errors import InvalidBlock, Rejected
 from node.eth.blocks import Block
 from node.eth.headers import any_header_of_block
 from node.eth.primitives import Hash32
@@ -177,7 +178,16 @@ class DebugNamespace:
         if parent is None:
             raise RpcError(SERVER_ERROR, f"parent 0x{header.parent_hash.hex()} not found")
         ancestors = parent.hash + self._blocks.chain.ancestors(parent.hash)
-        return self._trace_block(parent, encoded, ancestors[: 256 * 32], options)
+        return self._trace_given(parent, encoded, ancestors[: 256 * 32], options)
+
+    async def _trace_given(
+        self, parent: Block, encoded: bytes, ancestors: bytes, options: bytes
+    ) -> orjson.Fragment:
+        """Trace a block that nobody has judged: its transactions may be none."""
+        try:
+            return await self._trace_block(parent, encoded, ancestors, options)
+        except InvalidBlock as error:
+            raise RpcError(SERVER_ERROR, f"could not decode block: {error}") from error
 
     def trace_block_by_number(self, params: Params, _: Caller) -> object:
         """What the transactions of a block did."""
@@ -219,13 +229,15 @@ class DebugNamespace:
                 return headers
             block = self._named(BlockHash(block.header.parent_hash))
 
-    def _trace_known(self, block: Block, options: bytes) -> object:
+    def _trace_known(
+        self, block: Block, options: bytes
+    ) -> Coroutine[object, object, orjson.Fragment]:
         parent, ancestors = self._parent(block)
         return self._trace_block(parent, block.rlp, ancestors, options)
 
     def _trace_block(
         self, parent: Block, encoded: bytes, ancestors: bytes, options: bytes
-    ) -> object:
+    ) -> Coroutine[object, object, orjson.Fragment]:
         root = parent.header.state_root
         return self._trace(
             root,

@@ -243,6 +243,22 @@ async def test_traces_and_witnesses_re_execute_blocks(backend: RealBackend) -> N
         assert witness["headers"] == [name(backend.chain.blocks[0].header.encode())]
 
 
+async def test_a_block_that_nobody_judged_crashes_no_handler(backend: RealBackend) -> None:
+    """Given a block with any byte changed, when it is traced, then there is an answer or a reason, and one names the transaction."""
+    raw = backend.chain.blocks[1].rlp
+    answers: dict[int, list[object]] = {}
+    async with running_with(backend) as server:
+        client = await server.http()
+        for place in range(len(raw)):
+            changed = raw[:place] + bytes([raw[place] ^ 0xFF]) + raw[place + 1 :]
+            answer = await client.call("debug_traceBlock", name(changed))
+            assert isinstance(answer, dict)
+            error = answer.get("error", {"code": 0, "message": ""})
+            answers.setdefault(error["code"], []).append(error["message"])
+    assert set(answers) == {0, -32000}
+    assert any("a transaction of this chain" in str(one) for one in answers[-32000])
+
+
 async def test_a_witness_holds_every_header_that_a_block_looks_back_at(
     backend: RealBackend,
 ) -> None:
