@@ -17,7 +17,7 @@ from typing import Final, NoReturn, Protocol
 
 import structlog
 import trio
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from node.chain.chain import Chain
 from node.chain.events import BlobsWanted
@@ -109,6 +109,11 @@ class BlobService:
             ["outcome"],
             registry=registry,
         )
+        Gauge(
+            "faultline_blobs_wanted",
+            "Blobs that blocks wait for and that are not here.",
+            registry=registry,
+        ).set_function(lambda: len(chain.wanted_blobs))
         network.serve(RequestKind.BLOBS, self.on_request)
 
     async def on_request(self, peer: PeerId, body: bytes) -> bytes:

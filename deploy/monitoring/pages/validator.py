@@ -195,6 +195,34 @@ VALIDATOR: Final = Dashboard(
                 ),
             ]
         ),
+        Row(
+            panels=[
+                Panel(
+                    title="Blobs that blocks wait for",
+                    help="0 is normal: blobs come before their block. More for long: a proposer keeps them back.",
+                    queries=[Query(expression=f"faultline_blobs_wanted{{{MINE}}}")],
+                ),
+                Panel(
+                    title="Blobs checked",
+                    help="A minute: each once, when it comes. Wrong ones are a peer's or a wallet's.",
+                    queries=[
+                        Query(
+                            expression=(
+                                "sum by (outcome) "
+                                f"(increase(faultline_blobs_checked_total{{{MINE}}}[1m]))"
+                            ),
+                            legend="{{outcome}}",
+                        )
+                    ],
+                ),
+                Panel(
+                    title="Blobs kept",
+                    help="For two hours and a quarter, 512 MiB at most.",
+                    unit=Unit.BYTES,
+                    queries=[Query(expression=f"faultline_blobs_kept_bytes{{{MINE}}}")],
+                ),
+            ]
+        ),
     ],
 )
 """The page."""

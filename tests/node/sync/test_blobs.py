@@ -54,6 +54,7 @@ class World:
     withheld: bool = False
     events: Events[ChainEvent] = field(default_factory=Events)
     began_s: float = field(default_factory=trio.current_time)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     # the chain
     @property
@@ -112,7 +113,7 @@ class World:
             cast("Chain", self),
             self,
             cast("Network", self),
-            CollectorRegistry(),
+            self.registry,
             are_withheld=lambda: self.withheld,
         )
 
@@ -152,10 +153,12 @@ async def test_the_others_are_asked_in_turn_and_less_and_less_often(
         await trio.sleep(120)
         assert [peer for peer, _, _ in world.asked[:6]] == ["alpha", "beta", "gamma"] * 2
         assert len(world.asked) < 3 * (120 / PAUSE_MAX_S + 8)
+        assert world.registry.get_sample_value("faultline_blobs_wanted") == 1
         # When somebody has it at last
         world.have["gamma"][name(1)] = blob(1)
         await trio.sleep(3 * PAUSE_MAX_S)
     assert world.kept == {name(1): blob(1)}
+    assert world.registry.get_sample_value("faultline_blobs_wanted") == 0
     assert world.blamed == []
 
 
