@@ -84,10 +84,12 @@ def running_prometheus(devnet: Devnet) -> Iterator[Prometheus]:
     command = [found, *told["prometheus"][1:]]
     log = Path(told["folder"]) / "prometheus.log"
     prometheus = Prometheus(url=told["grafana"]["PROMETHEUS_URL"])
+    processes = devnet.status()["processes"]
+    assert isinstance(processes, list)
 
     def sees_all() -> bool:
         try:
-            return len(prometheus.scraped()) == 7 and not prometheus.rule_errors()
+            return len(prometheus.scraped()) == len(processes) and not prometheus.rule_errors()
         except OSError:
             return False
 

@@ -6,6 +6,7 @@ Needs a Prometheus, in PATH or named by PROMETHEUS; skips where there is none. W
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from deploy.monitoring.dashboards import DASHBOARDS
 from tests.e2e import alert_faults as faults
 from tests.e2e.devnet import FOLLOWERS, Devnet, running_devnet, wait_for
 from tests.e2e.prometheus import Prometheus, program, running_prometheus
-from tests.e2e.test_strangers import garbage_over_libp2p
+from tests.e2e.test_strangers import garbage_over_libp2p, late_joiner
 
 pytestmark = [
     pytest.mark.e2e,
@@ -35,7 +36,6 @@ pytestmark = [
 
 RULE_TESTS_ONLY: Final = {
     "InternalError": "a bug that we know is mended",
-    "ConflictingFinality": "ends a devnet for good",
     "ChallengerBehind": "nothing makes a challenger follow L1 and not look at games",
 }
 """Alerts without a fault; their rules are tested in tests/deploy/monitoring."""
@@ -318,10 +318,14 @@ LIE_ALERTS: Final = (
 )
 """Of the last story, in its order."""
 
+CONTRADICTED: Final = "ConflictingFinality"
+"""Ends a devnet for good, so it has one of its own."""
+
 
 def test_every_alert_has_a_fault_or_a_reason_for_none() -> None:
     tried = {alert for one in CASES for alert in one.values[0].alerts}  # type: ignore[attr-defined]
-    assert tried | set(LIE_ALERTS) | set(RULE_TESTS_ONLY) == {alert.name for alert in ALERTS}
+    told = {*LIE_ALERTS, CONTRADICTED, *RULE_TESTS_ONLY}
+    assert tried | told == {alert.name for alert in ALERTS}
 
 
 def test_every_panel_shows_something_on_a_healthy_devnet(watched: Watched) -> None:
@@ -392,6 +396,43 @@ def test_a_lie_that_nobody_can_afford_to_disprove(
     watched.devnet.faultline("processes", "restart", "watchtower")
     for alert in LIE_ALERTS:
         wait_cleared(watched, alert)
+
+
+def test_half_of_the_weight_signs_on_both_sides_of_a_partition(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Both sides finalize; once they meet everybody says so; a devnet that is made anew is quiet."""
+    left, right = ("validator-0", "validator-1"), ("validator-2", "validator-3")
+    with running_devnet(tmp_path) as devnet, running_prometheus(devnet) as prometheus:
+        watched = Watched(devnet, prometheus, own_disk=False)
+        # A signer without its history waits; a copy of the whole folder has one.
+        for name in ("validator-1", "validator-2"):
+            with stopped(watched, name):
+                shutil.copytree(devnet.data / name, tmp_path / name / "data")
+        start = devnet.number()
+        devnet.faultline("break", "partition", f"groups={','.join(left)}/{','.join(right)}")
+        with ExitStack() as doubles:
+            for index, (name, side) in enumerate((("validator-1", right), ("validator-2", left))):
+                keys = devnet.data / "keys" / f"{name}.json"
+                double = late_joiner(devnet, tmp_path / name, devnet.offset - index, keys, side)
+                doubles.enter_context(double)
+            wait_for(
+                "both sides to finalize",
+                lambda: all(devnet.has_finalized(start + 2, index) for index in (0, 3)),
+            )
+            started = time.monotonic()
+            devnet.faultline("break", "heal")
+            wait_for(
+                f"{CONTRADICTED} of everybody",
+                lambda: prometheus.firing().get(CONTRADICTED) == {*left, *right},
+                FIRING_DEADLINE_S,
+            )
+            tell(record_property, f"{CONTRADICTED} fired", started)
+        started = time.monotonic()
+        devnet.down()
+        devnet.faultline("up", "--detach", "--quiet", "--fresh")
+        wait_cleared(watched, CONTRADICTED)
+        tell(record_property, f"{CONTRADICTED} cleared", started)
 
 
 def wait_firing(watched: Watched, alert: str) -> None:

@@ -7,7 +7,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,9 +45,16 @@ def peers_of(devnet: Devnet) -> list[dict[str, str]]:
 
 
 @contextmanager
-def late_joiner(devnet: Devnet, folder: Path, offset: int) -> Iterator[int]:
-    """A node without keys that starts from nothing; gives its RPC port."""
+def late_joiner(
+    devnet: Devnet,
+    folder: Path,
+    offset: int,
+    keys: Path | None = None,
+    known: Sequence[str] | None = None,
+) -> Iterator[int]:
+    """A node that starts from nothing, without keys or with somebody's; gives its RPC port. It dials all, or those that it knows."""
     rpc_port = 8545 + 15 + offset
+    peers = [peer for peer in peers_of(devnet) if known is None or peer["name"] in known]
     (folder / "p2p.key").write_text(secrets.token_hex(32))
     config = {
         "name": "late-joiner",
@@ -56,7 +63,8 @@ def late_joiner(devnet: Devnet, folder: Path, offset: int) -> Iterator[int]:
         "l2_genesis_file": str(devnet.data / "l2-genesis.json"),
         "rpc": {"port": rpc_port},
         "metrics": {"port": 0},
-        "p2p": {"port": 0, "key_file": str(folder / "p2p.key"), "peers": peers_of(devnet)},
+        "keys_file": None if keys is None else str(keys),
+        "p2p": {"port": 0, "key_file": str(folder / "p2p.key"), "peers": peers},
     }
     file = folder / "config.json"
     file.write_bytes(orjson.dumps(config))
