@@ -98,7 +98,7 @@ PROCESSES: Final = (
         summary="{{ $labels.process }} met a bug of its own {{ $value }} times",
         meaning="A call or a peer's message raised an exception that nobody foresaw; whoever asked got -32603.",
         runbook="`faultline logs {{ $labels.process }}` has the traceback: please report it. Clears when the process is restarted.",
-        fault="none that we know of; rule test",
+        fault="none: it takes a bug of ours; rule test",
     ),
 )
 
@@ -178,7 +178,7 @@ CONSENSUS: Final = (
         summary="{{ $labels.process }} saw two finalized blocks that contradict each other",
         meaning="A third of the weight or more broke the rules. Nothing is signed any more; people have to choose a branch.",
         runbook="`devnet_consensus` names both checkpoints and who signed for both; a devnet starts anew with `faultline up --fresh`.",
-        fault="none alone: it takes a third of the weight signing on both sides of a partition; rule test",
+        fault="a partition in halves, and a copy of a validator's folder run on each other side",
     ),
     Alert(
         name="SignerRefused",
@@ -362,7 +362,7 @@ BRIDGE: Final = (
         summary="{{ $labels.process }} judged no games for {{ $value }} L1 blocks",
         meaning="It follows L1 but does not look at the games: a lie would go unseen.",
         runbook="`faultline logs watchtower`; restarting it is safe, it reads the games again.",
-        fault="none that we know of; rule test",
+        fault="none: what holds the challenger holds its L1 too; rule test",
     ),
 )
 

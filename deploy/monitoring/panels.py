@@ -2,7 +2,8 @@
 
     Dashboard: rows of Panels, each a few Queries (dashboards.py) -> dashboard_json -> grafana/dashboards/<uid>.json
 
-Only panels that Grafana ships with are used, so nothing is downloaded. A dashboard has one variable, `process`, and shows all at first.
+Only panels that Grafana ships with are used, so nothing is downloaded. A dashboard has two variables: `datasource`, at first the
+provisioned one, so that one Grafana shows several devnets, each with a Prometheus of its own; and `process`, at first all.
 Deliberately absent: layout by hand. A row's panels share its width.
 """
 
@@ -25,8 +26,11 @@ SCHEMA_VERSION: Final = 39
 MINE: Final = 'process=~"$process"'
 """Matches the processes that the reader chose."""
 
-DATASOURCE: Final[JsonValue] = {"type": "prometheus", "uid": "faultline"}
-"""The one that grafana/provisioning/datasources names."""
+PROVISIONED: Final = ("Faultline", "faultline")
+"""Name and uid of the one that grafana/provisioning/datasources makes."""
+
+DATASOURCE: Final[JsonValue] = {"type": "prometheus", "uid": "${datasource}"}
+"""The one that the reader chose."""
 
 
 class Kind(StrEnum):
@@ -127,12 +131,26 @@ def dashboard_json(dashboard: Dashboard, siblings: Sequence[Dashboard]) -> bytes
         "refresh": "5s",
         "time": {"from": "now-15m", "to": "now"},
         "timezone": "browser",
-        "templating": {"list": [_process_variable(dashboard.processes)]},
+        "templating": {"list": [_datasource_variable(), _process_variable(dashboard.processes)]},
         "annotations": {"list": [_alert_marks()]},
         "links": [_link(other) for other in siblings if other != dashboard],
         "panels": _placed(dashboard.rows),
     }
     return orjson.dumps(rendered, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _datasource_variable() -> JsonValue:
+    name, uid = PROVISIONED
+    return {
+        "type": "datasource",
+        "name": "datasource",
+        "label": "Devnet",
+        "query": "prometheus",
+        "refresh": 1,
+        "multi": False,
+        "includeAll": False,
+        "current": {"selected": True, "text": name, "value": uid},
+    }
 
 
 def _process_variable(processes: str) -> JsonValue:
@@ -175,7 +193,7 @@ def _link(other: Dashboard) -> JsonValue:
         "icon": "dashboard",
         "tags": [],
         "asDropdown": False,
-        "url": f"/d/{other.uid}",
+        "url": f"/d/{other.uid}?${{datasource:queryparam}}",
         "keepTime": True,
         "includeVars": False,
         "targetBlank": False,

@@ -35,8 +35,8 @@ pytestmark = [
 ]
 
 RULE_TESTS_ONLY: Final = {
-    "InternalError": "a bug that we know is mended",
-    "ChallengerBehind": "nothing makes a challenger follow L1 and not look at games",
+    "InternalError": "a bug that we know is mended: what is foreseen has a code of its own",
+    "ChallengerBehind": "a challenger shares loop, threads and store with its L1: what holds one holds both",
 }
 """Alerts without a fault; their rules are tested in tests/deploy/monitoring."""
 

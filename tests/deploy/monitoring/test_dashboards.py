@@ -10,11 +10,14 @@ import pytest
 
 from deploy.monitoring.dashboards import DASHBOARDS
 from deploy.monitoring.generated import HERE
-from deploy.monitoring.panels import COLUMNS, Dashboard, Panel, dashboard_json
+from deploy.monitoring.panels import COLUMNS, PROVISIONED, Dashboard, Panel, Unit, dashboard_json
 from tests.kit.promql import labels_named, selectors
 
 CORE_PANELS = {"timeseries", "stat", "bargauge", "table"}
 """Panels that Grafana ships with."""
+
+CHOSEN = {"type": "prometheus", "uid": "${datasource}"}
+"""What the reader of a dashboard chose."""
 
 AGGREGATED = re.compile(r"^(sum|max|min|count|topk\(\d+, sum) by \(([^)]*)\)|^(sum|max|count)\(")
 
@@ -46,14 +49,20 @@ def test_every_panel_explains_itself_and_needs_no_plugin(dashboard: Dashboard) -
     for panel in drawn["panels"]:
         assert panel["type"] in CORE_PANELS
         assert panel["description"].rstrip().endswith("."), panel["title"]
-        assert panel["datasource"] == {"type": "prometheus", "uid": "faultline"}
+        assert panel["datasource"] == CHOSEN
+        assert panel["fieldConfig"]["defaults"]["unit"] in set(Unit)
         references = [target["refId"] for target in panel["targets"]]
         assert references == [chr(ord("A") + index) for index in range(len(references))]
         steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
         assert steps[0]["value"] is None
         assert all(low["value"] < high["value"] for low, high in pairwise(steps[1:]))
         for target in panel["targets"]:
+            assert target["datasource"] == CHOSEN
             assert target["instant"] != target["range"]
+    choosing, process = drawn["templating"]["list"]
+    assert (choosing["name"], choosing["type"]) == ("datasource", "datasource")
+    assert process["datasource"] == CHOSEN
+    assert all(mark["datasource"] == CHOSEN for mark in drawn["annotations"]["list"])
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.uid)
@@ -72,11 +81,16 @@ def test_links_lead_to_dashboards_that_exist() -> None:
     for dashboard in DASHBOARDS:
         links = orjson.loads(dashboard_json(dashboard, DASHBOARDS))["links"]
         assert {link["url"] for link in links} == {
-            f"/d/{uid}" for uid in uids if uid != dashboard.uid
+            f"/d/{uid}?${{datasource:queryparam}}" for uid in uids if uid != dashboard.uid
         }
 
 
-def test_provisioning_names_the_datasource_that_panels_use() -> None:
+def test_provisioning_makes_the_datasource_that_is_chosen_at_first() -> None:
     written = (HERE / "grafana/provisioning/datasources/faultline.yml").read_text()
-    assert re.search(r"^ +uid: faultline$", written, re.MULTILINE)
+    name, uid = PROVISIONED
+    for dashboard in DASHBOARDS:
+        choosing = orjson.loads(dashboard_json(dashboard, DASHBOARDS))["templating"]["list"][0]
+        assert choosing["current"] == {"selected": True, "text": name, "value": uid}
+    assert re.search(rf"^ +- name: {name}$", written, re.MULTILINE)
+    assert re.search(rf"^ +uid: {uid}$", written, re.MULTILINE)
     assert re.search(r"^ +type: prometheus$", written, re.MULTILINE)

@@ -1,23 +1,20 @@
 """Dashboards hold against the types that Grafana publishes of its own.
 
-By hand, because nothing else needs these packages: `npm install @grafana/schema@11.6.0 typescript@5` in some folder, then
-`GRAFANA_SCHEMA=<folder> pytest tests/deploy/monitoring`. Skips without.
+Of the version in docker-compose.yml, from the lock file beside this; skips where npm is not installed.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from deploy.monitoring.dashboards import DASHBOARDS
 from deploy.monitoring.panels import dashboard_json
+from tests.e2e.environments import node_project
 
-FOLDER = os.environ.get("GRAFANA_SCHEMA", "")
-"""Holds node_modules with @grafana/schema and typescript."""
+LOCKED = Path(__file__).parent / "grafana"
+"""Names the packages that hold the types, and the compiler."""
 
 PANELS = {"timeseries": "TimeSeries", "stat": "Stat", "bargauge": "BarGauge", "table": "Table"}
 """Kind of panel -> the name of its options' types."""
@@ -67,9 +64,8 @@ def checked(rendered: dict[str, object], number: int) -> list[str]:
     return lines
 
 
-@pytest.mark.skipif(not FOLDER, reason="GRAFANA_SCHEMA names no folder with @grafana/schema")
 def test_dashboards_have_the_types_that_grafana_publishes(tmp_path: Path) -> None:
-    (tmp_path / "node_modules").symlink_to(Path(FOLDER).resolve() / "node_modules")
+    (tmp_path / "node_modules").symlink_to(node_project(LOCKED) / "node_modules")
     types = "./node_modules/@grafana/schema/dist/esm"
     lines = [
         f'import type {{ Dashboard }} from "{types}/raw/dashboard/x/dashboard_types.gen";',
@@ -87,3 +83,9 @@ def test_dashboards_have_the_types_that_grafana_publishes(tmp_path: Path) -> Non
     compiler = ["node", "node_modules/typescript/bin/tsc", "-p", "."]
     done = subprocess.run(compiler, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[:4_000]
+
+
+def test_the_types_are_of_the_version_that_compose_runs() -> None:
+    locked = json.loads((LOCKED / "package.json").read_text())["dependencies"]["@grafana/schema"]
+    composed = (Path(__file__).parents[3] / "docker-compose.yml").read_text()
+    assert f"grafana/grafana:${{GRAFANA_TAG:-{locked}}}" in composed
