@@ -44,6 +44,10 @@ PORTION_BLOCKS: Final = 1_024
 READ_BYTES_MAX: Final = 8 << 20
 """Bytes of blocks that are searched in one go of the worker."""
 
+PENDING_WORDS: Final = "pending logs are not supported"
+RANGE_WORDS: Final = "invalid block range params"
+"""What geth says of ranges."""
+
 LIMIT_EXCEEDED: Final = -32005
 """Error code for a search that spans or finds too much (EIP-1474); indexers know to halve the range."""
 
@@ -233,7 +237,8 @@ class LogSearch:
 
         Raises RpcError when the range or what it holds is too large.
         """
-        last = min(last, self._chain.head.header.number)
+        if last > self._chain.head.header.number:
+            raise RpcError(INVALID_PARAMS, "block range extends beyond current head block")
         if last - first >= RANGE_BLOCKS_MAX:
             raise RpcError(LIMIT_EXCEEDED, f"query exceeds max block range {RANGE_BLOCKS_MAX}")
         found = Found()
@@ -283,15 +288,28 @@ class LogSearch:
         )
 
 
+def check_followed(criteria: Criteria) -> None:
+    """Refuse a range that nobody can follow, as geth does where filters and subscriptions begin. Raises RpcError."""
+    first = 0 if criteria.first is Tag.EARLIEST else criteria.first
+    last = criteria.last
+    if Tag.PENDING in (first, last):
+        raise RpcError(INVALID_PARAMS, PENDING_WORDS)
+    if last is Tag.LATEST and (first is Tag.LATEST or isinstance(first, int)):
+        return
+    if not isinstance(first, int) or not isinstance(last, int) or first > last:
+        raise RpcError(INVALID_PARAMS, RANGE_WORDS)
+
+
 def range_of(criteria: Criteria, number_of: Callable[[Tag], int]) -> tuple[int, int]:
     """First and last number of a search. Raises RpcError for a range that makes no sense."""
     numbers: list[int] = []
     for bound in (criteria.first, criteria.last):
         if bound is Tag.PENDING:
-            raise RpcError(INVALID_PARAMS, "pending logs are not supported")
+            raise RpcError(INVALID_PARAMS, PENDING_WORDS)
         assert not isinstance(bound, BlockHash)
         numbers.append(number_of(bound) if isinstance(bound, Tag) else bound)
     first, last = numbers
-    if first > last:
-        raise RpcError(INVALID_PARAMS, "invalid block range params")
+    # What follows the head ends there: geth takes no other end, not even where the head is that block.
+    if first > last or (criteria.first is Tag.LATEST and criteria.last is not Tag.LATEST):
+        raise RpcError(INVALID_PARAMS, RANGE_WORDS)
     return first, last

@@ -15,7 +15,7 @@ from node.rpc.blocks import Blocks
 from node.rpc.dispatch import Caller, Method, Session
 from node.rpc.filters import FilterKind, Filters
 from node.rpc.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, SERVER_ERROR, RpcError
-from node.rpc.logs import Criteria, LogSearch, range_of, read_criteria
+from node.rpc.logs import Criteria, LogSearch, check_followed, range_of, read_criteria
 from node.rpc.parameters import BlockHash, Params
 from node.rpc.subscriptions import Hub, Subscription, Topic
 
@@ -49,7 +49,9 @@ class LogsNamespace:
 
     def new_filter(self, params: Params, _: Caller) -> str:
         """Collect logs from now on."""
-        return self._filters.install(FilterKind.LOGS, criteria=read_criteria(params, 0))
+        criteria = read_criteria(params, 0)
+        check_followed(criteria)
+        return self._filters.install(FilterKind.LOGS, criteria=criteria)
 
     def new_block_filter(self, _: Params, __: Caller) -> str:
         """Collect hashes of new blocks from now on."""
@@ -91,6 +93,7 @@ class LogsNamespace:
         if topic is Topic.LOGS:
             given = parameters.optional(params, 1)
             criteria = read_criteria([name, {} if given is None else given], 1)
+            check_followed(criteria)
         elif topic is Topic.TRANSACTIONS:
             full = parameters.boolean(params, 1, default=False)
         return self._hub.subscribe(

@@ -31,8 +31,6 @@ async def test_logs_are_found_in_a_range_and_in_one_block() -> None:
         assert await client.result("eth_getLogs", {}) == every[-1:]
         in_one: dict[str, object] = {"blockHash": "0x" + blocks[1].hash.hex(), "topics": [None, []]}
         assert await client.result("eth_getLogs", in_one) == every[:1]
-        beyond = {"fromBlock": "0x9", "toBlock": "0x10"}
-        assert await client.result("eth_getLogs", beyond) == []
 
 
 async def test_blocks_whose_bloom_excludes_a_match_are_not_read() -> None:
@@ -85,6 +83,56 @@ async def test_searches_that_make_no_sense_are_refused(
         assert await client.error("eth_getLogs", criteria) == (code, message)
 
 
+async def test_a_search_ends_with_the_head() -> None:
+    async with running() as server:
+        client = await server.http()
+        head = server.backend.chain.head.header.number
+        assert await client.result("eth_getLogs", {"fromBlock": "0x0", "toBlock": hex(head)})
+        for bounds in ({"toBlock": hex(head)}, {"toBlock": "safe"}, {"toBlock": hex(head + 1)}):
+            assert await client.error("eth_getLogs", bounds) == (
+                -32602,
+                "invalid block range params",
+            )
+        for first in ("0x0", hex(head + 1)):
+            assert await client.error(
+                "eth_getLogs", {"fromBlock": first, "toBlock": hex(head + 1)}
+            ) == (-32602, "block range extends beyond current head block")
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "message"),
+    [
+        ("pending", "latest", "pending logs are not supported"),
+        ("0x1", "pending", "pending logs are not supported"),
+        ("latest", "0x9", "invalid block range params"),
+        ("0x5", "0x4", "invalid block range params"),
+        ("safe", "latest", "invalid block range params"),
+        ("0x1", "finalized", "invalid block range params"),
+        ("latest", "earliest", "invalid block range params"),
+    ],
+)
+async def test_ranges_that_nobody_can_follow_are_refused(
+    first: str, last: str, message: str
+) -> None:
+    """Given a range without an order or a beginning, when it is to be followed, then it is refused as geth does."""
+    bounds = {"fromBlock": first, "toBlock": last}
+    async with running() as server:
+        client, subscriber = await server.http(), await server.websocket()
+        assert await client.error("eth_newFilter", bounds) == (-32602, message)
+        await subscriber.send(call_text("eth_subscribe", "logs", bounds))
+        assert (await subscriber.message())["error"] == {"code": -32602, "message": message}
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [("latest", "latest"), ("0x1", "latest"), ("earliest", "latest"), ("earliest", "0x9"), ("0x9", "0x9")],
+)  # fmt: skip
+async def test_ranges_that_can_be_followed_are_taken(first: str, last: str) -> None:
+    async with running() as server:
+        client = await server.http()
+        assert await client.result("eth_newFilter", {"fromBlock": first, "toBlock": last})
+
+
 async def test_searches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running() as server:
         client = await server.http()
@@ -120,7 +168,7 @@ async def test_filters_collect_blocks_logs_and_transactions_since_the_last_poll(
         client, chain = await server.http(), server.backend.chain
         blocks = await client.result("eth_newBlockFilter")
         found = await client.result("eth_newFilter", {"address": ADDRESS})
-        bounded = await client.result("eth_newFilter", {"toBlock": "0x3"})
+        bounded = await client.result("eth_newFilter", {"fromBlock": "0x0", "toBlock": "0x3"})
         hashes = await client.result("eth_newPendingTransactionFilter")
         bodies = await client.result("eth_newPendingTransactionFilter", True)
         first = make_block(4, chain.head, logs=True)
