@@ -340,12 +340,13 @@ class Builder:
         if self._unshared:
             self._unshared -= 1
             return
-        while self._waiting > before and self._waiting < CANDIDATES_MAX:
-            left_s = until - trio.current_time()
-            if left_s <= 0:
-                break
-            before = self._waiting
-            await trio.sleep(min(QUIET_S, left_s))
+        with self._arrivals.held():
+            while self._waiting > before and self._waiting < CANDIDATES_MAX:
+                left_s = until - trio.current_time()
+                if left_s <= 0:
+                    break
+                before = self._waiting
+                await trio.sleep(min(QUIET_S, left_s))
         self._lonely = 0 if self._waiting > first else min(ALONE_MAX, 2 * self._lonely or 1)
         self._unshared = self._lonely
 

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from node.runtime.worker import Answer
 from node.txpool.intake import Decoded
 from sequencer.building import arriving
-from sequencer.building.arriving import FEW_BYTES_MAX, FEW_MAX, Arrivals, Arrived
+from sequencer.building.arriving import FEW_BYTES_MAX, FEW_MAX, HELD_MAX, Arrivals, Arrived
 from sequencer.building.waiting import Submission
 
 LONG = bytes(FEW_BYTES_MAX + 1)
@@ -21,7 +21,11 @@ SHORT = b"\x02"
 class Decoder:
     """Decodes nothing and says how much it was given."""
 
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
     def decode(self, transactions: Sequence[bytes]) -> Sequence[Decoded]:
+        self.sizes.append(len(transactions))
         return []
 
 
@@ -45,9 +49,10 @@ class Desk:
 
     def __init__(self) -> None:
         self.worker = Paused()
+        self.decoder = Decoder()
         self.admitted: list[bytes] = []
         self.work = trio.Event()
-        self.arrivals = Arrivals(Decoder(), self.worker, admit=self._admit, wake=self._wake)
+        self.arrivals = Arrivals(self.decoder, self.worker, admit=self._admit, wake=self._wake)
 
     def add(self, *raws: bytes) -> list[bool]:
         """Let transactions arrive."""
@@ -115,3 +120,46 @@ async def test_bounds_hold(autojump_clock: MockClock, monkeypatch: pytest.Monkey
     monkeypatch.setattr(arriving, "ARRIVED_BYTES_MAX", len(LONG))
     desk = Desk()
     assert desk.add(LONG, SHORT) == [True, False]
+
+
+async def test_what_comes_while_company_is_awaited_is_decoded_together(
+    autojump_clock: MockClock,
+) -> None:
+    desk = Desk()
+    desk.worker.let.set()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.arrivals.decode_many)
+        with desk.arrivals.held():
+            for _ in range(3):
+                desk.add(*[SHORT] * (FEW_MAX + 1))
+                await trio.testing.wait_all_tasks_blocked()
+            assert desk.decoder.sizes == []
+        await trio.testing.wait_all_tasks_blocked()
+        assert desk.decoder.sizes == [3 * (FEW_MAX + 1)]
+        nursery.cancel_scope.cancel()
+
+
+async def test_those_that_wait_already_are_held_too(autojump_clock: MockClock) -> None:
+    desk = Desk()
+    desk.add(*[SHORT] * (FEW_MAX + 1))
+    async with trio.open_nursery() as nursery:
+        with desk.arrivals.held():
+            nursery.start_soon(desk.arrivals.decode_many)
+            await trio.testing.wait_all_tasks_blocked()
+            assert desk.decoder.sizes == []
+        desk.worker.let.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert desk.decoder.sizes == [FEW_MAX + 1]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_full_block_is_not_held(autojump_clock: MockClock) -> None:
+    desk = Desk()
+    desk.worker.let.set()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.arrivals.decode_many)
+        with desk.arrivals.held():
+            desk.add(*[SHORT] * HELD_MAX)
+            await trio.testing.wait_all_tasks_blocked()
+            assert desk.decoder.sizes == [HELD_MAX]
+        nursery.cancel_scope.cancel()
