@@ -17,7 +17,7 @@ from node.errors import MissingState
 from node.eth.blocks import Block
 from node.eth.headers import Header
 from node.eth.primitives import ZERO_ADDRESS, Address, Hash32
-from node.execution.engine import Account, CallResult
+from node.execution.answers import Account, CallResult
 from sequencer.l1.places import L1Ref
 from sequencer.l1.view import reference
 

@@ -21,7 +21,7 @@ from node.contracts.addresses import MESSAGE_PASSER, PORTAL
 from node.contracts.bindings import MESSAGE_PASSED, read_message_passed
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32
-from node.execution.engine import RawLog
+from node.execution.answers import RawLog
 from node.rollup.deposits import user_deposits
 from node.rollup.derivation import Origin
 from sequencer.l1.places import L1Ref

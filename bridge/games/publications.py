@@ -24,7 +24,7 @@ from node.contracts import disputes
 from node.contracts.addresses import ROOT_REGISTRY
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32
-from node.execution.engine import RawLog
+from node.execution.answers import RawLog
 from node.rollup.claims import CHUNK_ROOTS
 from node.runtime.worker import Worker
 from sequencer.l1.places import L1Ref

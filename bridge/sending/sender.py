@@ -30,7 +30,7 @@ from node.errors import InvalidCall, MissingState
 from node.eth.fees import next_base_fee
 from node.eth.headers import Header
 from node.eth.primitives import Address, Hash32
-from node.execution.engine import CallResult
+from node.execution.answers import CallResult
 from node.runtime.worker import Worker
 from sequencer.batching.fees import Fee, FeeLimits, raised, suggested
 from sequencer.batching.service import ALREADY_KNOWN, L1Pool

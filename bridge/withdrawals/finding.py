@@ -24,7 +24,7 @@ from node.contracts.addresses import MESSAGE_PASSER
 from node.contracts.bindings import MESSAGE_PASSED, MessagePassed, read_message_passed
 from node.eth.blocks import Block
 from node.eth.primitives import Hash32
-from node.execution.engine import RawLog
+from node.execution.answers import RawLog
 from node.storage.sqlite_file import SqliteFile
 from sequencer.l1.view import bloom_bits, may_hold
 

@@ -25,7 +25,7 @@ from node.errors import MissingState
 from node.eth.blocks import Block
 from node.eth.headers import Header
 from node.eth.primitives import Address, Hash32
-from node.execution.engine import AccountProof
+from node.execution.answers import AccountProof
 from node.rollup.outputs import output_of, sent_messages_slot
 from node.runtime.worker import Worker
 from sequencer.l1.places import L1Ref

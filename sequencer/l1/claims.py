@@ -18,7 +18,7 @@ from node.contracts.addresses import DISPUTE_GAME_FACTORY
 from node.contracts.disputes import game_count
 from node.contracts.listed_games import find_latest_games, read_listed_games
 from node.eth.blocks import Block
-from node.execution.engine import CallResult
+from node.execution.answers import CallResult
 
 CALL_GAS: Final = 1 << 24
 """Gas of a call: what a transaction may use (EIP-7825)."""

@@ -26,7 +26,7 @@ from node.eth.blocks import Block
 from node.eth.hashing import keccak256
 from node.eth.headers import EMPTY_REQUESTS_HASH, Header
 from node.eth.primitives import Address, BlockNumber, Hash32
-from node.execution.engine import RawLog
+from node.execution.answers import RawLog
 from node.rollup.deposits import DEPOSIT_TYPE, TRANSACTION_DEPOSITED
 from node.rollup.derivation import Origin
 from node.rollup.parameters import RollupParameters

@@ -16,7 +16,7 @@ from bridge.sending.planning import Outcome
 from node.eth.hashing import keccak256
 from node.eth.headers import Header
 from node.eth.primitives import ZERO_ADDRESS, ZERO_HASH, Address, Hash32
-from node.execution.engine import CallResult
+from node.execution.answers import CallResult
 from sequencer.l1.latest import Latest
 from sequencer.l1.places import L1Ref
 from tests.kit.model_l1 import SignedCall, decode_call

@@ -24,7 +24,7 @@ from node.eth.hashing import keccak256
 from node.eth.headers import Header
 from node.eth.primitives import ZERO_ADDRESS, ZERO_HASH, Address, BlockNumber, Epoch, Hash32
 from node.eth.requests import requests_hash
-from node.execution.engine import RawLog
+from node.execution.answers import RawLog
 from node.rollup.deposits import DEPOSIT_TYPE, TRANSACTION_DEPOSITED
 from node.rollup.limits import MAX_RECORD_ADVANCES, MAX_RECORD_BLOCKS
 from node.rollup.parameters import RollupParameters

@@ -12,7 +12,7 @@ from typing import Final, NotRequired, TypedDict, cast
 
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address
-from node.execution.engine import CallResult
+from node.execution.answers import CallResult
 from tests.kit.execution_chain import SENDER, ExecutionChain, word
 
 GAS_CAP: Final = 50_000_000

@@ -11,7 +11,7 @@ import pytest
 from eth_account.datastructures import SignedSetCodeAuthorization
 
 from node.errors import InvalidCall, MissingState
-from node.execution.engine import CallResult
+from node.execution.answers import CallResult
 from tests.kit.execution_chain import (
     GWEI,
     SENDER,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from node.errors import InvalidCall
-from node.execution.engine import CallResult
+from node.execution.answers import CallResult
 from tests.kit.execution_chain import (
     GWEI,
     KEEPER,

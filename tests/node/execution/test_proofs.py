@@ -6,7 +6,7 @@ import pytest
 
 from node.eth import rlp
 from node.eth.hashing import keccak256
-from node.execution.engine import AccountProof
+from node.execution.answers import AccountProof
 from tests.kit.execution_chain import (
     KEEPER,
     PAUPER,

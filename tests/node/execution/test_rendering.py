@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Final, cast
 
 import pytest
@@ -457,14 +458,11 @@ def test_damaged_bytes_are_an_error_and_nothing_worse(data: st.DataObject) -> No
             render()
 
 
-_DAMAGED: list[tuple[ExecutionChain, BlockResult]] = []
-
-
+@cache
 def _damage_chain() -> tuple[ExecutionChain, BlockResult]:
-    if not _DAMAGED:
-        chain = ExecutionChain.open(extra_accounts=ACCOUNTS)
-        _DAMAGED.append((chain, chain.grow([emit(0, 0, 1, 2), sign(SENDER, nonce=1)])))
-    return _DAMAGED[0]
+    """One chain for all examples."""
+    chain = ExecutionChain.open(extra_accounts=ACCOUNTS)
+    return chain, chain.grow([emit(0, 0, 1, 2), sign(SENDER, nonce=1)])
 
 
 def test_a_record_of_another_block_is_refused(chain: ExecutionChain, block: BlockResult) -> None:

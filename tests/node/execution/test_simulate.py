@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Final
 
 import pytest
@@ -493,11 +494,7 @@ def test_any_shape_is_answered_or_refused(
         assert answer.startswith(b"[{")
 
 
-_opened: list[Asked] = []
-
-
+@cache
 def _anyone() -> Asked:
     """One chain for all examples."""
-    if not _opened:
-        _opened.append(Asked(ExecutionChain.open()))
-    return _opened[0]
+    return Asked(ExecutionChain.open())

@@ -12,7 +12,8 @@ from node.contracts import bindings
 from node.errors import Corruption
 from node.eth.primitives import BlockNumber
 from node.execution.adapter import encode_batch
-from node.execution.engine import PackedBlock, RawLog
+from node.execution.answers import RawLog
+from node.execution.engine import PackedBlock
 from sequencer.batching.misbehaving import BOMB
 from tests.kit.model_l1 import ModelDeposit, ModelTree
 from tests.kit.model_l2 import L2Node, batcher_account, model_parameters, transfer

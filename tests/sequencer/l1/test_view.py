@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from node.contracts import bindings
 from node.errors import Corruption
 from node.eth.primitives import Address
-from node.execution.engine import RawLog
+from node.execution.answers import RawLog
 from node.rollup.deposits import user_deposits
 from node.rollup.records import RECORD_APPENDED
 from sequencer.batching.fees import Fee
