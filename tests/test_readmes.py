@@ -34,6 +34,7 @@ WRITTEN: Final = frozenset(
         "genesis.json",
         "l2-genesis.json",
         "devnet.json",
+        "deploy.py",
         "supervisor.lock",
         "node/x/y.py",
         "tests/node/x/test_y.py",
@@ -101,7 +102,9 @@ def test_modules_and_their_names_exist(readme: str) -> None:
     """Given `package.module.name`, then the module is there, and the name in it."""
     missing: list[str] = []
     for span in spans(readme):
-        for name in re.findall(rf"\b(?:{'|'.join(PACKAGES)})(?:\.(?!rs\b)[A-Za-z_]\w*)+", span):
+        for name in re.findall(
+            rf"\b(?:{'|'.join(PACKAGES)})(?:\.(?!(?:rs|py)\b)[A-Za-z_]\w*)+", span
+        ):
             if name in KEYS:
                 continue
             module, inside = name, ""

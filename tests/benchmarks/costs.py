@@ -23,23 +23,23 @@ TRANSACTION_GAS_MAX: Final = 1 << 24
 ROWS: Final[tuple[tuple[str, Callable[[], Receipt], str], ...]] = (
     (
         "deposit of Ether",
-        deposits.CALLS["depositTransaction, 21,000 gas"],
+        deposits.GAS["depositTransaction, 21,000 gas"][0],
         "OP Stack 75,085 and 36,396",
     ),
     (
         "prove, about 4,000 messages",
-        withdrawals.CALLS["prove, about 4,000 messages"],
+        withdrawals.GAS["prove, about 4,000 messages"][0],
         "OP Stack 169,229",
     ),
-    ("finalize, to an account", withdrawals.CALLS["finalize, to an account"], "not published"),
-    ("publish 100 roots", disputes.CALLS["publish, 100 roots"], ""),
-    ("create a game", disputes.CALLS["create, from a parent"], "OP Succinct 448,465"),
+    ("finalize, to an account", withdrawals.GAS["finalize, to an account"][0], "not published"),
+    ("publish 100 roots", disputes.GAS["publish, 100 roots"][0], ""),
+    ("create a game", disputes.GAS["create, from a parent"][0], "OP Succinct 448,465"),
     (
         "proveFault, ten payments",
-        disputes.CALLS["proveFault, ten payments"],
+        disputes.GAS["proveFault, ten payments"][0],
         "OP Stack up to 73 moves",
     ),
-    ("proveFault, 352 KiB of input", disputes.CALLS["proveFault, 352 KiB of input"], ""),
+    ("proveFault, 352 KiB of input", disputes.GAS["proveFault, 352 KiB of input"][0], ""),
 )
 """What is called, how, and what others have published."""
 

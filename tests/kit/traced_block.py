@@ -84,7 +84,12 @@ class Traced:
         return cast("list[dict[str, object]]", json.loads(trace))
 
     def call(
-        self, arguments: Mapping[str, object], options: Mapping[str, object], **limits: int
+        self,
+        arguments: Mapping[str, object],
+        options: Mapping[str, object],
+        *,
+        gas_cap: int = 50_000_000,
+        deadline_us: int | None = None,
     ) -> dict[str, object]:
         trace = self.chain.engine.trace_call(
             self.block.state_root,
@@ -92,7 +97,8 @@ class Traced:
             self.ancestors,
             encoded(dict(arguments)),
             encoded(dict(options)),
-            **limits,
+            gas_cap=gas_cap,
+            deadline_us=deadline_us,
         )
         return cast("dict[str, object]", json.loads(trace))
 
