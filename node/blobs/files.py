@@ -3,7 +3,7 @@
     <folder>/<slot>.<b|t>.<versioned hash>      b: of a block, t: of a transaction that waits
 
 So a folder's listing is the whole index, moving a blob's time is a rename, and forgetting gives the room back at once.
-A file is written beside its name and renamed into place; it is not flushed: what a power loss takes is asked for again.
+A file is written beside its name and renamed into place; it is not flushed: a power loss may take the newest, which others have.
 What is read is checked: CRC-32 over all, and the commitment against the name. Damage is a blob that is not here.
 """
 
