@@ -14,7 +14,7 @@ import orjson
 import pytest
 from eth_account import Account
 
-from tests.e2e.devnet import Devnet
+from tests.e2e.devnet import Devnet, wait_for
 from tests.e2e.environments import (
     WALLETS,
     environment_with,
@@ -221,6 +221,32 @@ def cast_uses(foundry: Project, layer: Layer, safebox: str) -> None:
     assert "emit Kept" in replayed, replayed
     block = orjson.loads(cast("rpc", "eth_getBlockByNumber", receipt["blockNumber"], "false"))
     assert block["hash"] == receipt["blockHash"]
+
+
+@pytest.mark.parametrize("form", [(), ("--eip4844",)], ids=["osaka", "older"])
+def test_cast_sends_blobs(
+    foundry: Project, devnet: Devnet, tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    """Given data in a file, when cast sends it as a blob, then a block of the L1 holds it and any validator gives it back."""
+    told = b"kept for a while; " * 1_000
+    file = tmp_path / "told"
+    file.write_bytes(told)
+    send = ("cast", "send", "--rpc-url", devnet.rpc_url(), "--private-key", foundry_key(), "--json")
+    what = ("--blob", *form, "--path", str(file), "--blob-gas-price", "1gwei", "0x" + "42" * 20)
+    receipt = orjson.loads(foundry.run(*send, *what))
+    assert (receipt["status"], receipt["type"]) == ("0x1", "0x3")
+    assert int(receipt["blobGasUsed"], 16) == 1 << 17
+    assert int(receipt["blobGasPrice"], 16) >= 1
+    sent = receipt["transactionHash"]
+
+    def found() -> object:
+        return devnet.rpc("eth_getBlobSidecarByTxHash", sent, validator=1)
+
+    sidecar = wait_for("the blob on another validator", found)
+    assert isinstance(sidecar, dict)
+    [blob] = [bytes.fromhex(one[2:]) for one in sidecar["blobSidecar"]["blobs"]]
+    # A field element holds 31 bytes: its first is zero.
+    assert told in b"".join(blob[start + 1 : start + 32] for start in range(0, len(blob), 32))
 
 
 def test_web3_py_project(foundry: Project, devnet: Devnet) -> None:
