@@ -68,12 +68,14 @@ class Chain:
         head = quantity(self.ask("eth_blockNumber"))
         firsts = range(0, head + 1, SEARCHED_BLOCKS)
         for first in reversed(firsts) if newest_first else firsts:
+            last = first + SEARCHED_BLOCKS - 1
             portion = self.ask(
                 "eth_getLogs",
                 {
                     "address": address,
                     "fromBlock": hex(first),
-                    "toBlock": hex(min(head, first + SEARCHED_BLOCKS - 1)),
+                    # Whoever answers next may be a block behind: a number above its head is refused.
+                    "toBlock": hex(last) if last < head else "latest",
                     "topics": list(topics),
                 },
             )
