@@ -70,9 +70,14 @@ def positional(params: object, arguments_max: int) -> Params:
         return ()
     if not isinstance(params, list):
         raise RpcError(INVALID_PARAMS, "non-array args")
+    at_most(params, arguments_max)
+    return params
+
+
+def at_most(params: Params, arguments_max: int) -> None:
+    """Raise RpcError when there are more arguments."""
     if len(params) > arguments_max:
         raise RpcError(INVALID_PARAMS, f"too many arguments, want at most {arguments_max}")
-    return params
 
 
 def optional(params: Params, index: int) -> object:

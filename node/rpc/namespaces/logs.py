@@ -89,10 +89,10 @@ class LogsNamespace:
             raise RpcError(
                 METHOD_NOT_FOUND, f'no "{name[:64]}" subscription in eth namespace'
             ) from None
+        parameters.at_most(params, 2 if topic in (Topic.LOGS, Topic.TRANSACTIONS) else 1)
         criteria, full = None, False
         if topic is Topic.LOGS:
-            given = parameters.optional(params, 1)
-            criteria = read_criteria([name, {} if given is None else given], 1)
+            criteria = read_criteria(params, 1)
             check_followed(criteria)
         elif topic is Topic.TRANSACTIONS:
             full = parameters.boolean(params, 1, default=False)

@@ -274,3 +274,25 @@ async def test_what_all_subscriptions_name_is_bounded(monkeypatch: pytest.Monkey
         }
         assert await client.result("eth_unsubscribe", first) is True
         await client.result("eth_subscribe", "logs", many)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (["newHeads", None], "too many arguments, want at most 1"),
+        (["syncing", {}], "too many arguments, want at most 1"),
+        (["newPendingTransactions", True, 1], "too many arguments, want at most 2"),
+        (["logs", {}, {}], "too many arguments, want at most 2"),
+        (["logs"], "missing value for required argument 1"),
+        (["logs", None], "missing value for required argument 1"),
+        ([5], "expected subscription name as first argument"),
+    ],
+)
+async def test_subscriptions_take_what_their_topic_needs(
+    params: list[object], message: str
+) -> None:
+    """Given arguments that a topic has no use for, or lacks, when subscribed to, then they are refused as geth does."""
+    async with running() as server:
+        client = await server.websocket()
+        await client.send(call_text("eth_subscribe", *params))
+        assert (await client.message())["error"] == {"code": -32602, "message": message}
