@@ -394,6 +394,8 @@ class PoolService:
                 self._tell(answer.executable)
             else:
                 self._metrics.counted("fetched", answer.reason)
+                if answer.reason is RefusalReason.BUSY:
+                    return None
         return arrived
 
     async def _take_back(self, dropped: Sequence[Block]) -> None:

@@ -13,7 +13,7 @@ import trio.testing
 from prometheus_client import CollectorRegistry
 
 from node.blobs.files import MemoryFiles
-from node.blobs.keeper import BlobKeeper
+from node.blobs.keeper import BlobKeeper, KeeperBusy
 from node.eth import rlp
 from node.eth.blobs import Blob, decode_network_form, encode_network_form
 from node.eth.primitives import Hash32
@@ -169,6 +169,26 @@ async def test_announced_blobs_are_fetched_and_announced_again(
         await node.announced(CARRIER, [node.form(CARRIER, BLOBS)])
         assert node.service.counts() == (1, 0)
         assert [one.announced for one in node.peers.sent] == [(CARRIER.hash,)]
+        assert node.peers.blamed == []
+
+
+async def test_blobs_that_there_was_no_time_to_check_are_fetched_again(
+    autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running() as node:
+        add = node.keeper.add
+        calls: list[int] = []
+
+        async def busy_once(blobs: Sequence[Blob]) -> bool:
+            calls.append(len(blobs))
+            if len(calls) == 1:
+                raise KeeperBusy
+            return await add(blobs)
+
+        monkeypatch.setattr(node.keeper, "add", busy_once)
+        await node.announced(CARRIER, [node.form(CARRIER, BLOBS)])
+        assert calls == [2, 2]
+        assert node.service.counts() == (1, 0)
         assert node.peers.blamed == []
 
 
