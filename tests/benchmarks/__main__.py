@@ -27,6 +27,7 @@ from tests.benchmarks import (
     sealing,
     sends,
     steps,
+    transfers,
 )
 from tests.benchmarks.figures import Figure, print_figures, save_figures
 from tests.e2e.environments import node_project
@@ -79,6 +80,7 @@ BENCHMARKS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "batches": lambda: batches.figures(6_000),
     "imports": lambda: imports.figures(ACCOUNTS, TRANSFERS),
     "sealing": sealing.measure,
+    "transfers": transfers.measure,
     "disputes": disputes.measure,
     "steps": lambda: steps.measure(ACCOUNTS[-1]),
     "hostile_steps": hostile_steps.measure,
