@@ -11,6 +11,7 @@ use crate::{
     builder::{GAS_MIN, Outcome, reason},
     deposits::{ATTRIBUTES_DEPOSITOR, DEPOSIT, Deposit, message},
     errors::{Error, Result},
+    l1_cost::{LEAST_SIZE_BYTES, least_l1_cost},
     meter::{Base, Meter, Metered, Payer},
     record::{self, Entry, Fees},
     result::{BlockResult, Contents},
@@ -197,7 +198,8 @@ impl<S: Source> Open<S> {
         };
         let mut evm = OpEvmFactory::<OpTx>::default().create_evm(db, self.spec.env(&self.header));
         *evm.precompiles_mut() = PrecompilesMap::from_static(L2Spec::precompiles());
-        let mut session = Session { evm, spec: &self.spec, header: &self.header, body: &mut self.body };
+        let (spec, header, body) = (&self.spec, &self.header, &mut self.body);
+        let mut session = Session { evm, spec, header, body, least_l1_cost: None };
         let outcome = work(&mut session);
         match self.failure.get() {
             Some(failure) => Err(failure.clone().into()),
@@ -271,6 +273,8 @@ struct Session<'a, S: Source> {
     spec: &'a L2Spec,
     header: &'a Header,
     body: &'a mut Body,
+    /// What a transaction of the least size pays L1, once op-revm has read the fees.
+    least_l1_cost: Option<U256>,
 }
 
 impl<S: Source> Session<'_, S> {
@@ -342,6 +346,10 @@ impl<S: Source> Session<'_, S> {
             Err(outcome) => return Ok(outcome),
         };
         let raw = tx.encoded_bytes();
+        if raw.len() <= LEAST_SIZE_BYTES {
+            // op-revm would clear 32 KiB to find the same.
+            self.evm.ctx_mut().chain_mut().tx_l1_cost = self.least_l1_cost;
+        }
         let outcome = match self.run(Payer::Common, message(tx)) {
             Ok(Some(outcome)) => outcome,
             Ok(None) => return Ok(self.too_much_witness()),
@@ -350,8 +358,12 @@ impl<S: Source> Session<'_, S> {
                 return refusal(error);
             }
         };
+        let chain = self.evm.ctx().chain();
         if self.body.fees.is_none() {
-            self.body.fees = Some(Fees::new(self.evm.ctx().chain()));
+            self.body.fees = Some(Fees::new(chain));
+        }
+        if self.least_l1_cost.is_none() {
+            self.least_l1_cost = Some(least_l1_cost(chain));
         }
         let ran = Ran {
             kind: tx.1.inner().ty(),

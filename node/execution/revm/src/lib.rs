@@ -5,7 +5,7 @@
 //!     chain > ommers                       a list of blocks, proof of work included
 //!     import > header > dao > block > transactions > l1 > state > mpt       a block's way to its roots
 //!     backing > memory | store > database  where states live
-//!     sequencing, deriving > rollup > deposits > l2 > state > mpt     a rollup's block's
+//!     sequencing, deriving > rollup > deposits > l2, l1_cost > state > mpt     a rollup's block's
 //!     codec                                batches of rollup blocks
 //!     genesis, spec, precompile, stateless, witness, record, signatures, kzg, cells
 //!     edge, errors                         how Python calls in, and what it gets when something is wrong
@@ -40,6 +40,7 @@ mod json;
 mod keys;
 mod kzg;
 mod l1;
+mod l1_cost;
 mod l2;
 mod memory;
 mod meter;

@@ -19,7 +19,7 @@ mod tests;
 
 use crate::{
     keys,
-    mpt::{Loaded, Ref, Value, walk},
+    mpt::{Loaded, Ref, Value, Walk},
     rollup::{HISTORY, HISTORY_WINDOW, MESSAGE_PASSER, SEQUENCER_FEE_VAULT},
     state::{Source, StateError, StoredAccount},
 };
@@ -242,17 +242,25 @@ impl<S: Source> Meter<S> {
 
     /// The value of a key, every node on its path counted.
     fn walk(&mut self, root: Ref, key: &B256) -> Result<Option<Value>, StateError> {
-        walk::<StateError>(root, key, |at| {
-            if let Some(node) = self.nodes.get(&at.hash) {
-                return Ok(node.clone());
+        let Some(mut walk) = Walk::new(root, key) else { return Ok(None) };
+        loop {
+            let at = walk.at();
+            let found = match self.nodes.get(&at.hash) {
+                Some(node) => walk.through(node)?,
+                None => {
+                    self.need(NODE_BYTES_MAX)?;
+                    let node = self.source.node(&at)?;
+                    self.size.nodes += node.rlp.len();
+                    self.undo.push(Undo::Node(at.hash));
+                    let found = walk.through(&node);
+                    self.nodes.insert(at.hash, node);
+                    found?
+                }
+            };
+            if let Some(value) = found {
+                return Ok(value);
             }
-            self.need(NODE_BYTES_MAX)?;
-            let node = self.source.node(at)?;
-            self.size.nodes += node.rlp.len();
-            self.undo.push(Undo::Node(at.hash));
-            self.nodes.insert(at.hash, node.clone());
-            Ok(node)
-        })
+        }
     }
 
     /// An account is touched, present or absent.

@@ -1,7 +1,13 @@
 //! The rule by itself: what counts, in whatever order; what is never read; what is forgotten.
 
 use super::*;
-use crate::{genesis, memory::MemoryStore, mpt::NodeSource, state::StateDb, witness::Recorder};
+use crate::{
+    genesis,
+    memory::MemoryStore,
+    mpt::{NodeSource, walk},
+    state::StateDb,
+    witness::Recorder,
+};
 use alloy_genesis::GenesisAccount;
 use alloy_primitives::{Bytes, keccak256};
 use revm::{

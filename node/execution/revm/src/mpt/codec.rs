@@ -209,8 +209,21 @@ pub fn next_link(links: &mut &[u8]) -> Link {
 }
 
 /// Splits one RLP item off: (is a list, payload, rest). Only the shortest form of a length.
+#[inline]
 pub(super) fn item(data: &[u8]) -> Result<(bool, &[u8], &[u8])> {
     let first = *data.first().ok_or(TrieError::Corrupt)?;
+    // What a branch is made of: hashes, and nothing.
+    if first == 0xa0 {
+        let (hash, rest) = data[1..].split_at_checked(32).ok_or(TrieError::Corrupt)?;
+        return Ok((false, hash, rest));
+    }
+    if first == 0x80 {
+        return Ok((false, &[], &data[1..]));
+    }
+    any_item(first, data)
+}
+
+fn any_item(first: u8, data: &[u8]) -> Result<(bool, &[u8], &[u8])> {
     let long = |k: usize| -> Result<usize> {
         let bytes = data.get(1..1 + k).filter(|bytes| k <= 4 && bytes[0] != 0).ok_or(TrieError::Corrupt)?;
         let length = bytes.iter().fold(0, |n, byte| n << 8 | *byte as usize);

@@ -4,7 +4,7 @@
 use super::{
     Loaded, Ref, TrieError, Value,
     codec::{expand, item, next_link},
-    path::nibbles,
+    path::{NIBBLES, nibbles},
 };
 use alloy_primitives::{B256, Bytes};
 use alloy_trie::EMPTY_ROOT_HASH;
@@ -12,22 +12,49 @@ use alloy_trie::EMPTY_ROOT_HASH;
 /// Most children of a node, and its value.
 const ITEMS_MAX: usize = 17;
 
-/// The value of a key; `read` is asked for every node that is named by hash, from the root down.
+/// A way through a trie that is not at its end.
+#[derive(Debug)]
+pub struct Walk {
+    nibbles: [u8; NIBBLES],
+    /// How many of them are to go.
+    left: usize,
+    next: Ref,
+}
+
+impl Walk {
+    /// The way to a key from a root; `None` if nothing is below it.
+    pub fn new(root: Ref, key: &B256) -> Option<Self> {
+        (root.hash != EMPTY_ROOT_HASH).then(|| Self { nibbles: nibbles(key), left: NIBBLES, next: root })
+    }
+
+    /// The node that it goes through next.
+    pub fn at(&self) -> Ref {
+        self.next
+    }
+
+    /// Goes through that node; gives what lies at the key once that is clear.
+    pub fn through(&mut self, node: &Loaded) -> Result<Option<Option<Value>>, TrieError> {
+        match within(node, &self.nibbles[NIBBLES - self.left..])? {
+            Turn::Ended(value) => Ok(Some(value)),
+            Turn::Below(child, left) => {
+                (self.next, self.left) = (child, left);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The value of a key; `read` is asked for every node on the way, from the root down.
+#[cfg(test)]
 pub fn walk<E: From<TrieError>>(
     root: Ref,
     key: &B256,
     mut read: impl FnMut(&Ref) -> Result<Loaded, E>,
 ) -> Result<Option<Value>, E> {
-    if root.hash == EMPTY_ROOT_HASH {
-        return Ok(None);
-    }
-    let nibbles = nibbles(key);
-    let (mut rest, mut next) = (&nibbles[..], root);
+    let Some(mut walk) = Walk::new(root, key) else { return Ok(None) };
     loop {
-        let loaded = read(&next)?;
-        match within(&loaded, rest)? {
-            Turn::Ended(value) => return Ok(value),
-            Turn::Below(child, left) => (next, rest) = (child, &nibbles[nibbles.len() - left..]),
+        if let Some(value) = walk.through(&read(&walk.at())?)? {
+            return Ok(value);
         }
     }
 }

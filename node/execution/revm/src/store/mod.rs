@@ -285,8 +285,8 @@ impl Inner {
     fn remember(&self, nodes: &[NewNode], places: &[u64]) {
         for (node, place) in nodes.iter().zip(places) {
             let real = |link: &Link| if link & LOCAL == 0 { *link } else { places[(link ^ LOCAL) as usize] };
-            let links: Vec<u8> =
-                node.links.iter().flat_map(|link| real(link).to_le_bytes().into_iter().take(LINK)).collect();
+            let mut links = Vec::with_capacity(LINK * node.links.len());
+            node.links.iter().for_each(|link| links.extend_from_slice(&real(link).to_le_bytes()[..LINK]));
             let at = Ref { hash: node.hash, link: *place };
             self.cache.put(&at, &Loaded { rlp: node.rlp.clone(), links: links.into() });
         }
