@@ -8,24 +8,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
 import pytest
 import trio
 
 from node.p2p.network import Topic
 from node.p2p.scores import Misbehaviour
+from node.p2p.service import Libp2pNetwork
 from tests.e2e.environments import node_project
+from tests.node.blobs.test_keeper import blob, name
 from tests.node.p2p.nodes import GENESIS, start_node, until
+from tests.node.sync.test_blobs import World
 
 SCRIPTS = Path(__file__).parent / "js"
 
 
 @contextmanager
-def js_peer(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that runs js_peer.mjs."""
+def js_peer(*arguments: str, program: str = "js_peer.mjs") -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs a script of js-libp2p."""
     project = node_project(SCRIPTS)
     for script in SCRIPTS.glob("*.mjs"):
         shutil.copy(script, project / script.name)
-    command = ["node", str(project / "js_peer.mjs"), *arguments]
+    command = ["node", str(project / program), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
             yield process
@@ -52,3 +56,21 @@ async def test_js_libp2p_gossips_with_us_both_ways(nursery: trio.Nursery) -> Non
         assert await trio.to_thread.run_sync(peer.stdout.readline) == b"heard from us\n"
     assert not any(node.blamed(reason) for reason in Misbehaviour)
     assert node.metric("faultline_p2p_handler_bugs_total") == 0
+
+
+@pytest.mark.timeout(300)
+async def test_js_libp2p_asks_us_for_blobs(nursery: trio.Nursery) -> None:
+    """Given a process with some blobs, when a peer asks for as many as a request may name, then it gets those, in their order."""
+    world = World(kept={name(number): blob(number) for number in range(1, 6)})
+
+    def prepare(network: Libp2pNetwork) -> None:
+        world.serve_on(network)
+
+    node = await start_node(nursery, "node", prepare=prepare)
+    address = f"/ip4/127.0.0.1/tcp/{node.network.port}/p2p/{node.peer_id}"
+    asked = ["0x" + name(number).hex() for number in (5, 4, 9, 3, 2, 1)]
+    with js_peer(address, GENESIS.hex(), *asked, program="ask_blobs.mjs") as peer:
+        assert peer.stdout is not None
+        told = orjson.loads(await trio.to_thread.run_sync(peer.stdout.readline))
+    assert told == [one for one in asked if one != asked[2]]
+    assert not any(node.blamed(reason) for reason in Misbehaviour)

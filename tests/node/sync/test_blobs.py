@@ -109,10 +109,13 @@ class World:
         self.blamed.append((peer, severe))
 
     def service(self) -> BlobService:
+        return self.serve_on(cast("Network", self))
+
+    def serve_on(self, network: Network) -> BlobService:
         return BlobService(
             cast("Chain", self),
             self,
-            cast("Network", self),
+            network,
             self.registry,
             are_withheld=lambda: self.withheld,
         )
