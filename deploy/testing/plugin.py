@@ -11,6 +11,7 @@ Deliberately absent: imports of our packages at the top, because pytest loads th
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Generator, Iterator
@@ -67,7 +68,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--faultline-logs",
         metavar="DIR",
-        help="Copy the logs of the run's devnet here if a test failed.",
+        help="Copy the logs of the run's devnet here if a test failed, and those of a failed test's own.",
     )
     group.addoption(
         "--faultline-per-worker",
@@ -108,11 +109,29 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def _save_logs(session: pytest.Session, data: Path) -> None:
-    """Copy a devnet's logs to where they were asked for, if a test failed and a devnet was started."""
+    """Copy the run's devnet's logs to where they were asked for, if a test failed and a devnet was started."""
     folder, logs = session.config.getoption("--faultline-logs"), data / "logs"
     if folder is not None and session.testsfailed and logs.is_dir():
         worker = getattr(session.config, "workerinput", {}).get("workerid", "")
         shutil.copytree(logs, Path(folder) / worker, dirs_exist_ok=True)
+
+
+def _what_becomes_of_logs(item: pytest.Item, fixture: str, net: Devnet) -> str:
+    """Copy a failed test's own devnet's logs if that was asked for; tells where those of its devnet will be."""
+    config = item.config
+    folder = config.getoption("--faultline-logs")
+    if fixture == "faultline_own_devnet":
+        marker = item.get_closest_marker("faultline")
+        stays = marker is not None and bool(marker.kwargs.get("keep") or marker.kwargs.get("data"))
+        if folder is not None:
+            target = Path(folder) / re.sub(r"[^\w.-]+", "-", item.nodeid)
+            shutil.copytree(net.data / "logs", target, dirs_exist_ok=True)
+            return f"copied to {target}"
+    else:
+        stays = bool(config.getoption("--faultline-keep") or config.getoption("--faultline-data"))
+        if folder is not None:
+            return f"copied to {folder} at the end of the run"
+    return "" if stays else "deleted with the devnet; --faultline-logs DIR keeps a copy"
 
 
 @pytest.fixture(scope="session")
@@ -166,8 +185,10 @@ def pytest_runtest_makereport(
         found = {name: item.funcargs[name] for name in FIXTURES if name in item.funcargs}
         if found.get("faultline_breakable") is found.get("faultline_devnet"):
             found.pop("faultline_breakable", None)
-        for name, net in found.items():
-            report.sections.append((name, cast("Devnet", net).summary()))
+        for name, value in found.items():
+            net = cast("Devnet", value)
+            lines = [net.summary(), _what_becomes_of_logs(item, name, net)]
+            report.sections.append((name, "\n".join(filter(None, lines))))
     return report
 
 

@@ -138,11 +138,10 @@ def test_hardhat(hardhat: Project, devnet: Devnet) -> None:
         tested = project.run("hardhat", "test", "nodejs", "--network", layer.name, **at)
         assert "5 passing" in tested
 
-        # Ignition deploys in steps, and knows afterwards what it has done
+        # Ignition deploys in steps
         deploy = ("hardhat", "ignition", "deploy", "ignition/modules/Safebox.ts")
         settings = {**at, "HARDHAT_IGNITION_CONFIRM_DEPLOYMENT": "false"}
         assert "successfully deployed" in project.run(*deploy, "--network", layer.name, **settings)
-        assert "Nothing new to deploy" in project.run(*deploy, "--network", layer.name, **settings)
 
     on_both_layers(devnet, use)
 
@@ -249,25 +248,25 @@ def test_cast_sends_blobs(
     assert told in b"".join(blob[start + 1 : start + 32] for start in range(0, len(blob), 32))
 
 
-def test_web3_py_project(foundry: Project, devnet: Devnet) -> None:
-    python = python_environment(WALLETS / "requirements-web3.lock")
-    artifact = foundry.folder / "out" / "Safebox.sol" / "Safebox.json"
-
-    def use(layer: Layer) -> None:
-        script = (str(WALLETS / "web3_project.py"), layer.url, str(layer.chain_id), str(artifact))
-        assert foundry.run(str(python), *script).startswith("{")
-
-    on_both_layers(devnet, use)
-
-
-@pytest.mark.parametrize("library", ["viem", "ethers"])
-def test_javascript_projects(foundry: Project, devnet: Devnet, library: str) -> None:
-    script = foundry.folder / f"{library}.mjs"
-    shutil.copy(PROJECTS / "scripts" / script.name, script)
+def test_projects_of_libraries(foundry: Project, devnet: Devnet) -> None:
+    """All at once, each with an account of its own: what they do most is to wait for slots."""
     artifact = str(foundry.folder / "out" / "Safebox.sol" / "Safebox.json")
+    python = python_environment(WALLETS / "requirements-web3.lock")
+    programs = {"web3.py": (str(python), str(WALLETS / "web3_project.py"))}
+    for library in ("viem", "ethers"):
+        script = foundry.folder / f"{library}.mjs"
+        shutil.copy(PROJECTS / "scripts" / script.name, script)
+        programs[library] = ("node", script.name)
 
     def use(layer: Layer) -> None:
-        told = foundry.run("node", script.name, layer.url, str(layer.chain_id), artifact)
-        assert len(orjson.loads(told)["types"]) == 4
+        def run(library: str) -> object:
+            arguments = (layer.url, str(layer.chain_id), artifact)
+            return orjson.loads(foundry.run(*programs[library], *arguments))["types"]
+
+        with ThreadPoolExecutor(max_workers=len(programs)) as pool:
+            types = dict(zip(programs, pool.map(run, programs), strict=True))
+        assert types["web3.py"] == [0, 1, 2, 4]
+        assert types["ethers"] == [0, 1, 2, 4]
+        assert types["viem"] == ["legacy", "eip2930", "eip1559", "eip7702"]
 
     on_both_layers(devnet, use)
