@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from node import _engine
 from node.errors import InvalidBlock
@@ -77,6 +78,17 @@ def open_tables(path: Path) -> ChainTables:
     return _engine.NativeTables(path)
 
 
+_INCLUDED: Final = PushOutcome(included=True, reason="", message="")
+"""What becomes of nearly every transaction: made once, not once for each."""
+
+
+def _outcomes(found: Sequence[tuple[str, str]]) -> list[PushOutcome]:
+    return [
+        PushOutcome(included=False, reason=reason, message=message) if reason else _INCLUDED
+        for reason, message in found
+    ]
+
+
 class RevmBuilder:
     """A block under construction; see `BlockBuilder`."""
 
@@ -87,10 +99,7 @@ class RevmBuilder:
 
     def push(self, transactions: Sequence[bytes]) -> list[PushOutcome]:
         """Offers raw transactions in order."""
-        return [
-            PushOutcome(included=not reason, reason=reason, message=message)
-            for reason, message in self._native.push(transactions)
-        ]
+        return _outcomes(self._native.push(transactions))
 
     @property
     def gas_left(self) -> int:
@@ -127,10 +136,7 @@ class RevmL2Builder:
 
     def push(self, transactions: Sequence[bytes]) -> list[PushOutcome]:
         """Offers raw transactions in order."""
-        return [
-            PushOutcome(included=not reason, reason=reason, message=message)
-            for reason, message in self._native.push(transactions)
-        ]
+        return _outcomes(self._native.push(transactions))
 
     @property
     def gas_left(self) -> int:
