@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
         print(f"no answer: {error}")  # noqa: T201  # docker keeps what a probe prints
         return 1
     head, _, body = answer.partition(b"\r\n\r\n")
-    print(body.decode(errors="replace"))  # noqa: T201
+    print(body.decode(errors="replace"))  # noqa: T201  # the same
     return 0 if b" 200 " in head.partition(b"\r\n")[0] else 1
 
 

@@ -66,10 +66,10 @@ FIXED: Final[Mapping[tuple[str, str], JsonValue]] = {
     ("rpc", "allowed_hosts"): [*_NAMES, "host.docker.internal"],
     ("rpc", "allowed_origins"): [],
     ("rpc", "published_on_loopback"): True,
-    ("p2p", "host"): "0.0.0.0",  # noqa: S104
+    ("p2p", "host"): "0.0.0.0",  # noqa: S104  # within the containers' own network
     ("p2p", "base_port"): 9_000,
     ("p2p", "l2_base_port"): 9_050,
-    ("metrics", "host"): "0.0.0.0",  # noqa: S104
+    ("metrics", "host"): "0.0.0.0",  # noqa: S104  # within the containers' own network
     ("metrics", "base_port"): 9_100,
     ("metrics", "l2_base_port"): 9_150,
 }

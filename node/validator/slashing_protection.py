@@ -171,7 +171,7 @@ class Rows:
     def all(self) -> dict[bytes, SigningRecord]:
         """Every row, by public key, in their order."""
         rows = self._connection.execute(
-            f"SELECT public_key, {_COLUMNS} FROM signed ORDER BY public_key"  # noqa: S608
+            f"SELECT public_key, {_COLUMNS} FROM signed ORDER BY public_key"  # noqa: S608  # constant columns
         )
         return {row[0]: _read(row[1:]) for row in rows}
 

@@ -169,7 +169,7 @@ class ForwardingPool:
                 _, told = self._unseen.pop(transaction_hash)
                 told(Answered(transaction_hash))
 
-    # -- what a pool is asked: nothing waits here
+    # -- what a pool is asked: nothing waits here, whatever the arguments are
 
     def get(self, transaction_hash: Hash32) -> PooledTransaction | None:  # noqa: ARG002
         """Nothing waits here."""
