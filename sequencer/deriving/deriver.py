@@ -212,7 +212,7 @@ class Deriver:
 
     async def _advance(self) -> bool:
         """Derive what L1 holds beyond what was read; False if it has to be looked at again."""
-        if not self._l1.is_canonical(self._scanned):
+        if not self._is_on_l1():
             await self._follow_reorganisation()
             return False
         if not self._drop_unanchored():
@@ -234,6 +234,13 @@ class Deriver:
             return False
         self.derived.set(InboxAt(block=last, tip=self.book.tip))
         return True
+
+    def _is_on_l1(self) -> bool:
+        """Whether L1 still has what was read last, and the last record: it may have moved after that was noted, before the rest was read."""
+        count = self.book.count
+        return self._l1.is_canonical(self._scanned) and (
+            not count or self._l1.is_canonical(self.book.placed(count - 1).block)
+        )
 
     async def _follow_reorganisation(self) -> None:
         """Forget the records that L1 has dropped. Raises Corruption where one of them was final."""

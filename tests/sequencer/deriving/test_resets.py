@@ -13,6 +13,7 @@ from node.errors import Corruption
 from node.eth.blocks import Block
 from node.runtime.worker import Answer
 from sequencer.deriving import deriver
+from sequencer.deriving.book import Placed
 from tests.kit.memory_tables import Killed
 from tests.kit.model_l1 import ModelDeposit, ModelTree
 from tests.kit.model_l2 import L2Node, ModelChain, model_parameters, transfer
@@ -156,6 +157,47 @@ def test_l1_that_moves_again_while_its_records_are_forgotten_is_followed_again()
             assert node.deriver.book.tip == records[-1].tip
             late = await late_replica(node)
             assert hashes(late) == hashes(node)
+
+    trio.run(history, clock=MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize("has_record", [True, False])
+def test_l1_that_drops_a_record_as_it_is_noted_is_followed(*, has_record: bool) -> None:
+    """The block that was read last before is on both branches: only the record itself tells that L1 has moved."""
+
+    async def history() -> None:
+        # Given an L2 block that L1 does not hold yet
+        node = L2Node(ModelTree(model_parameters()))
+        tree, book = node.l1.tree, node.deriver.book
+        async with node.running():
+            node.l1.mine()
+            node.build([transfer(0, 0)], advances=True)
+            await node.caught_up()
+            base = node.l1.tip_block
+            garbage = appended(tree, 0, base.tip, b"garbage", blocks=1, origin=1)
+            other = tree.make(base, [garbage] if has_record else [], ())
+            other = tree.make(other, (), ())
+            noted = book.append
+
+            def note(placed: Placed) -> None:
+                noted(placed)
+                node.l1.adopt(other)
+
+            # When L1 takes another branch in the moment in which the record is noted
+            with pytest.MonkeyPatch.context() as patching:
+                patching.setattr(book, "append", note)
+                node.l1.mine([post(node, 0, 1)])
+                await node.caught_up()
+            # Then the book is that branch's, and finality finds nothing else in it
+            assert book.tip == other.tip
+            node.l1.mine()
+            node.l1.finalize(3)
+            await node.caught_up()
+            await trio.testing.wait_all_tasks_blocked()
+            assert book.final_count == book.count == int(has_record)
+            if has_record:
+                late = await late_replica(node)
+                assert hashes(late) == hashes(node)
 
     trio.run(history, clock=MockClock(autojump_threshold=0))
 
