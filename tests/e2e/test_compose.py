@@ -95,8 +95,19 @@ def test_a_container_has_no_rights_and_no_keys_of_others(composed: Composed) -> 
         assert keys
         assert all(key.startswith(f"{service}.") for key in keys)
         assert composed.sh(service, "ls /network /volumes", check=False).count(".json") == 0
-        limit = composed.inspect(service, "HostConfig", "Memory")
-        assert limit == (768 << 20 if service.startswith("validator") else 1 << 30)
+        limit = 768 << 20 if service.startswith("validator") else 1 << 30
+        assert composed.inspect(service, "HostConfig", "Memory") == limit
+        assert composed.inspect(service, "HostConfig", "MemorySwap") == limit  # none beside it
+
+
+def test_who_takes_more_memory_than_there_is_ends_and_the_process_goes_on(
+    composed: Composed,
+) -> None:
+    started = composed.inspect(NAME, "State", "StartedAt")
+    hungry = "python -c 'import mmap; mmap.mmap(-1, 1 << 30).write(bytes(1 << 30))'; echo ended $?"
+    assert "ended 137" in composed.sh(NAME, hungry)
+    assert composed.inspect(NAME, "State", "StartedAt") == started
+    composed.wait_for_progress(VICTIM)
 
 
 def test_no_port_is_published_beyond_loopback(composed: Composed) -> None:
