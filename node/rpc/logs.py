@@ -41,6 +41,9 @@ IN_PLACE_BYTES_MAX: Final = 4 << 10
 PORTION_BLOCKS: Final = 1_024
 """Blooms that are looked at without giving way to others."""
 
+PORTION_CHECKS: Final = 32_768
+"""Addresses and topics that are looked for in them: 3 ms; the most that a search may name took 370 ms in 1,024 blocks."""
+
 READ_BYTES_MAX: Final = 8 << 20
 """Bytes of blocks that are searched in one go of the worker."""
 
@@ -242,8 +245,9 @@ class LogSearch:
         if last - first >= RANGE_BLOCKS_MAX:
             raise RpcError(LIMIT_EXCEEDED, f"query exceeds max block range {RANGE_BLOCKS_MAX}")
         found = Found()
-        for start in range(first, last + 1, PORTION_BLOCKS):
-            end = min(start + PORTION_BLOCKS - 1, last)
+        portion = max(1, min(PORTION_BLOCKS, PORTION_CHECKS // max(1, criteria.items)))
+        for start in range(first, last + 1, portion):
+            end = min(start + portion - 1, last)
             wanted = [
                 block_hash
                 for block_hash, bloom in self._chain.blooms(start, end)

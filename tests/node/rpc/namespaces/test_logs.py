@@ -6,10 +6,11 @@ import pytest
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node.eth.hashing import keccak256
+from node.eth.primitives import Hash32
 from node.rpc import filters, logs, subscriptions
 from node.rpc.filters import CHANGES_MAX, FILTERS_MAX
 from tests.node.rpc.clients import call_text, running
-from tests.node.rpc.fakes import EMITTER, TOPIC, Backend, make_block
+from tests.node.rpc.fakes import EMITTER, TOPIC, Backend, FakeChain, make_block
 
 ADDRESS = "0x" + EMITTER.hex()
 TOPIC_NAME = "0x" + TOPIC.hex()
@@ -149,6 +150,30 @@ async def test_searches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             -32005,
             "query exceeds max results 2, retry with a smaller range than 0-3",
         )
+
+
+async def test_the_more_is_looked_for_the_sooner_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Given many topics, when a range is searched, then fewer blooms are looked at before others have their turn."""
+    asked: list[tuple[int, int]] = []
+    backend = Backend()
+    blooms = type(backend.chain).blooms
+
+    def noted(chain: FakeChain, first: int, last: int) -> list[tuple[Hash32, bytes]]:
+        asked.append((first, last))
+        return blooms(chain, first, last)
+
+    monkeypatch.setattr(type(backend.chain), "blooms", noted)
+    monkeypatch.setattr(logs, "PORTION_CHECKS", 4)
+    whole = {"fromBlock": "0x0", "toBlock": "0x3"}
+    many = [["0x" + bytes([at] * 32).hex() for at in range(2)]]
+    async with running(backend) as server:
+        client = await server.http()
+        await client.result("eth_getLogs", whole)
+        await client.result("eth_getLogs", whole | {"topics": many})
+        await client.result("eth_getLogs", whole | {"topics": many * 4})
+    assert asked == [(0, 3), (0, 1), (2, 3), (0, 0), (1, 1), (2, 2), (3, 3)]
 
 
 async def test_an_answer_of_long_logs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
