@@ -30,6 +30,7 @@ mod deriving;
 mod edge;
 mod engine;
 mod errors;
+mod execution_witness;
 mod frames;
 mod frames_json;
 mod genesis;

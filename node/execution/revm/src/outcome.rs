@@ -1,6 +1,7 @@
 //! How a call ended, in geth's words.
 
 use alloy_primitives::Bytes;
+use op_revm::OpHaltReason;
 use revm::{
     Inspector,
     bytecode::opcode::OpCode,
@@ -10,6 +11,27 @@ use revm::{
         interpreter_types::Jumps,
     },
 };
+
+/// A halt of either layer's EVM.
+pub trait Halt {
+    /// As the L1 names it.
+    fn common(self) -> HaltReason;
+}
+
+impl Halt for HaltReason {
+    fn common(self) -> HaltReason {
+        self
+    }
+}
+
+impl Halt for OpHaltReason {
+    fn common(self) -> HaltReason {
+        match self {
+            Self::Base(reason) => reason,
+            Self::FailedDeposit => HaltReason::PrecompileErrorWithContext("failed deposit".into()),
+        }
+    }
+}
 
 /// How a call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use crate::{
     engine::Engine,
     errors::{Error, Result},
     json,
+    outcome::Halt,
     overrides::{self, BlockArguments, StateArguments},
     precompile::Step,
     rollup::L2Spec,
@@ -27,15 +28,10 @@ use alloy_evm::{
 };
 use alloy_op_evm::{OpEvm, OpEvmContext, OpEvmFactory, OpTx};
 use alloy_primitives::{Address, B256, TxKind, U256};
-use op_revm::OpHaltReason;
 use pyo3::exceptions::PyTimeoutError;
 use revm::{
     Database, Inspector,
-    context::{
-        TxEnv,
-        either::Either,
-        result::{HaltReason, ResultAndState},
-    },
+    context::{TxEnv, either::Either, result::ResultAndState},
     context_interface::{JournalTr, block::BlobExcessGasAndPrice, cfg::gas::calculate_initial_tx_gas},
     database::State,
     precompile::{PrecompileSpecId, Precompiles},
@@ -106,27 +102,6 @@ impl Refusal {
 
 /// Whether a message may run.
 type Checked = std::result::Result<(), Refusal>;
-
-/// A halt of either layer's EVM.
-pub trait Halt {
-    /// As the L1 names it.
-    fn common(self) -> HaltReason;
-}
-
-impl Halt for HaltReason {
-    fn common(self) -> HaltReason {
-        self
-    }
-}
-
-impl Halt for OpHaltReason {
-    fn common(self) -> HaltReason {
-        match self {
-            Self::Base(reason) => reason,
-            Self::FailedDeposit => HaltReason::PrecompileErrorWithContext("failed deposit".into()),
-        }
-    }
-}
 
 /// See the module; `E` is an EVM.
 pub struct Scene<E> {

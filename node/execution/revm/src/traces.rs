@@ -1,18 +1,19 @@
-//! `debug_trace*` and `debug_executionWitness`: blocks run again, from their system calls on.
+//! `debug_trace*`: blocks run again, from their system calls on.
 
 use crate::{
     arguments::{self, CallArguments},
     block::Block,
     deposits::{DEPOSIT, Deposit, message},
     deriving::Context,
-    edge::{self, Ancestors, detached},
+    edge::{self, detached},
     engine::{Engine, NativeEngine},
     errors::{Error, Result},
     frames_json::Position,
     json,
     l2::Stopped,
+    outcome::Halt,
     overrides::{BlockArguments, StateArguments},
-    scene::{Halt, Machine, Place, RollupMachine, Scene},
+    scene::{Machine, Place, RollupMachine, Scene},
     tracers::{Plan, Run, SIZE_MAX, TraceArguments, Tracer},
     transactions::{Prepared, Refusal, prepare_all_by},
     watch::{Stop, Watch, Watched},
@@ -26,10 +27,8 @@ use revm::{
     DatabaseCommit,
     context::{Transaction, TxEnv, result::ResultAndState},
 };
-use serde::Serialize;
 use std::{
     borrow::Cow,
-    collections::BTreeMap,
     fmt::Display,
     time::{Duration, Instant},
 };
@@ -389,30 +388,6 @@ fn moves_ahead(header: &Header, block: Option<&BlockArguments>) -> bool {
     block.and_then(|block| block.number).is_some_and(|number| number.0 == next)
 }
 
-/// geth's `ExtWitness`, with the hashes of its headers: those of the ancestors down to the oldest that was asked for.
-#[derive(Serialize)]
-struct WitnessJson {
-    headers: Vec<B256>,
-    codes: Vec<Bytes>,
-    state: Vec<Bytes>,
-    keys: Vec<Bytes>,
-}
-
-/// `debug_executionWitness`.
-fn execution_witness(engine: &Engine, parent: &[u8], block: &[u8], ancestors: &[u8]) -> Result<Vec<u8>> {
-    let parent = edge::header(parent)?;
-    let ancestors = Ancestors::new(parent.number, ancestors)?;
-    let result = engine.judge(&parent, &Block::decode(Bytes::copy_from_slice(block))?, ancestors, true)?;
-    let witness = result.witness.unwrap_or_default();
-    let values = |items: BTreeMap<B256, Bytes>| items.into_values().collect();
-    json::bytes(&WitnessJson {
-        headers: result.contents.ancestors,
-        codes: values(witness.codes),
-        state: values(witness.nodes),
-        keys: Vec::new(),
-    })
-}
-
 #[pymethods]
 impl NativeEngine {
     /// `debug_traceBlockBy*`: the answer's JSON list. TimeoutError if `deadline_us` has passed.
@@ -508,18 +483,6 @@ impl NativeEngine {
         let json = detached(py, || {
             Request::planned(parent_root, block, ancestors, Plan::parties(), deadline_us)?.run(&self.engine, None)
         })?;
-        Ok(PyBytes::new(py, &json))
-    }
-
-    /// `debug_executionWitness`: the answer's JSON with hashes in place of headers.
-    fn execution_witness<'py>(
-        &self,
-        py: Python<'py>,
-        parent_header: &[u8],
-        block: &[u8],
-        ancestors: &[u8],
-    ) -> Result<Bound<'py, PyBytes>> {
-        let json = detached(py, || self::execution_witness(&self.engine, parent_header, block, ancestors))?;
         Ok(PyBytes::new(py, &json))
     }
 }
