@@ -35,10 +35,7 @@ IN_A_CONTAINER: Final = "docker run --rm faultline:local faultline exec -- COMMA
 """Beside a devnet in containers there is room for commands to it, not for seven processes more."""
 
 
-@click.command(
-    "exec",
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-)
+@click.command("exec", context_settings={"allow_interspersed_args": False})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option(
     "--manifest",

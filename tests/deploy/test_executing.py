@@ -135,6 +135,14 @@ def test_options_behind_the_command_are_the_commands(
     assert capfd.readouterr().out == "--logs --keep\n"
 
 
+def test_an_option_that_there_is_not_is_no_command(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Given a mistyped option before the command, then it is named, and nothing is run."""
+    assert run(monkeypatch, "--log", "there", "--", "true") == 2
+    assert "No such option '--log'" in capfd.readouterr().err
+
+
 def test_a_wrong_manifest_starts_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
