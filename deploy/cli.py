@@ -102,6 +102,9 @@ def main() -> int:
     except (click.exceptions.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return INTERRUPTED_EXIT
+    except PermissionError as error:
+        click.echo(f"Error: {error.filename}: {error.strerror}", err=True)
+        return 1
     except BrokenPipeError:
         # Whoever read our output has had enough of it; the interpreter must not try to write the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -12,13 +12,14 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 import click
 from pydantic import JsonValue
 
-from deploy.commands.options import WrongUse, data_option, layout_of, manifest_option
+from deploy.commands.options import CommandFailed, WrongUse, data_option, layout_of, manifest_option
 from deploy.commands.preparing import refuse_containers, resolve_manifest, take_lock
 from deploy.launching import Launcher, start_launcher
 from deploy.layout import Layout
@@ -74,6 +75,10 @@ def up(  # one parameter for each option
     flags = {flag: value for flag, value in given.items() if value is not None}
     layout = layout_of(data, manifest)
     refuse_containers(layout, "docker compose up")
+    if find_spec("node._engine") is None:
+        raise CommandFailed(
+            "the engine is not built: `make build` in the checkout, or `pip install` of it"
+        )
     resolved = resolve_manifest(layout, manifest, flags, fresh=fresh)
     if detach:
         ready = _go_background()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from deploy.cli import main
+from deploy.cli import faultline, main
 from deploy.creation import create
 from deploy.layout import Layout
 from deploy.manifest import Manifest
@@ -92,6 +93,17 @@ def test_completion_offers_commands() -> None:
         cwd=Path(__file__).parents[2],
     )
     assert done.stdout.split() == ["plain,processes"]
+
+
+def test_a_file_that_may_not_be_read_or_written_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(**_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "/theirs/network.json")
+
+    monkeypatch.setattr(faultline, "main", refuse)
+    assert run(monkeypatch, "status") == 1
+    assert capsys.readouterr().err == "Error: /theirs/network.json: Permission denied\n"
 
 
 @pytest.mark.parametrize(

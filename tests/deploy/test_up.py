@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.cli import main
 from deploy.creation import create
 from deploy.layout import Layout
 from deploy.lock import SupervisorLock
@@ -78,6 +79,16 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
         assert done.returncode == 2, done.stderr
         assert str(tmp_path) in done.stderr
     assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_an_engine_that_is_not_built_is_missed_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("deploy.commands.up.find_spec", {}.get)
+    monkeypatch.setattr(sys, "argv", ["faultline", "up", "--data", str(tmp_path / "data")])
+    assert main() == 1
+    assert "the engine is not built: `make build`" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
 
 
 def test_the_launcher_begins_before_what_takes_long_is_imported() -> None:
