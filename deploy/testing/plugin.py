@@ -207,7 +207,7 @@ def _taken_name() -> str | None:
     for name in PACKAGES:
         loaded = sys.modules.get(name)
         spec = find_spec(name) if loaded is None else loaded.__spec__
-        origin = None if spec is None else spec.origin
-        if origin != str(SOURCES / name / "__init__.py"):
+        origin = Path("nowhere" if spec is None or spec.origin is None else spec.origin)
+        if origin.resolve() != SOURCES / name / "__init__.py":
             return f"{name} ({origin})"
     return None

@@ -48,14 +48,14 @@ def test_fine(faultline_own_devnet):
 """
 
 
-def run(folder: Path, *arguments: str) -> str:
+def run(folder: Path, *arguments: str, sources: Path = REPOSITORY) -> str:
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_theirs.py").write_text(TESTS)
     plugins = ["-p", "no:faultline", "-p", "deploy.testing.plugin", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--rootdir", str(folder), *plugins, *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": str(sources)},
         capture_output=True,
         text=True,
         check=False,
@@ -71,6 +71,13 @@ def test_logs_of_failed_tests_are_kept_where_they_are_asked_for(tmp_path: Path) 
     assert "copied to kept/test_theirs.py-test_own" in told
     kept = {str(log.relative_to(tmp_path / "kept")) for log in tmp_path.glob("kept/**/*.log")}
     assert kept == {"validator-0.log", "test_theirs.py-test_own/validator-0.log"}
+
+
+def test_our_packages_may_be_reached_by_a_link(tmp_path: Path) -> None:
+    link, project = tmp_path / "link", tmp_path / "project"
+    link.symlink_to(REPOSITORY)
+    project.mkdir()
+    assert "NameTaken" not in run(project, sources=link)
 
 
 @pytest.mark.parametrize(("option", "deleted"), [([], 2), (["--faultline-keep"], 1)])
