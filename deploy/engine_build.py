@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     environment = toolchain(os.environ)
     if environment is None:
         return 1
-    rustc = _rustc_version(environment)
+    rustc = rustc_version(environment)
     target = target_folder(environment, (CRATE / "Cargo.lock").read_bytes(), rustc)
     target.mkdir(parents=True, exist_ok=True)
     target.touch()
@@ -157,7 +157,8 @@ def target_folder(environment: Mapping[str, str], cargo_lock: bytes, rustc: str)
     return Path(home) / "faultline" / f"target-{key}"
 
 
-def _rustc_version(environment: Mapping[str, str]) -> str:
+def rustc_version(environment: Mapping[str, str]) -> str:
+    """What the compiler says of itself."""
     rustc = shutil.which("rustc", path=environment["PATH"]) or "rustc"
     answer = subprocess.run(  # noqa: S603  # ours
         [rustc, "-vV"], env=environment, capture_output=True, text=True, check=True
