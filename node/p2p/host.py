@@ -170,7 +170,7 @@ class Host:
             raise StreamReset("not connected")
         try:
             stream = await self.libp2p.new_stream(ID.from_base58(peer), [TProtocol(protocol)])
-        except (BaseLibp2pError, OSError, Rejected) as error:
+        except (BaseLibp2pError, OSError) as error:
             raise StreamReset(f"{protocol}: {error}") from error
         return Stream(stream)
 

@@ -20,9 +20,11 @@ from typing import Final
 import structlog
 import trio
 from libp2p.abc import IMuxedConn, IMuxedStream, INetConn, ISecureConn
+from libp2p.exceptions import ParseError
 from libp2p.host.basic_host import BasicHost
 from libp2p.io import trio as trio_io
 from libp2p.io.abc import Reader, ReadWriteCloser
+from libp2p.io.exceptions import IncompleteReadError
 from libp2p.metrics.swarm import SwarmEvent
 from libp2p.network import swarm
 from libp2p.network.auto_connector import AutoConnector
@@ -38,7 +40,6 @@ from libp2p.transport.tcp import tcp
 from libp2p.utils.varint import decode_uvarint_from_stream
 from multiaddr import Multiaddr  # type: ignore[import-untyped]
 
-from node.errors import Rejected
 from node.p2p.scores import Misbehaviour
 
 log = structlog.get_logger()
@@ -318,8 +319,8 @@ class PatchedSwarmConn(swarm_connection.SwarmConn):
     async def _handle_muxed_stream(self, muxed_stream: IMuxedStream) -> None:
         """Serve one stream.
 
-        Upstream lets a handler's error, or a token that is not UTF-8, end the whole process, and a peer open streams
-        without bound (the resource manager that should count them is shared by all peers, so one can use it up).
+        Upstream lets a handler's error end the whole process, and a peer open streams without bound (the resource manager
+        that should count them is shared by all peers, so one can use it up).
         """
         if len(self.streams) >= STREAMS_MAX:
             _tell(self.muxed_conn, Misbehaviour.FRAME_FLOOD, "too many streams")
@@ -394,22 +395,29 @@ class PatchedHost(BasicHost):
 
 
 async def read_delim(reader: Reader) -> bytes:
-    """A multistream token without its newline; upstream reads as many bytes as the peer announces.
+    """A multistream token without its newline; upstream reads as many bytes as the peer announces, and decodes what is not UTF-8.
+
+    What the communicator above raises is then MultiselectCommunicatorError and nothing else: whoever asks or answers handles that.
 
     Raises:
-        Rejected: longer than TOKEN_BYTES_MAX, or no newline at its end.
+        ParseError: longer than TOKEN_BYTES_MAX, no newline at its end, or not UTF-8.
+        IOException: the stream ended.
     """
     length = await decode_uvarint_from_stream(reader)
     if not 0 < length <= TOKEN_BYTES_MAX:
-        raise Rejected(Misbehaviour.MALFORMED_FRAME, f"a multistream token of {length} bytes")
+        raise ParseError(f"a multistream token of {length} bytes")
     token = b""
     while len(token) < length:
         part = await reader.read(length - len(token))
         if not part:
-            raise MuxedStreamEOF("a multistream token ended early")
+            raise IncompleteReadError("a multistream token ended early", length, len(token))
         token += part
     if not token.endswith(b"\n"):
-        raise Rejected(Misbehaviour.MALFORMED_FRAME, "a multistream token without newline")
+        raise ParseError("a multistream token without newline")
+    try:
+        token.decode()
+    except UnicodeDecodeError as error:
+        raise ParseError("a multistream token that is not UTF-8") from error
     return token[:-1]
 
 
