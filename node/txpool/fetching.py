@@ -76,6 +76,7 @@ class Fetcher:
         """Groups to ask each peer for; who was asked last stands last."""
         self._busy: Counter[str] = Counter()
         self._wake = trio.Event()
+        """There may be something to ask for; all that are idle wait for the same one."""
 
     def want(self, peer: str, hashes: Sequence[Hash32]) -> None:
         """Fetch what a peer announced; if that is under way already, remember who has it too."""
@@ -113,7 +114,8 @@ class Fetcher:
                 if queue:
                     self._queues[peer] = queue
                 return peer, group
-        self._wake = trio.Event()
+        if self._wake.is_set():
+            self._wake = trio.Event()
         return None
 
     async def _work(self) -> None:

@@ -11,7 +11,12 @@ import trio.testing
 
 from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
-from node.txpool.fetching import TOGETHER_MAX, WANTED_PER_PEER_MAX, Fetcher
+from node.txpool.fetching import (
+    FETCHES_PER_PEER_MAX,
+    TOGETHER_MAX,
+    WANTED_PER_PEER_MAX,
+    Fetcher,
+)
 from node.txpool.wire import decode_request, encode_answer
 
 SILENCE_S = 10.0
@@ -170,6 +175,27 @@ async def test_who_answers_nothing_holds_up_no_other(
         await trio.sleep(0.1)
         fetcher.want("honest", [wanted])
         await trio.sleep(0.1)
+        assert peer.taken == [wanted]
+        nursery.cancel_scope.cancel()
+
+
+async def test_fetches_wake_up_from_idleness_one_by_one(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given a fetcher that had nothing to do, then a peer that answers nothing takes two of its fetches, not all of them."""
+    peer = Peer(silent={"silent"})
+    [wanted] = peer.hold(1)
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        await trio.testing.wait_all_tasks_blocked()
+        fetcher.want(
+            "silent", [Hash32(bytes([place + 1]) * 32) for place in range(WANTED_PER_PEER_MAX)]
+        )
+        await trio.testing.wait_all_tasks_blocked()
+        assert peer.whom == ["silent"] * FETCHES_PER_PEER_MAX
+        fetcher.want("honest", [wanted])
+        await trio.sleep(SILENCE_S / 10)
         assert peer.taken == [wanted]
         nursery.cancel_scope.cancel()
 
