@@ -3,12 +3,13 @@
     Pool.admit -> room_for_blobs(newcomer, all that carry blobs, prices) -> who leaves, or None
 
 What no block would take now is worth less than anything one would, whatever tip it names: it never has to pay that tip, so it
-could hold its place for nothing. After that price decides. The sender of the cheapest loses its last one, as without blobs.
+could hold its place for nothing. After that price decides. What stands behind another of its sender is worth no more than that
+one, for it cannot run before. The sender of the cheapest loses its last one, as without blobs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from node.eth.fees import blob_base_fee, next_base_fee
@@ -16,6 +17,9 @@ from node.eth.headers import Header
 from node.eth.primitives import Address
 from node.txpool.sender import Sender
 from node.txpool.transaction import PooledTransaction
+
+Worth = tuple[int, ...]
+"""What a blob transaction is kept for: 1 if it can pay a block now, else 0; then its price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,10 @@ class Prices:
     blob_base_fee: int = 0
     """Wei a unit of blob gas."""
 
-    def worth(self, one: PooledTransaction, sender: Sender) -> tuple[int, ...]:
-        """What a blob transaction is kept for: whether it can pay a block now, then its price."""
+    def worth(self, one: PooledTransaction) -> Worth:
+        """Of a blob transaction, if nothing of its sender comes before it."""
         can_pay = (
-            one.nonce not in sender.queued
-            and one.max_fee_per_gas >= self.base_fee
-            and one.max_fee_per_blob_gas >= self.blob_base_fee
+            one.max_fee_per_gas >= self.base_fee and one.max_fee_per_blob_gas >= self.blob_base_fee
         )
         return int(can_pay), *one.price
 
@@ -60,11 +62,15 @@ def room_for_blobs(
 
     A walk over the few hundred transactions that carry blobs.
     """
+    if excess <= 0:
+        return []
     chosen = {other.hash for other in leaving}
     victims: list[PooledTransaction] = []
-    worth = prices.worth(one, sender)
+    worth = _worth_of_newcomer(one, sender, prices)
     by_worth = sorted(
-        (prices.worth(other, senders[other.sender]), other.arrival, other) for other in others
+        (its_worth, other.arrival, other)
+        for address in {other.sender for other in others}
+        for its_worth, other in _worths(senders[address], prices)
     )
     for its_worth, _, cheap in by_worth:
         if excess <= 0 or its_worth >= worth:
@@ -79,3 +85,32 @@ def room_for_blobs(
         victims.append(last)
         excess -= len(last.blob_hashes)
     return victims if excess <= 0 else None
+
+
+def _worths(sender: Sender, prices: Prices) -> Iterator[tuple[Worth, PooledTransaction]]:
+    """Of all of one sender: the least, number by number, of each and of those that must run before it."""
+    least: Worth | None = None
+    for nonce in range(sender.nonce, sender.next_nonce):
+        one = sender.executable[nonce]
+        least = _least(least, prices.worth(one))
+        yield least, one
+    for one in sender.queued.values():
+        yield _behind_a_gap(one), one
+
+
+def _worth_of_newcomer(one: PooledTransaction, sender: Sender, prices: Prices) -> Worth:
+    """As it would be in the place of whatever has its nonce now."""
+    if one.nonce > sender.next_nonce:
+        return _behind_a_gap(one)
+    worth = prices.worth(one)
+    for nonce in range(sender.nonce, one.nonce):
+        worth = _least(worth, prices.worth(sender.executable[nonce]))
+    return worth
+
+
+def _behind_a_gap(one: PooledTransaction) -> Worth:
+    return 0, *one.price
+
+
+def _least(one: Worth | None, other: Worth) -> Worth:
+    return other if one is None else tuple(map(min, one, other))

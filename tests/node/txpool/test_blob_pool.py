@@ -150,6 +150,40 @@ def test_what_no_block_takes_gives_way_whatever_tip_it_names() -> None:
     assert message(admit(pool, low)) == "transaction underpriced"
 
 
+def test_what_stands_behind_what_no_block_takes_is_worth_no_more() -> None:
+    """Given a sender whose first cannot pay for gas, then its later ones push out nobody who can, and give way to them."""
+    pool = new_pool(PoolLimits(blobs_max=3))
+    prices = Prices(base_fee=GWEI)
+    pool.update({}, block_gas_limit=30_000_000, now_ms=0, prices=prices)
+    stuck = replace(BLOBS, max_fee_per_gas=GWEI - 1, max_priority_fee_per_gas=1)
+    rich = replace(BLOBS, max_fee_per_gas=90 * GWEI, max_priority_fee_per_gas=90 * GWEI)
+    honest, late = b"\x05" * 20, b"\x06" * 20
+    added(pool, stuck)
+    added(pool, replace(rich, nonce=1))
+    added(pool, replace(BLOBS, sender=honest))
+    assert message(admit(pool, replace(rich, nonce=2))) == "transaction underpriced"
+    dropped = added(pool, replace(BLOBS, sender=late, max_priority_fee_per_gas=1)).dropped
+    assert [(one.sender, one.nonce) for one in dropped] == [(SENDER, 1)]
+    # Once the first can pay, those behind it count for what they offer.
+    added(pool, replace(rich, max_fee_per_blob_gas=2 * GWEI))
+    dropped = added(pool, replace(rich, nonce=1)).dropped
+    assert [(one.sender, one.nonce) for one in dropped] == [(late, 0)]
+
+
+def test_what_stands_behind_a_cheap_one_is_worth_no_more() -> None:
+    """As in geth: the least of each price, over the sender's transactions up to this one."""
+    pool = new_pool(PoolLimits(blobs_max=3))
+    cheap = replace(BLOBS, max_priority_fee_per_gas=1)
+    rich = replace(BLOBS, max_priority_fee_per_gas=5 * GWEI)
+    honest, late = b"\x05" * 20, b"\x06" * 20
+    for nonce, one in enumerate((cheap, rich)):
+        added(pool, replace(one, nonce=nonce))
+    added(pool, replace(BLOBS, sender=honest, max_priority_fee_per_gas=2))
+    assert message(admit(pool, replace(rich, nonce=2))) == "transaction underpriced"
+    dropped = added(pool, replace(BLOBS, sender=late, max_priority_fee_per_gas=2)).dropped
+    assert [(one.sender, one.nonce) for one in dropped] == [(SENDER, 1)]
+
+
 def test_blobs_behind_a_gap_give_way_to_those_that_could_run() -> None:
     pool = new_pool(PoolLimits(blobs_max=3))
     rich = replace(BLOBS, max_priority_fee_per_gas=5 * GWEI)
