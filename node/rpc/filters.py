@@ -3,7 +3,8 @@
     head_changed, pending_arrived -> Filters -> (a bounded queue for each filter) -> eth_getFilterChanges
 
 A filter nobody polls for five minutes is dropped, as in geth, and so is one whose queue is full. There are at most so many, and the
-one that was polled longest ago gives way to a new one; where all queues together are too large, whoever holds most goes.
+one that was polled longest ago gives way to a new one; where all of them name too much, or all queues together are too large,
+whoever names or holds most goes. What happened is held once, however many filters share it, and counted once.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ CHANGES_MAX: Final = 20_000
 """Changes that may wait in one filter."""
 
 WAITING_BYTES_MAX: Final = 64 << 20
-"""Bytes of all changes that wait, for whoever: a block's logs alone may have 30 MiB, once for each filter."""
+"""Bytes of all changes that wait, for whoever: a block's logs alone may have 30 MiB, once for each criteria."""
 
 ITEMS_MAX: Final = 65_536
 """Addresses and topics of all filters together: with their bloom masks some 30 MiB."""
@@ -37,10 +38,16 @@ IDLE_MAX_S: Final = 300.0
 """A filter is dropped when it was not polled for so long."""
 
 
-Changes = tuple[Sequence[object], int]
-"""What happened, JSON, and how many bytes it has."""
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """Something that happened, shared by the filters that collect it."""
 
-NOTHING: Final[Changes] = ((), 0)
+    changes: Sequence[object]
+    """JSON."""
+    held_bytes: int
+    """Length of that."""
+    holders: int = 0
+    """Filters in which it waits."""
 
 
 class FilterKind(Enum):
@@ -66,10 +73,12 @@ class Filter:
     """Whether whole transactions are collected, not only their hashes."""
     polled_at: float
     """When it was asked last; trio's time."""
-    changes: list[object] = field(default_factory=list)
-    """What happened since then, JSON."""
+    batches: list[Batch] = field(default_factory=list)
+    """What happened since then."""
+    waiting: int = 0
+    """Changes in them."""
     held_bytes: int = 0
-    """Length of that."""
+    """Their bytes, whoever else holds them."""
 
     @property
     def items(self) -> int:
@@ -104,10 +113,10 @@ class Filters:
         """Start collecting; gives the filter's id."""
         self._drop_idle()
         new = Filter(kind=kind, criteria=criteria, full=full, polled_at=self._now())
-        while self._filters and (
-            len(self._filters) >= FILTERS_MAX or self._items + new.items > ITEMS_MAX
-        ):
+        while len(self._filters) >= FILTERS_MAX:
             self._drop(next(iter(self._filters)))
+        while self._items and self._items + new.items > ITEMS_MAX:
+            self._drop(max(self._filters, key=lambda name: self._filters[name].items))
         identity = self._identify()
         self._filters[identity] = new
         self._items += new.items
@@ -133,9 +142,8 @@ class Filters:
     def changes(self, identity: str) -> list[object]:
         """What happened since the last time. Raises RpcError."""
         found = self.find(identity)
-        changes, found.changes = found.changes, []
-        self._held_bytes -= found.held_bytes
-        found.held_bytes = 0
+        changes = [change for batch in found.batches for change in batch.changes]
+        self._release(found)
         return changes
 
     def criteria(self) -> set[Criteria]:
@@ -148,19 +156,20 @@ class Filters:
         """New blocks of the head's chain, ascending."""
         hashes = ["0x" + block.hash.hex() for block in blocks]
         held = sum(map(len, hashes))
-        self._collect(FilterKind.BLOCKS, lambda _: (hashes, held))
+        batch = Batch(changes=hashes, held_bytes=held)
+        self._collect(FilterKind.BLOCKS, lambda _: batch)
 
     def logs_matched(self, criteria: Criteria, logs: Sequence[bytes]) -> None:
         """Logs of a new block, or of one that was dropped, JSON objects."""
         fragments: list[object] = [orjson.Fragment(log) for log in logs]
-        matched: Changes = (fragments, sum(map(len, logs)))
-        self._collect(FilterKind.LOGS, lambda one: matched if one.criteria == criteria else NOTHING)
+        matched = Batch(changes=fragments, held_bytes=sum(map(len, logs)))
+        self._collect(FilterKind.LOGS, lambda one: matched if one.criteria == criteria else None)
 
     def transactions_arrived(self, hashes: Sequence[str], bodies: Sequence[bytes]) -> None:
         """Waiting transactions: hashes, and JSON objects if anybody wants them (`wants_bodies`)."""
         fragments: list[object] = [orjson.Fragment(body) for body in bodies]
-        whole: Changes = (fragments, sum(map(len, bodies)))
-        named: Changes = (hashes, sum(map(len, hashes)))
+        whole = Batch(changes=fragments, held_bytes=sum(map(len, bodies)))
+        named = Batch(changes=hashes, held_bytes=sum(map(len, hashes)))
         self._collect(FilterKind.TRANSACTIONS, lambda one: whole if one.full else named)
 
     def drop_all_but_transactions(self) -> None:
@@ -179,25 +188,46 @@ class Filters:
         """Whether some filter collects whole transactions."""
         return any(one.full for one in self._filters.values())
 
-    def _collect(self, kind: FilterKind, changes_for: Callable[[Filter], Changes]) -> None:
+    def _collect(self, kind: FilterKind, batch_for: Callable[[Filter], Batch | None]) -> None:
         self._drop_idle()
         for identity, one in list(self._filters.items()):
-            if one.kind is not kind or identity not in self._filters:
+            batch = batch_for(one) if one.kind is kind else None
+            if batch is None or not batch.changes:
                 continue
-            changes, held_bytes = changes_for(one)
-            if len(one.changes) + len(changes) > CHANGES_MAX:
+            if one.waiting + len(batch.changes) > CHANGES_MAX:
                 self._drop(identity)
-                continue
-            one.changes.extend(changes)
-            one.held_bytes += held_bytes
-            self._held_bytes += held_bytes
-            while self._held_bytes > WAITING_BYTES_MAX:
-                self._drop(max(self._filters, key=lambda name: self._filters[name].held_bytes))
+            else:
+                self._hold(one, batch)
+        if self._held_bytes > WAITING_BYTES_MAX:
+            self._drop_greatest()
+
+    def _hold(self, one: Filter, batch: Batch) -> None:
+        one.batches.append(batch)
+        one.waiting += len(batch.changes)
+        one.held_bytes += batch.held_bytes
+        if not batch.holders:
+            self._held_bytes += batch.held_bytes
+        batch.holders += 1
+
+    def _release(self, one: Filter) -> None:
+        for batch in one.batches:
+            batch.holders -= 1
+            if not batch.holders:
+                self._held_bytes -= batch.held_bytes
+        one.batches, one.waiting, one.held_bytes = [], 0, 0
+
+    def _drop_greatest(self) -> None:
+        """Make room; who holds the same as others goes with them, for only the last of them frees anything."""
+        held = {identity: one.held_bytes for identity, one in self._filters.items()}
+        for identity in sorted(held, key=held.__getitem__, reverse=True):
+            if self._held_bytes <= WAITING_BYTES_MAX:
+                return
+            self._drop(identity)
 
     def _drop(self, identity: str) -> None:
         gone = self._filters.pop(identity)
         self._items -= gone.items
-        self._held_bytes -= gone.held_bytes
+        self._release(gone)
 
     def _drop_idle(self) -> None:
         """The order is that of polling, so the idle ones come first."""
