@@ -3,7 +3,8 @@
     JSON -> read_criteria -> Criteria -> LogSearch.range -> blooms -> (blocks that may match) -> engine.logs_json -> fragments
 
 A header's bloom says for certain that a block has no such log, so most blocks are never read. A search is bounded by the blocks
-it spans and by the logs it finds, and gives way to others between portions.
+it spans and by the logs it finds, and gives way to others between portions. All portions are of one chain: where the head has left
+it meanwhile, the search begins anew.
 """
 
 from __future__ import annotations
@@ -47,9 +48,15 @@ PORTION_CHECKS: Final = 32_768
 READ_BYTES_MAX: Final = 8 << 20
 """Bytes of blocks that are searched in one go of the worker."""
 
+SEARCHES_MAX: Final = 3
+"""How often a range is searched while reorganisations take its last block away."""
+
 PENDING_WORDS: Final = "pending logs are not supported"
 RANGE_WORDS: Final = "invalid block range params"
 """What geth says of ranges."""
+
+CHANGED_WORDS: Final = "the chain was reorganised while its logs were searched, retry"
+"""What is said of a range whose last block does not stay."""
 
 LIMIT_EXCEEDED: Final = -32005
 """Error code for a search that spans or finds too much (EIP-1474); indexers know to halve the range."""
@@ -238,15 +245,28 @@ class LogSearch:
     async def range(self, criteria: Criteria, first: int, last: int) -> list[bytes]:
         """Matching logs of the head's chain from one number to another, JSON objects.
 
-        Raises RpcError when the range or what it holds is too large.
+        Raises RpcError when the range or what it holds is too large, or the chain changes again and again.
         """
         if last > self._chain.head.header.number:
             raise RpcError(INVALID_PARAMS, "block range extends beyond current head block")
         if last - first >= RANGE_BLOCKS_MAX:
             raise RpcError(LIMIT_EXCEEDED, f"query exceeds max block range {RANGE_BLOCKS_MAX}")
-        found = Found()
+        for _ in range(SEARCHES_MAX):
+            tip = self._chain.block_by_number(last)
+            if tip is None:  # the head is lower now
+                break
+            found = await self._range_below(criteria, first, tip)
+            if self._chain.is_canonical(tip.hash):
+                return found.logs
+        raise RpcError(SERVER_ERROR, CHANGED_WORDS)
+
+    async def _range_below(self, criteria: Criteria, first: int, tip: Block) -> Found:
+        """What the chain up to a block holds; part of it once the head has left that chain."""
+        last, found = tip.header.number, Found()
         portion = max(1, min(PORTION_BLOCKS, PORTION_CHECKS // max(1, criteria.items)))
         for start in range(first, last + 1, portion):
+            if not self._chain.is_canonical(tip.hash):
+                break
             end = min(start + portion - 1, last)
             wanted = [
                 block_hash
@@ -261,7 +281,7 @@ class LogSearch:
                     f"{first}-{end}",
                 )
             await trio.lowlevel.checkpoint()
-        return found.logs
+        return found
 
     async def _search(self, wanted: Sequence[Hash32], criteria: Criteria, found: Found) -> None:
         """Add what these blocks hold, until it is more than one search may find."""
@@ -269,7 +289,7 @@ class LogSearch:
         held = 0
         for block_hash in wanted:
             block = self._chain.block_by_hash(block_hash)
-            if block is None:  # a reorganisation took it away meanwhile
+            if block is None:  # a reorganisation took it away meanwhile, and the last one with it
                 continue
             batch.append(block)
             held += len(block.rlp) + len(block.receipts)
