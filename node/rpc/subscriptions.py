@@ -24,7 +24,7 @@ from node.rpc.backend import Engine, SyncProgress
 from node.rpc.dispatch import SLICE_S, Session
 from node.rpc.filters import Filters, new_identity
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError, subscription_text
-from node.rpc.logs import Criteria, LogSearch
+from node.rpc.logs import ALTERNATIVES_MAX, TOPICS_MAX, Criteria, LogSearch
 
 SUBSCRIPTIONS_MAX: Final = 4_096
 """Subscriptions of all sessions together."""
@@ -32,8 +32,11 @@ SUBSCRIPTIONS_MAX: Final = 4_096
 SESSION_SUBSCRIPTIONS_MAX: Final = 256
 """Subscriptions of one session."""
 
-ITEMS_MAX: Final = 65_536
-"""Addresses and topics of all subscriptions together: with their bloom masks some 30 MiB."""
+SESSION_ITEMS_MAX: Final = ALTERNATIVES_MAX * (1 + TOPICS_MAX)
+"""Addresses and topics of one session's subscriptions: as many as one subscription can name."""
+
+ITEMS_MAX: Final = SUBSCRIPTIONS_MAX // SESSION_SUBSCRIPTIONS_MAX * SESSION_ITEMS_MAX
+"""Addresses and topics of all subscriptions, 80,000, filled by as many sessions as fill their number: with their bloom masks 24 MiB."""
 
 
 class Topic(StrEnum):
@@ -107,14 +110,18 @@ class Hub:
 
     def subscribe(self, subscription: Subscription) -> str:
         """Start sending; gives the id. Raises RpcError when there are too many."""
-        of_session = sum(
-            one.session is subscription.session for one in self._subscriptions.values()
-        )
-        if of_session >= SESSION_SUBSCRIPTIONS_MAX or len(self._subscriptions) >= SUBSCRIPTIONS_MAX:
+        of_session = [
+            one.items for one in self._subscriptions.values() if one.session is subscription.session
+        ]
+        if (
+            len(of_session) >= SESSION_SUBSCRIPTIONS_MAX
+            or len(self._subscriptions) >= SUBSCRIPTIONS_MAX
+        ):
             raise RpcError(SERVER_ERROR, "too many subscriptions")
-        if self._items + subscription.items > ITEMS_MAX:
+        items = subscription.items
+        if sum(of_session) + items > SESSION_ITEMS_MAX or self._items + items > ITEMS_MAX:
             raise RpcError(SERVER_ERROR, "too many addresses and topics in subscriptions")
-        self._items += subscription.items
+        self._items += items
         identity = self._identify()
         self._subscriptions[identity] = subscription
         self._groups.setdefault(subscription.group, {})[identity] = subscription.session

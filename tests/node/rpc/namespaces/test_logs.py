@@ -9,7 +9,7 @@ from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.rpc import filters, logs, subscriptions
 from node.rpc.filters import CHANGES_MAX, FILTERS_MAX
-from tests.node.rpc.clients import call_text, running
+from tests.node.rpc.clients import WebSocketClient, call_text, running
 from tests.node.rpc.fakes import EMITTER, TOPIC, Backend, FakeChain, make_block
 
 ADDRESS = "0x" + EMITTER.hex()
@@ -299,6 +299,32 @@ async def test_what_all_subscriptions_name_is_bounded(monkeypatch: pytest.Monkey
         }
         assert await client.result("eth_unsubscribe", first) is True
         await client.result("eth_subscribe", "logs", many)
+
+
+async def refusal_of(client: WebSocketClient, wanted: dict[str, object]) -> object:
+    await client.send(call_text("eth_subscribe", "logs", wanted))
+    return (await client.message()).get("error")
+
+
+async def test_one_session_leaves_others_room_for_what_they_name() -> None:
+    """Given a session whose subscriptions name as much as it may, when another one subscribes, then it can."""
+    items = iter(range(1, 1_000_000))
+
+    def named(length: int, count: int) -> list[str]:
+        return ["0x" + next(items).to_bytes(length).hex() for _ in range(count)]
+
+    def greatest() -> dict[str, object]:
+        return {"address": named(20, 1_000), "topics": [named(32, 1_000) for _ in range(4)]}
+
+    too_many = {"code": -32000, "message": "too many addresses and topics in subscriptions"}
+    async with running() as server:
+        for _ in range(16):
+            greedy = await server.websocket()
+            assert await refusal_of(greedy, greatest()) is None
+            assert await refusal_of(greedy, {"address": ADDRESS}) == too_many
+            assert await refusal_of(greedy, {}) is None
+        last = await server.websocket()
+        assert await refusal_of(last, {"address": ADDRESS}) == too_many
 
 
 @pytest.mark.parametrize(
