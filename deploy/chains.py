@@ -35,6 +35,9 @@ LOOK_EVERY_S: Final = 0.25
 SEARCHED_BLOCKS: Final = 50_000
 """Blocks whose logs are asked for at once; nodes refuse more than 100,000."""
 
+BEHIND_BLOCKS: Final = 8
+"""How far whoever answers next may be behind: numbers above a node's head are refused."""
+
 RECEIPT_DEADLINE_S: Final = 120.0
 """A transaction that is in no block by then is given up on."""
 
@@ -66,7 +69,7 @@ class Chain:
     ) -> Iterator[dict[str, JsonValue]]:
         """A contract's logs with these topics, in order. Raises RpcUnavailable, RpcRefused."""
         head = quantity(self.ask("eth_blockNumber"))
-        firsts = range(0, head + 1, SEARCHED_BLOCKS)
+        firsts = range(0, max(1, head + 1 - BEHIND_BLOCKS), SEARCHED_BLOCKS)
         for first in reversed(firsts) if newest_first else firsts:
             last = first + SEARCHED_BLOCKS - 1
             portion = self.ask(
@@ -74,8 +77,7 @@ class Chain:
                 {
                     "address": address,
                     "fromBlock": hex(first),
-                    # Whoever answers next may be a block behind: a number above its head is refused.
-                    "toBlock": hex(last) if last < head else "latest",
+                    "toBlock": "latest" if first == firsts[-1] else hex(last),
                     "topics": list(topics),
                 },
             )
