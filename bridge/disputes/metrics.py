@@ -36,7 +36,7 @@ class DisputeMetrics:
         )
         self._oldest_lie_blocks = Gauge(
             "faultline_bridge_oldest_lie_blocks",
-            "L1 blocks since the oldest open game that is false was found to be; 0 where there is none.",
+            "L1 blocks since the oldest open game that is false was made; 0 where there is none.",
             registry=registry,
         )
         self.judged_l1_number = Gauge(
@@ -45,9 +45,12 @@ class DisputeMetrics:
             registry=registry,
         )
 
-    def show_open(self, verdicts: Iterable[Verdict], oldest_lie_blocks: int) -> None:
-        """Set how many open games there are of each kind, and for how long the oldest lie has been known."""
-        self._oldest_lie_blocks.set(oldest_lie_blocks)
+    def show_oldest_lie(self, made_in: int | None, head: int) -> None:
+        """Set the age of the oldest lie by the L1 block that made it and L1's head; None where nobody lies."""
+        self._oldest_lie_blocks.set(0 if made_in is None else max(0, head - made_in))
+
+    def show_open(self, verdicts: Iterable[Verdict]) -> None:
+        """Set how many open games there are of each kind."""
         counts = dict.fromkeys(Verdict, 0)
         for verdict in verdicts:
             counts[verdict] += 1

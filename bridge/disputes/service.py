@@ -85,8 +85,8 @@ class Challenger:
         self._known: dict[Address, Known] = {}
         self._asked: dict[Address, int] = {}
         """Open games whose proof is wanted, and the L1 block at which it was first."""
-        self._lies: dict[Address, int] = {}
-        """Open games that are false, and the L1 block at which that was first said."""
+        self._lies_since: int | None = None
+        """L1 block that made the oldest open game that is false; None where there is none."""
         self._counted: dict[Address, None] = {}
         """Games whose fault was counted."""
         self._settled: AbstractSet[Address] = frozenset()
@@ -148,16 +148,16 @@ class Challenger:
             await self._ask_rewards(seen)
         except MissingState as error:
             _log.warning("games_not_read", error=str(error))
+            # What was a lie at the last look grows older all the same.
+            parts.metrics.show_oldest_lie(self._lies_since, parts.moved.value.number)
             return
         self._seen = seen
-        number = seen.block.number
         verdicts = {game.address: self._known[game.address].judgement.verdict for game in seen.open}
-        lies = [address for address, verdict in verdicts.items() if verdict in LIES]
-        self._lies = {address: min(number, self._lies.get(address, number)) for address in lies}
-        parts.metrics.show_open(
-            verdicts.values(), number - min(self._lies.values(), default=number)
-        )
-        parts.metrics.judged_l1_number.set(number)
+        lies = [game.created_block for game in seen.open if verdicts[game.address] in LIES]
+        self._lies_since = min(lies, default=None)
+        parts.metrics.show_open(verdicts.values())
+        parts.metrics.show_oldest_lie(self._lies_since, seen.block.number)
+        parts.metrics.judged_l1_number.set(seen.block.number)
 
     async def _judge(self, seen: SeenGames, game: Game) -> None:
         """Say what is known of one game, unless it was said and still holds."""

@@ -179,6 +179,47 @@ async def test_children_are_proven_where_their_parents_proof_cannot_be_made() ->
         assert watched.statuses == [OPEN, LOST]
 
 
+async def test_the_age_of_the_oldest_lie_is_what_l1_says_of_it() -> None:
+    """Given a lie, then its age counts from its making, whoever restarted since and whichever branch it is on; 0 once it is lost."""
+    name = "faultline_bridge_oldest_lie_blocks"
+    watched = Watched()
+    async with watched.watcher() as watcher:
+        watcher.is_cut_off = True
+        await watched.mine([create(None, lie(2))], finalizes=False)
+        ages = [watcher.metric(name)]
+        for _ in range(3):
+            await watched.mine(finalizes=False)
+            ages.append(watcher.metric(name))
+        assert ages == [0, 1, 2, 3]
+
+        # Three blocks and one more become one block: the game is a block old again.
+        await watched.reorganise(3)
+        assert watcher.metric(name) == 1
+        # The game's own block goes, and it is made anew later.
+        await watched.reorganise(2)
+        assert (watched.statuses, watcher.metric(name)) == ([], 0)
+        await watched.mine([create(None, lie(2))], finalizes=False)
+        assert watcher.metric(name) == 0
+        await watched.mine(finalizes=False)
+        assert watcher.metric(name) == 1
+    async with watched.watcher() as restarted:
+        assert restarted.metric(name) == 1
+        await watched.mine(finalizes=False)
+        assert watched.statuses == [LOST]
+        assert restarted.metric(name) == 0
+
+
+async def test_a_lie_grows_older_while_games_cannot_be_read() -> None:
+    watched = Watched()
+    async with watched.watcher() as watcher:
+        watcher.is_cut_off = True
+        await watched.mine([create(None, lie(2))])
+        watcher.is_blind = True
+        for _ in range(6):
+            await watched.mine()
+        assert watcher.metric("faultline_bridge_oldest_lie_blocks") == 6
+
+
 async def test_a_hundred_false_games_at_once_are_proven_as_fast_as_l1_takes_them() -> None:
     watched = Watched()
     calls: list[Call] = [
