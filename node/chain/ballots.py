@@ -21,6 +21,9 @@ from node.consensus.reasons import Reason
 from node.errors import Rejected
 from node.eth.primitives import Hash32, Slot
 
+LAG_SLOTS_MAX: Final = 8
+"""A head older than this is of a chain that stands, or of a node that is catching up and may not know who votes."""
+
 VOTE_HEADS_MAX: Final = 64
 """Unknown heads of votes whose senders are remembered."""
 
@@ -34,6 +37,8 @@ class Ballots:
         self._rules = live.store.rules
         self._desk = VoteDesk(rules=self._rules)
         self._head_origins: dict[Hash32, str] = {}
+        self._frozen: Slot | None = None
+        self._silent_slots = 0
         self.participation = 0.0
         """Share of the weight whose vote was heard by the last FREEZE."""
 
@@ -83,9 +88,11 @@ class Ballots:
         """Let the votes heard so far count for the head."""
         self._fork_choice.freeze()
         weighted = self._weighted()
-        heard, total = (self._desk.voters(slot) & weighted).bit_count(), weighted.bit_count()
-        self.participation = heard / max(1, total)
-        self._live.metrics.heard(heard, total)
+        self.participation = self._heard(slot, weighted) / max(1, weighted.bit_count())
+        self._count_silence(slot, weighted)
+        metrics = self._live.metrics
+        metrics.participation_ratio.set(self.participation)
+        metrics.silent_slots.set(self._silent_slots)
 
     def missing_heads(self) -> dict[Hash32, str]:
         """Heads that votes name and that are not here, each with the sender of such a vote."""
@@ -93,6 +100,23 @@ class Ballots:
             head_hash: self._head_origins.get(head_hash, "")
             for head_hash in self._fork_choice.missing_heads()
         }
+
+    def _heard(self, slot: int, weighted: int) -> int:
+        """How many of those with weight were heard in a slot."""
+        return (self._desk.voters(slot) & weighted).bit_count()
+
+    def _count_silence(self, slot: Slot, weighted: int) -> None:
+        """Count slots in a row with less than two thirds heard, those included that a pause or a late loop skipped."""
+        last, self._frozen = self._frozen, slot
+        first = slot if last is None or last >= slot else last + 1
+        earliest = max(first, slot - self._rules.parameters.vote_expiry_slots)
+        for one in range(slot, earliest - 1, -1):
+            if 3 * self._heard(one, weighted) >= 2 * weighted.bit_count():
+                self._silent_slots = slot - one
+                return
+        head_slot = self._fork_choice.slot(self._live.store.head.hash)
+        if slot - head_slot <= LAG_SLOTS_MAX:
+            self._silent_slots += slot - first + 1
 
     def _blame_for(self, piece: Evidence, error: Rejected) -> Judgement:
         """What a refused proof deserves: age and an index that nobody has yet may look different to the sender."""

@@ -92,13 +92,14 @@ class ChainMetrics:
             "faultline_consensus_justified_epoch", "Highest justified epoch seen."
         )
         self.finalized_epoch = gauge("faultline_consensus_finalized_epoch", "The finalized epoch.")
-        self._participation_ratio = gauge(
+        self.participation_ratio = gauge(
             "faultline_consensus_participation_ratio",
             "Share of the weight whose vote of the last frozen slot was heard.",
         )
-        self._silent_slots = gauge(
+        self.silent_slots = gauge(
             "faultline_consensus_silent_slots",
-            "Slots in a row up to the last frozen one whose votes were heard of less than two thirds of the weight.",
+            "Slots in a row up to the last frozen one whose votes were heard of less than two thirds of the weight;"
+            " stands while the head is too old to tell.",
         )
         self.safety_faults = counter(
             "faultline_consensus_safety_faults", "Conflicting finality that this process has seen."
@@ -129,11 +130,3 @@ class ChainMetrics:
             "faultline_storage_save_seconds",
             "Writing a block, its state and its indexes.",
         )
-
-    def heard(self, weight: int, total: int) -> None:
-        """A slot is frozen; votes of so much of the weight were heard in it."""
-        self._participation_ratio.set(weight / max(1, total))
-        if 3 * weight >= 2 * total:
-            self._silent_slots.set(0)
-        else:
-            self._silent_slots.inc()

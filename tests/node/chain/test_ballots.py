@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import trio
 
+from node.chain.ballots import LAG_SLOTS_MAX
 from node.chain.events import BlocksWanted, EvidenceFound
 from node.chain.judging import Judgement
 from node.consensus.containers import ProposalEvidence, VoteEvidence
@@ -217,6 +218,69 @@ async def test_votes_move_the_head_at_the_freeze_and_not_before(
             await chain.clock.sleep_until_slot(slot, 0.81)
             assert machine.metric("faultline_consensus_participation_ratio") == 0.25
             assert machine.metric("faultline_consensus_silent_slots") == slot - 5
+
+
+SILENT = "faultline_consensus_silent_slots"
+
+
+async def test_slots_that_a_pause_skips_are_silent_unless_votes_of_them_came(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Given a loop that stood still for some slots, then they count by what has been heard of them since."""
+    builder = machine.network.builder
+    base, left, _ = fork(machine)
+
+    async with machine.running(5.5) as chain:
+        for block in (base, left):
+            await chain.import_envelope(block.envelope, origin="peer")
+        await chain.on_votes([builder.vote(one, 5, left.hash) for one in range(3)], origin="peer")
+        await chain.clock.sleep_until_slot(5, 0.81)
+        assert machine.metric(SILENT) == 0
+
+        chain.clock.skew_ms += 3 * chain.clock.slot_duration_ms
+        await chain.clock.sleep_until_slot(9, 0.81)
+        assert machine.metric(SILENT) == 4
+
+        chain.clock.skew_ms += 2 * chain.clock.slot_duration_ms
+        await chain.clock.sleep_until_slot(12, 0.5)
+        await chain.on_votes([builder.vote(one, 11, left.hash) for one in range(3)], origin="peer")
+        await chain.clock.sleep_until_slot(12, 0.81)
+        assert machine.metric(SILENT) == 1
+
+
+async def test_who_is_far_behind_counts_no_silence(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Given a node that joins late, then silence counts once its head is of now: before, it may not know who votes."""
+    builder = machine.network.builder
+    (late,) = builder.extend(builder.genesis_hash, range(52, 53))
+
+    async with machine.running(50.5) as chain:
+        await chain.clock.sleep_until_slot(51, 0.81)
+        assert machine.metric(SILENT) == 0
+        await chain.clock.sleep_until_slot(52, 0.5)
+        await chain.import_envelope(late.envelope, origin="peer")
+        await chain.clock.sleep_until_slot(52, 0.81)
+        assert machine.metric(SILENT) == 1
+
+
+async def test_a_network_that_ended_stays_silent(
+    machine: Machine, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Given no votes and no blocks any more, then the number stands where the head got too old, until votes are heard."""
+    builder = machine.network.builder
+    base, left, _ = fork(machine)
+
+    async with machine.running(5.5) as chain:
+        for block in (base, left):
+            await chain.import_envelope(block.envelope, origin="peer")
+        for slot in (5 + LAG_SLOTS_MAX, 20, 40):
+            await chain.clock.sleep_until_slot(slot, 0.81)
+            assert machine.metric(SILENT) == LAG_SLOTS_MAX + 1
+        await chain.clock.sleep_until_slot(41, 0.5)
+        await chain.on_votes([builder.vote(one, 41, left.hash) for one in range(3)], origin="peer")
+        await chain.clock.sleep_until_slot(41, 0.81)
+        assert machine.metric(SILENT) == 0
 
 
 async def test_preparing_a_block_counts_the_votes_first(
