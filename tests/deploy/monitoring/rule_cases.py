@@ -9,6 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from deploy.manifest import Manifest, Setting, resolve
+
+SCRAPE_S: Final = 2
+"""Between two scrapes."""
+
 SCRAPES: Final = 150
 """Of a test: five minutes."""
 
@@ -45,10 +50,25 @@ WITH_L2: Final = PROCESSES[2:]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slots:
-    """A network's slots, of so many scrapes each."""
+    """A network's slots, and what else its profile counts in time."""
 
-    scrapes: int
-    """1 is 2 s, 6 is 12 s."""
+    manifest: Manifest
+    """Of the profile."""
+
+    @property
+    def scrapes(self) -> int:
+        """Of a slot: 1 is 2 s, 6 is 12 s."""
+        return self.manifest.network.slot_seconds // SCRAPE_S
+
+    @property
+    def batch_interval_s(self) -> float:
+        """Between two batches at least."""
+        return self.manifest.l2.batch_interval_ms / 1_000
+
+    @property
+    def output_interval_s(self) -> float:
+        """Between two claims at least."""
+        return self.manifest.bridge.output_interval_s
 
     def head(self, behind: float = 0, share: float = 1, until: int = SCRAPES) -> str:
         """What grows by a share of 1 with each slot, and stands still from some scrape on."""
@@ -56,11 +76,16 @@ class Slots:
         return " ".join(f"{number:g}" for number in numbers)
 
 
-SHORT: Final = Slots(scrapes=1)
-"""Of profile dev: 2 s."""
+def _profile(name: str) -> Slots:
+    chosen = Setting(section="network", key="profile", value=name, origin="a test")
+    return Slots(manifest=resolve([chosen]).manifest)
 
-LONG: Final = Slots(scrapes=6)
-"""Of profile realistic: 12 s."""
+
+SHORT: Final = _profile("dev")
+"""2 s."""
+
+LONG: Final = _profile("realistic")
+"""12 s."""
 
 
 def healthy(slots: Slots = SHORT) -> dict[str, str]:
@@ -132,8 +157,8 @@ def rollup(process: str, slots: Slots) -> dict[str, str]:
     return {
         on(process, "faultline_chain_head_number", layer="l2"): slots.head(-3),
         on(process, "faultline_chain_safe_number", layer="l2"): slots.head(),
-        on(process, "faultline_sequencer_unposted_age_seconds"): steady(1),
-        on(process, "faultline_sequencer_batch_interval_seconds"): steady(2),
+        on(process, "faultline_sequencer_unposted_age_seconds"): steady(slots.batch_interval_s),
+        on(process, "faultline_sequencer_batch_interval_seconds"): steady(slots.batch_interval_s),
         on(process, "faultline_sequencer_forced_records_total"): steady(0),
         on(process, "faultline_deriving_resets_total", reason="derivation_differs"): steady(0),
         on(process, "faultline_unsafe_equivocations_total"): steady(0),
@@ -150,8 +175,8 @@ def bridges(slots: Slots) -> dict[str, str]:
     refused = on("validator-0", "faultline_validator_duties_total", duty="vote", outcome="refused")
     return solvent | {
         refused: steady(0),
-        on("bridge", "faultline_bridge_unclaimed_age_seconds"): steady(5),
-        on("bridge", "faultline_bridge_output_interval_seconds"): steady(6),
+        on("bridge", "faultline_bridge_unclaimed_age_seconds"): steady(slots.output_interval_s),
+        on("bridge", "faultline_bridge_output_interval_seconds"): steady(slots.output_interval_s),
         on("bridge", "faultline_bridge_account_wei", role="proposer"): steady(1e22),
         on("watchtower", "faultline_bridge_account_wei", role="challenger"): steady(1e21),
         on("watchtower", "faultline_bridge_judged_l1_number"): slots.head(),
@@ -184,8 +209,18 @@ STOPS: Final = 20
 """The scrape from which something stands still."""
 
 
+def late_batch(slots: Slots) -> float:
+    """The highest age of a block without a batch that is nobody's fault."""
+    return 10 + 3 * slots.batch_interval_s
+
+
+def late_claim(slots: Slots) -> float:
+    """The highest age of a block without a claim that is nobody's fault."""
+    return 30 + 3 * slots.output_interval_s
+
+
 def counting_slots(slots: Slots) -> Mapping[str, Case]:
-    """Alerts that count slots, epochs and blocks: they fire whatever a slot lasts."""
+    """Alerts that count slots, epochs, blocks and intervals: they fire whatever these last."""
     stands = slots.head(until=STOPS)
     return {
         "FinalityStalled": Case(
@@ -214,6 +249,22 @@ def counting_slots(slots: Slots) -> Mapping[str, Case]:
         "ChallengerBehind": Case(
             changed={on("watchtower", "faultline_bridge_judged_l1_number"): stands},
             processes=("watchtower",),
+        ),
+        "BatcherBehind": Case(
+            changed={
+                on("sequencer", "faultline_sequencer_unposted_age_seconds"): steady(
+                    late_batch(slots) + 1
+                )
+            },
+            processes=("sequencer",),
+        ),
+        "ClaimsStalled": Case(
+            changed={
+                on("bridge", "faultline_bridge_unclaimed_age_seconds"): steady(
+                    late_claim(slots) + 1
+                )
+            },
+            processes=("bridge",),
         ),
     }
 
@@ -266,10 +317,6 @@ CASES: Final[Mapping[str, Case]] = {
     "SignerRefused": once(V0, "faultline_validator_duties_total", duty="vote", outcome="refused"),
     "PeersLost": Case(changed={on(V0, "faultline_p2p_peers"): steady(3)}, processes=(V0,)),
     "PeerMisbehaved": once(V0, "faultline_p2p_misbehaviour_total", reason="bad_body"),
-    "BatcherBehind": Case(
-        changed={on("sequencer", "faultline_sequencer_unposted_age_seconds"): steady(17)},
-        processes=("sequencer",),
-    ),
     "BlocksForced": once("bridge", "faultline_sequencer_forced_records_total"),
     "UnsafeBlocksDropped": once(
         "bridge", "faultline_deriving_resets_total", reason="derivation_differs"
@@ -289,10 +336,6 @@ CASES: Final[Mapping[str, Case]] = {
     ),
     "LockedBelowSupply": Case(
         changed={on("bridge", "faultline_bridge_locked_wei"): steady(1.0999e23)},
-        processes=("bridge",),
-    ),
-    "ClaimsStalled": Case(
-        changed={on("bridge", "faultline_bridge_unclaimed_age_seconds"): steady(49)},
         processes=("bridge",),
     ),
     "AccountLow": Case(
@@ -322,8 +365,8 @@ def nearly(slots: Slots) -> Series:
         on(V0, "faultline_consensus_head_slot"): slots.head(6),
         on(V0, "faultline_consensus_silent_slots"): steady(3),
         on(V0, "faultline_chain_head_number", layer="l1"): slots.head(5),
-        on("sequencer", "faultline_sequencer_unposted_age_seconds"): steady(16),
-        on("bridge", "faultline_bridge_unclaimed_age_seconds"): steady(48),
+        on("sequencer", "faultline_sequencer_unposted_age_seconds"): steady(late_batch(slots)),
+        on("bridge", "faultline_bridge_unclaimed_age_seconds"): steady(late_claim(slots)),
         on("bridge", "faultline_bridge_locked_wei"): steady(1.1e23 + 1e9),
         on("watchtower", "faultline_bridge_oldest_lie_blocks"): steady(5),
         on("watchtower", "faultline_bridge_judged_l1_number"): slots.head(8),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from deploy.monitoring.generated import HERE
 from tests.deploy.monitoring.rule_cases import (
     CASES,
     LONG,
+    PROCESSES,
+    SCRAPE_S,
     SHORT,
     Case,
     Slots,
@@ -29,6 +31,20 @@ RULES = HERE / "prometheus/rules/faultline.yml"
 
 PROMTOOL = program("promtool") or ""
 needs_promtool = pytest.mark.skipif(not PROMTOOL, reason="no promtool in PATH")
+
+YARDSTICKS = (
+    "faultline_bridge_judged_l1_number",
+    "faultline_bridge_output_interval_seconds",
+    "faultline_chain_reorg_depth_blocks_bucket",
+    "faultline_consensus_finalized_epoch",
+    "faultline_consensus_head_slot",
+    "faultline_l2_supply_wei",
+    "faultline_runtime_memory_limit_bytes",
+    "faultline_sequencer_batch_interval_seconds",
+    "faultline_storage_capacity_bytes",
+    "process_max_fds",
+)
+"""What other figures are subtracted from, divided by or compared with."""
 
 LOOK_AT = "4m40s"
 """When the alerts are asked for."""
@@ -46,9 +62,21 @@ def played(
     slots: Slots = SHORT,
 ) -> None:
     """Play series, and ask for every alert: those that are named fire for their processes, no other does."""
-    series = {**healthy(slots), **changed}
-    test = {
-        "interval": "2s",
+    judged(tmp_path, [as_test({**healthy(slots), **changed}, firing)])
+
+
+def judged(tmp_path: Path, tests: Sequence[Mapping[str, object]]) -> None:
+    """Let promtool play tests, in one process."""
+    document = {"rule_files": [str(RULES)], "evaluation_interval": "2s", "tests": tests}
+    file = tmp_path / "test.yml"
+    file.write_text(json.dumps(document))  # YAML reads JSON.
+    promtool("test", "rules", str(file))
+
+
+def as_test(series: Mapping[str, str], firing: Mapping[str, Case | None]) -> dict[str, object]:
+    """Series and alerts as promtool's test; an empty series is not there."""
+    return {
+        "interval": f"{SCRAPE_S}s",
         "input_series": [{"series": name, "values": text} for name, text in series.items() if text],
         "promql_expr_test": [
             {
@@ -59,10 +87,6 @@ def played(
             for alert in ALERTS
         ],
     }
-    document = {"rule_files": [str(RULES)], "evaluation_interval": "2s", "tests": [test]}
-    file = tmp_path / "test.yml"
-    file.write_text(json.dumps(document))  # YAML reads JSON.
-    promtool("test", "rules", str(file))
 
 
 def samples(case: Case | None) -> list[dict[str, object]]:
@@ -92,6 +116,16 @@ def test_nothing_fires_on_a_healthy_network(tmp_path: Path, slots: Slots) -> Non
 @pytest.mark.parametrize("slots", [SHORT, LONG])
 def test_nothing_fires_on_the_brink(tmp_path: Path, slots: Slots) -> None:
     played(tmp_path, nearly(slots), {}, slots)
+
+
+@needs_promtool
+def test_nothing_fires_where_nothing_is_exported(tmp_path: Path) -> None:
+    """Given processes that answer and tell nothing, or all but what figures are held against, then no alert is invented."""
+    series = healthy()
+    ups = {name: text for name, text in series.items() if name.startswith("up{")}
+    unmeasured = {name: text for name, text in series.items() if not name.startswith(YARDSTICKS)}
+    assert len(ups) == len(PROCESSES)
+    judged(tmp_path, [as_test(ups, {}), as_test(unmeasured, {})])
 
 
 @needs_promtool
