@@ -58,6 +58,11 @@ class Composed:
     """Further services: monitoring."""
 
     @property
+    def image(self) -> str:
+        """What its image is called: not as the user's own, which stays as it is."""
+        return f"{self.project}:local"
+
+    @property
     def devnet(self) -> Devnet:
         """The same as whoever connects to its ports sees it."""
         return Devnet(data=Path(os.devnull), offset=10_000 * int(self.digit), with_l2=True)
@@ -70,6 +75,7 @@ class Composed:
             "COMPOSE_PROJECT_NAME": self.project,
             "COMPOSE_PROFILES": self.profiles,
             "FAULTLINE_PORT_DIGIT": self.digit,
+            "FAULTLINE_IMAGE": self.image,
         }
         return _run(
             ["docker", "compose", *arguments], environment, check=check, timeout_s=timeout_s

@@ -44,10 +44,12 @@ def composed() -> Iterator[Composed]:
         yield running
     finally:
         running.compose("down", "--volumes", "--timeout", "20")
+        running.docker("image", "rm", running.image)
 
 
 def test_the_image_is_small(composed: Composed) -> None:
     image = str(composed.inspect(NAME, "Image"))
+    assert composed.inspect(NAME, "Config", "Image") == composed.image
     size = int(composed.docker("image", "inspect", "--format", "{{.Size}}", image))
     assert size <= IMAGE_BYTES_MAX
 
