@@ -69,6 +69,15 @@ def is_module(name: str) -> bool:
     return not {path, f"{path}.py", f"{path}.vy", f"{path}.pyi"}.isdisjoint(FILES)
 
 
+def is_file(name: str, readme: str) -> bool:
+    """Whether a README's name of a file leads to it: from its folder, to any below it, else to the only one anywhere."""
+    folder = Path(readme).parent
+    if (ROOT / folder / name).exists():
+        return True
+    ends = [one for one in FILES if f"/{one}".endswith(f"/{name}")]
+    return len(ends) == 1 or any(folder in Path(one).parents for one in ends if folder.name)
+
+
 def holds(source: Path, name: str) -> bool:
     """Whether a module says this word; a folder says none."""
     return source.exists() and re.search(rf"\b{name}\b", source.read_text()) is not None
@@ -82,19 +91,21 @@ def test_links_lead_somewhere(readme: str) -> None:
 
 @pytest.mark.parametrize("readme", READMES)
 def test_files_exist(readme: str) -> None:
-    """Given a file's name in backticks, then one lies there, seen from the README or from any folder."""
+    """Given a file's name in backticks, then who reads it there knows which file that is."""
     named = {
         name
         for span in spans(readme)
         for name in re.findall(rf"(?<![\w./*-])[\w-][\w./-]*\.(?:{ENDINGS})\b", span)
     } - WRITTEN
-    missing = [
-        name
-        for name in named
-        if not (ROOT / Path(readme).parent / name).exists()
-        and not any(f"/{one}".endswith(f"/{name}") for one in FILES)
-    ]
-    assert missing == []
+    assert [name for name in named if not is_file(name, readme)] == []
+
+
+def test_a_bare_name_is_of_the_readmes_own_package() -> None:
+    """Given `service.py`, which many packages have, then only a README above one of them may say no more."""
+    assert is_file("service.py", "sequencer/README.md")
+    assert not is_file("service.py", "node/eth/README.md")
+    assert not is_file("service.py", "README.md")
+    assert is_file("test_readmes.py", "node/eth/README.md")
 
 
 @pytest.mark.parametrize("readme", READMES)
