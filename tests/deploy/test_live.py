@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+from typing import cast
 
 import pytest
+import trio
+import trio.testing
 from rich.console import Console
 
+from deploy import live
 from deploy.commands import running
 from deploy.creation import create
 from deploy.layout import Layout
 from deploy.live import table
 from deploy.manifest import Manifest
-from deploy.network import Network, claim
+from deploy.network import Network, ProcessPlan, claim
 from deploy.observation import Observation
 from deploy.published import Layer
-from deploy.supervisor import ProcessStatus, State
+from deploy.supervisor import ProcessStatus, State, Supervisor
 
 
 @pytest.fixture
@@ -104,3 +109,57 @@ def test_status_shows_each_process_on_its_chain(
     *_, sequencer, bridge, _ = running._table(network, rows).splitlines()
     assert sequencer.split()[:7] == ["sequencer", "(L2)", "ready", "1", "50", "48", "46"]
     assert bridge.split()[7:] == ["12", "5", "0", "http://127.0.0.1:9546"]
+
+
+class Supervised:
+    """What a supervisor tells of its processes."""
+
+    def __init__(self, statuses: list[ProcessStatus]) -> None:
+        self.statuses = statuses
+
+
+@pytest.mark.parametrize("kind", ["dumb", "unknown", "xterm"])
+async def test_a_terminal_that_cannot_draw_shows_a_line_for_each_change(
+    network: Network,
+    monkeypatch: pytest.MonkeyPatch,
+    autojump_clock: trio.testing.MockClock,
+    kind: str,
+) -> None:
+    supervised = Supervised([status(network, name) for name in ("validator-0", "sequencer")])
+    ready = {"validator-0"}
+
+    async def look(
+        observations: dict[str, Observation], network: Network, plan: ProcessPlan
+    ) -> None:
+        await trio.lowlevel.checkpoint()
+        if plan.name in ready:
+            observations[plan.name] = seen(plan.layer, 40)
+
+    monkeypatch.setattr(live, "_look", look)
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, _environ={"TERM": kind}, width=120)
+    drawn = live.LiveTable(network, console)
+    drawn.say("too early")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(drawn.run, cast("Supervisor", supervised))
+        await trio.sleep(3.5 * live.REFRESH_S)
+        drawn.say("[heard]")
+        ready.add("sequencer")
+        supervised.statuses[0] = status(network, "validator-0", State.STOPPED)
+        await trio.sleep(3 * live.REFRESH_S)
+        nursery.cancel_scope.cancel()
+    drawn.say("too late")
+    lines = shown.getvalue().splitlines()
+    if kind == "xterm":
+        assert "[heard]" in shown.getvalue()
+        assert len(lines) > 20
+        assert "\x1b[" in shown.getvalue()
+    else:
+        assert lines == [
+            "devnet: Ctrl-C stops it and keeps its data",
+            "validator-0 is ready",
+            "sequencer is not ready",
+            "[heard]",
+            "validator-0 is stopped",
+            "sequencer is ready",
+        ]
