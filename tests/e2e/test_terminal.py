@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -19,11 +18,20 @@ import pytest
 from deploy import interpreting
 from deploy.layout import Layout
 from deploy.lock import is_running
-from tests.e2e.devnet import Devnet, wait_for
+from tests.e2e.devnet import Devnet, free_port_offset, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(sys.platform != "linux", reason="/proc says who uses a folder"),
+]
 
-TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
+TERMINAL = """
+import os, pty, signal, sys
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)  # tests in the background may have been told to ignore it
+sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))
+"""
 """A terminal: what is written to it is typed, and what is shown comes out of it."""
 
 CTRL_C = b"\x03"
@@ -53,14 +61,18 @@ class Terminal:
 
 
 @contextmanager
-def terminal(devnet: Devnet) -> Iterator[Terminal]:
-    """`faultline up` of an L1 alone."""
+def terminal(devnet: Devnet, kind: str = "xterm") -> Iterator[Terminal]:
+    """`faultline up` of an L1 alone, on ports that are free now."""
+    devnet.offset = free_port_offset()
+    variables = {**os.environ, "FAULTLINE_L2_ENABLED": "false", "TERM": kind, "COLUMNS": "120"}
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        variables.pop(name, None)
     up = interpreting.command("deploy.cli", "up", "--data", str(devnet.data))
     process = subprocess.Popen(
         [sys.executable, "-c", TERMINAL, *up, "--port-offset", str(devnet.offset)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=interpreting.environment({**os.environ, "FAULTLINE_L2_ENABLED": "false"}),
+        env=interpreting.environment(variables),
     )
     shown = bytearray()
     assert process.stdout is not None
@@ -83,32 +95,41 @@ def read_all(source: IO[bytes], shown: bytearray) -> None:
         shown += part
 
 
-def pids(devnet: Devnet) -> list[int]:
-    """Every process of a devnet that has ever run, by its supervisor's log."""
-    log = (devnet.data / "logs" / "supervisor.log").read_text()
-    return [int(pid) for pid in re.findall(r"runs as process (\d+)", log)]
+def users(devnet: Devnet) -> set[int]:
+    """Every process that holds a file of a devnet's open: `up` its lock, the launcher and all others their logs."""
+    processes = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return {int(entry.name) for entry in processes if uses(entry, devnet.data)}
+
+
+def uses(process: Path, folder: Path) -> bool:
+    """Whether a process (/proc/<id>) holds a file below a folder open; one that has ended meanwhile, or is somebody else's, does not."""
+    with suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+        for file in (process / "fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                if file.readlink().is_relative_to(folder):
+                    return True
+    return False
 
 
 def is_gone(devnet: Devnet) -> bool:
     """Whether nothing of it runs."""
-    return not is_running(Layout(devnet.data)) and not any(map(is_alive, pids(devnet)))
+    return not is_running(Layout(devnet.data)) and not users(devnet)
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process of this id is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+@pytest.fixture
+def devnet(tmp_path: Path) -> Iterator[Devnet]:
+    """None yet; whatever a test leaves running is ended."""
+    devnet = Devnet(data=tmp_path.resolve() / "devnet")
+    yield devnet
+    for pid in users(devnet):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
-def test_ctrl_c_and_a_closed_terminal_keep_the_data(tmp_path: Path) -> None:
-    devnet = Devnet(data=tmp_path / "devnet")
-
-    # While it starts: it gives up
+def test_ctrl_c_and_a_closed_terminal_keep_the_data(devnet: Devnet) -> None:
+    # While it starts: it gives up, and so does the launcher
     with terminal(devnet) as starting:
-        wait_for("its first process", lambda: is_running(Layout(devnet.data)))
+        wait_for("the launcher", lambda: len(users(devnet)) > 1)
         starting.press(CTRL_C)
         assert starting.process.wait(EXIT_DEADLINE_S) == 130
         starting.wait_to_see("Interrupted.")
@@ -118,14 +139,15 @@ def test_ctrl_c_and_a_closed_terminal_keep_the_data(tmp_path: Path) -> None:
     with terminal(devnet) as running:
         running.wait_to_see("Ctrl-C stops it and keeps its data")
         wait_for("a block", lambda: devnet.number() > 1)
+        assert len(users(devnet)) == 6  # up, launcher, validators
         reached = devnet.number()
         running.press(CTRL_C)
         assert running.process.wait(EXIT_DEADLINE_S) == 0
         running.wait_to_see(f"Stopped; the data stays in {devnet.data}.")
     wait_for("all processes to end", lambda: is_gone(devnet))
 
-    # Started again it goes on, until its terminal is closed
-    with terminal(devnet) as again:
+    # Started again it goes on, on a terminal that cannot move its cursor as well, until that is closed
+    with terminal(devnet, "dumb") as again:
         again.wait_to_see("Ctrl-C stops it and keeps its data")
         assert devnet.number() >= reached
         again.process.send_signal(signal.SIGKILL)
