@@ -209,6 +209,7 @@ def _open_pool(around: Surroundings, chain: Chain, blobs: BlobKeeper) -> PoolSer
             request=request,
             failures=(RequestFailed,),
             blame=lambda peer, reason: network.report(PeerId(peer), reason),
+            configured=frozenset(network.names().values()),
         ),
         clock=around.clock,
         registry=around.registry,

@@ -5,7 +5,8 @@
 
 What was announced together is asked for together: a request costs both sides more than the bytes of a transaction do.
 Nobody can make us ask for the same hash twice at once, or ask one peer for more than a few. Whoever announces and then is silent,
-or sends other blobs under the same hash, keeps nobody from being asked who really has it.
+or sends other blobs under the same hash, keeps nobody from being asked who really has it. Configured peers are asked before strangers:
+of those there may be more than are remembered.
 """
 
 from __future__ import annotations
@@ -64,11 +65,13 @@ class Fetcher:
         failures: tuple[type[Exception], ...],
         blame: Callable[[str, str], None],
         take: Take,
+        configured: frozenset[str] = frozenset(),
     ) -> None:
         self._request = request
         self._failures = failures
         self._blame = blame
         self._take = take
+        self._configured = configured
         self._wanted: dict[Hash32, list[str]] = {}
         """What is waited for, and who says to have it: first the peer that is asked."""
         self._of_peer: Counter[str] = Counter()
@@ -86,8 +89,9 @@ class Fetcher:
             holders = self._wanted.get(one)
             if holders is None:
                 new.append(one)
-            elif len(holders) < HOLDERS_MAX and peer not in holders:
-                holders.append(peer)
+            elif peer not in holders:
+                holders.insert(self._turn(peer, holders), peer)
+                del holders[HOLDERS_MAX:]
         new = new[: max(0, room)]
         self._wanted |= {one: [peer] for one in new}
         self._ask_for(peer, new)
@@ -97,6 +101,14 @@ class Fetcher:
         async with trio.open_nursery() as nursery:
             for _ in range(FETCHES_MAX):
                 nursery.start_soon(self._work)
+
+    def _turn(self, peer: str, holders: Sequence[str]) -> int:
+        """Where a peer stands among those that announced the same: first come, but configured ones before strangers."""
+        if peer in self._configured:
+            for place, other in enumerate(holders):
+                if place and other not in self._configured:
+                    return place
+        return len(holders)
 
     def _ask_for(self, peer: str, hashes: Sequence[Hash32]) -> None:
         for start in range(0, len(hashes), TOGETHER_MAX):

@@ -44,12 +44,7 @@ from node.txpool.selection import Selection
 from node.txpool.sidecars import UNSOUND, BlobStore, Offered, Sidecars
 from node.txpool.surroundings import GossipVerdict, PoolEngine, PoolNetwork
 from node.txpool.transaction import AccountFacts, PooledTransaction
-from node.txpool.wire import (
-    ANSWER_BYTES_MAX,
-    decode_gossip,
-    decode_request,
-    encode_answer,
-)
+from node.txpool.wire import ANSWER_BYTES_MAX, decode_gossip, decode_request, encode_answer
 
 EMPTY_CODE_HASH: Final = bytes.fromhex(
     "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
@@ -133,6 +128,7 @@ class PoolService:
             failures=network.failures,
             blame=network.blame,
             take=self._take_fetched,
+            configured=network.configured,
         )
         self._sidecars = Sidecars(blobs, withholds_blobs)
         self._journal_path = journal_path

@@ -63,3 +63,5 @@ class PoolNetwork:
     """What a request that got no answer raises."""
     blame: Callable[[str, str], None]
     """Score a peer down: who and why."""
+    configured: frozenset[str] = frozenset()
+    """Peers that we were told of; the rest are strangers."""

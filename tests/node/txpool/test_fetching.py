@@ -13,6 +13,7 @@ from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.txpool.fetching import (
     FETCHES_PER_PEER_MAX,
+    HOLDERS_MAX,
     TOGETHER_MAX,
     WANTED_PER_PEER_MAX,
     Fetcher,
@@ -70,6 +71,7 @@ class Peer:
             failures=(OSError,),
             blame=lambda _, reason: self.blamed.append(reason),
             take=self.take,
+            configured=frozenset({"honest"}),
         )
 
 
@@ -196,6 +198,25 @@ async def test_fetches_wake_up_from_idleness_one_by_one(
         assert peer.whom == ["silent"] * FETCHES_PER_PEER_MAX
         fetcher.want("honest", [wanted])
         await trio.sleep(SILENCE_S / 10)
+        assert peer.taken == [wanted]
+        nursery.cancel_scope.cancel()
+
+
+async def test_many_who_announce_first_do_not_hide_a_configured_peer(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given more strangers than are remembered, all of them earlier and silent, then the configured peer is asked second."""
+    strangers = [f"stranger {number}" for number in range(HOLDERS_MAX + 1)]
+    peer = Peer(silent=set(strangers))
+    [wanted] = peer.hold(1)
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        for name in (*strangers, "honest", "late"):
+            fetcher.want(name, [wanted])
+        assert len(fetcher._wanted[wanted]) == HOLDERS_MAX
+        await trio.sleep(SILENCE_S + 1)
+        assert peer.whom == [strangers[0], "honest"]
         assert peer.taken == [wanted]
         nursery.cancel_scope.cancel()
 
