@@ -68,12 +68,13 @@ class Arrivals:
         self._wake = wake
         self._arrived: deque[Arrived] = deque()
         self._bytes = 0
-        self._is_decoding = False
+        self._decoding = 0
         self._is_held = False
         self._many = trio.Event()
 
     def __len__(self) -> int:
-        return len(self._arrived)
+        """Those too that are being decoded: nobody else knows of them."""
+        return len(self._arrived) + self._decoding
 
     def add(self, raw: bytes, told: Told) -> bool:
         """Take one and wake the builder; False if there is no room."""
@@ -99,7 +100,7 @@ class Arrivals:
 
     def decode_few(self) -> None:
         """Decode what has arrived, unless it is too much for the loop or comes after what is being decoded."""
-        if self._arrived and not self._is_decoding and not self._many.is_set():
+        if self._arrived and not self._decoding and not self._many.is_set():
             arrived = self._take()
             self._admit(arrived, self._engine.decode([raw for raw, _ in arrived]))
 
@@ -111,10 +112,10 @@ class Arrivals:
             self._many = trio.Event()
             while self._is_due:
                 arrived = self._take()
-                self._is_decoding = True
+                self._decoding = len(arrived)
                 raws = [raw for raw, _ in arrived]
                 decoded = await self._worker.run(partial(self._engine.decode, raws))
-                self._is_decoding = False
+                self._decoding = 0
                 self._admit(arrived, decoded)
                 self._wake()
             # What is left is few, or held, and was passed over while it might have been many.

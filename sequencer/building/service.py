@@ -143,7 +143,7 @@ class Builder:
 
     @property
     def arriving(self) -> int:
-        """Transactions that wait for decoding."""
+        """Transactions that wait for decoding, or are being decoded."""
         return len(self._arrivals)
 
     # -- the pool, as JSON-RPC reads it

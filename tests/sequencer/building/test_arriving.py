@@ -163,3 +163,19 @@ async def test_a_full_block_is_not_held(autojump_clock: MockClock) -> None:
             await trio.testing.wait_all_tasks_blocked()
             assert desk.decoder.sizes == [HELD_MAX]
         nursery.cancel_scope.cancel()
+
+
+async def test_those_that_are_being_decoded_count(autojump_clock: MockClock) -> None:
+    """Given a builder that counts who waits, when a thread decodes them, then they do not seem to have gone."""
+    desk = Desk()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(desk.arrivals.decode_many)
+        with desk.arrivals.held():
+            desk.add(*[SHORT] * HELD_MAX)
+            await desk.worker.begun.wait()
+            desk.add(SHORT)
+            assert len(desk.arrivals) == HELD_MAX + 1
+            desk.worker.let.set()
+            await trio.testing.wait_all_tasks_blocked()
+            assert (len(desk.arrivals), len(desk.admitted)) == (1, HELD_MAX)
+        nursery.cancel_scope.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from trio.testing import MockClock
 from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.rollup.deposits import DEPOSIT_TYPE
-from sequencer.building import service
+from node.runtime.worker import Answer, InlineWorker
+from sequencer.building import arriving, service
 from sequencer.building.limits import SealingLimits, WaitingLimits
 from sequencer.building.service import QUIET_S, SHARED_FROM, SHARED_S, STOPPED
 from sequencer.building.waiting import Submission
@@ -305,6 +307,36 @@ async def test_many_that_keep_coming_share_a_block(
         # The first block waits for nobody.
         assert site.chain.head.header.number == 2
         assert trio.current_time() - began == pytest.approx(SHARED_S, abs=0.003)
+
+
+class SlowWorker(InlineWorker):
+    """Takes longer than anybody may stay away who is waited for."""
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        await trio.sleep(1.5 * QUIET_S)
+        return await super().run(work)
+
+
+async def test_those_that_are_being_decoded_are_waited_for(
+    tmp_path: Path, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given so many that they are decoded while company is awaited, when more keep coming, then all share a block."""
+    monkeypatch.setattr(arriving, "HELD_MAX", 2 * SHARED_FROM)
+    async with building(tmp_path, worker=SlowWorker()) as site:
+        answers, nonces = list[Submission](), iter(range(1_000))
+
+        def offer(count: int) -> None:
+            for _ in range(count):
+                site.builder.offer(transfer(0, next(nonces)), answers.append)
+
+        offer(SHARED_FROM)
+        await answered(answers, SHARED_FROM)
+        offer(2 * SHARED_FROM)
+        for _ in range(3):
+            await trio.sleep(0.9 * QUIET_S)
+            offer(SHARED_FROM)
+        await answered(answers, 6 * SHARED_FROM)
+        assert site.chain.head.header.number == 2
 
 
 async def test_many_who_wait_for_answers_wait_only_for_each_other(
