@@ -34,9 +34,13 @@ IDLE_SLOTS: Final = 64
 FRESH_SLOTS: Final = 4
 """What came so lately is on its way into the pool or into a block that waits for it: it is the last to give way."""
 
+FRESH_BYTES_MAX: Final = 64 * 1024 * 1024
+"""So much of it, the newest: some nine seconds of what two busy cores can check. The rest is worth what idle blobs are,
+so that nobody pushes out blobs of blocks, however long a slot lasts."""
+
 BYTES_MAX: Final = 512 * 1024 * 1024
-"""All files together: 128 slots of full blocks, for which blobs must be had, are 352 MiB, the pool's another 64; what two
-busy cores can check in the slots that it is fresh, 60."""
+"""All files together: 128 slots of full blocks, for which blobs must be had, are 352 MiB, the pool's another 64, and what
+is fresh 64."""
 
 CHECKS_WAITING_MAX: Final = 16
 """Lists that wait to be checked, at up to a seventh of a second each; more are turned away."""
@@ -78,6 +82,7 @@ class BlobKeeper:
         slot: Callable[[], int],
         registry: CollectorRegistry,
         bytes_max: int = BYTES_MAX,
+        fresh_bytes_max: int = FRESH_BYTES_MAX,
     ) -> None:
         """Read what is there. Raises OSError.
 
@@ -88,6 +93,7 @@ class BlobKeeper:
         self._worker = worker
         self._slot = slot
         self._bytes_max = bytes_max
+        self._fresh_max = fresh_bytes_max // FILE_BYTES
         self._places: dict[Hash32, Place] = {}
         for place in files.places():
             self._index(place)
@@ -200,8 +206,7 @@ class BlobKeeper:
         excess = len(self._places) * FILE_BYTES - self._bytes_max
         if excess > 0:
             free = [one for one in self._places.values() if not self._pinned(one.versioned_hash)]
-            free.sort(key=lambda one: _worth(one, now))
-            for place in free[: -(-excess // FILE_BYTES)]:
+            for place in _by_worth(free, now, self._fresh_max)[: -(-excess // FILE_BYTES)]:
                 self._forget(place)
 
     # -- inside
@@ -268,11 +273,19 @@ class BlobKeeper:
         self._files.remove(place)
 
 
-def _worth(place: Place, now: int) -> tuple[int, int]:
-    """What gives way first has the least: what nobody came for, then the oldest blocks', and what is new at last.
+def _by_worth(places: Sequence[Place], now: int, fresh_max: int) -> list[Place]:
+    """What gives way first comes first: what nobody came for, then the oldest blocks', and what is new at last.
 
     A full disk would otherwise forget every newcomer before it is in the pool or in its block, for two hours.
+    `places` are in the order of their coming.
     """
-    if place.is_of_block:
-        return 1, place.slot
-    return (0 if place.slot < now - FRESH_SLOTS else 2), place.slot
+    by_age = sorted(places, key=lambda one: one.slot)
+    fresh = [one for one in by_age if not one.is_of_block and one.slot >= now - FRESH_SLOTS]
+    last = {one.versioned_hash for one in fresh[max(0, len(fresh) - fresh_max) :]}
+
+    def rank(place: Place) -> int:
+        if place.is_of_block:
+            return 1
+        return 2 if place.versioned_hash in last else 0
+
+    return sorted(by_age, key=rank)

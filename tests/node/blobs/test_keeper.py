@@ -64,6 +64,7 @@ class Bench:
     checker: Checker = field(default_factory=Checker)
     slot: int = 100
     bytes_max: int = 100 * FILE_BYTES
+    fresh_bytes_max: int = 100 * FILE_BYTES
 
     def open(self) -> BlobKeeper:
         return BlobKeeper(
@@ -73,6 +74,7 @@ class Bench:
             slot=lambda: self.slot,
             registry=CollectorRegistry(),
             bytes_max=self.bytes_max,
+            fresh_bytes_max=self.fresh_bytes_max,
         )
 
 
@@ -205,6 +207,20 @@ async def test_a_full_disk_takes_what_is_new(bench: Bench) -> None:
     assert await keeper.add([blob(12)])
     assert keeper.missing([name(12), *parts]) == []
     assert len(keeper) == 6
+
+
+async def test_a_flood_of_what_is_new_leaves_the_blobs_of_blocks(bench: Bench) -> None:
+    """Given more new blobs in a slot than what is new may take, then the oldest of them go, and no block's."""
+    bench.bytes_max, bench.fresh_bytes_max = 6 * FILE_BYTES, 2 * FILE_BYTES
+    keeper = bench.open()
+    for number in range(4):
+        await keeper.add([blob(number)])
+        keeper.used([name(number)], slot=bench.slot)
+    flood = range(10, 15)
+    for number in flood:
+        await keeper.add([blob(number)])
+    assert keeper.missing([name(number) for number in range(4)]) == []
+    assert keeper.missing([name(number) for number in flood]) == [name(10), name(11), name(12)]
 
 
 async def test_an_older_form_gets_the_proofs_of_cells(bench: Bench) -> None:
