@@ -29,6 +29,11 @@ class ProposingMetrics:
             "Time between two outputs at least.",
             registry=registry,
         )
+        self.bond_wei = Gauge(
+            "faultline_bridge_bond_wei",
+            "What a game costs until its end, as L1 said when one was to be made last.",
+            registry=registry,
+        )
         self.waiting_games = Gauge(
             "faultline_bridge_waiting_games",
             "True games that wait for their outcome.",

@@ -167,6 +167,7 @@ class Proposer:
             published, bond = await self._parts.worker.run(
                 partial(_published_and_bond, games.state, names)
             )
+            self._metrics.bond_wei.set(bond)
             wants += wants_of(claimed, tree, published=published, bond_wei=bond)
         return wants
 

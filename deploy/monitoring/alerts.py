@@ -343,11 +343,16 @@ BRIDGE: Final = (
     ),
     Alert(
         name="AccountLow",
-        expression="faultline_bridge_account_wei < 5e18",
+        expression=(
+            "faultline_bridge_account_wei < 5e18\n"
+            'or faultline_bridge_account_wei{role="proposer"}\n'
+            # 0 before the first claim.
+            "  < on (process) group_left () (5 * faultline_bridge_bond_wei)"
+        ),
         for_s=4,
         severity=Severity.WARNING,
         summary="the {{ $labels.role }} of {{ $labels.process }} has {{ $value | humanize }} wei left",
-        meaning="Its transactions, or its bonds, will soon not be taken.",
+        meaning="Less than 5 ETH, or a proposer that cannot pay five bonds: its transactions will soon not be taken.",
         runbook="Send it ETH on L1 from one of the ten accounts.",
         fault="spend the challenger's account",
     ),

@@ -83,6 +83,7 @@ async def test_two_games_at_start_then_one_in_an_interval_and_all_come_to_their_
         spent = 10**6 * 10**18 - state.balance(ACCOUNT.address) - held
         assert 0 < spent < BOND_WEI
         assert parts.registry.get_sample_value("faultline_bridge_outputs_total") == looked.count
+        assert parts.registry.get_sample_value("faultline_bridge_bond_wei") == BOND_WEI
         # What each call uses, and that the gas of those that are not simulated is enough
         used = {name: max(gas for one, gas in here.gas() if one == name) for name in here.calls()}
         assert used.keys() == {"publish", "create", "resolve", "closeGame", "claimCredit"}

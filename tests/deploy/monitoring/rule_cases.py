@@ -178,6 +178,7 @@ def bridges(slots: Slots) -> dict[str, str]:
         on("bridge", "faultline_bridge_unclaimed_age_seconds"): steady(slots.output_interval_s),
         on("bridge", "faultline_bridge_output_interval_seconds"): steady(slots.output_interval_s),
         on("bridge", "faultline_bridge_account_wei", role="proposer"): steady(1e22),
+        on("bridge", "faultline_bridge_bond_wei"): steady(1e18),
         on("watchtower", "faultline_bridge_account_wei", role="challenger"): steady(1e21),
         on("watchtower", "faultline_bridge_judged_l1_number"): slots.head(),
         on("watchtower", "faultline_bridge_oldest_lie_blocks"): steady(0),

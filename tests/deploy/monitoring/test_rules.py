@@ -136,6 +136,15 @@ def test_who_posts_every_minute_has_a_safe_head_that_stands_for_one(tmp_path: Pa
 
 
 @needs_promtool
+def test_an_account_is_low_when_it_cannot_pay_a_few_bonds(tmp_path: Path) -> None:
+    """Given a bond that the network's manifest made dear, then five of them are what a proposer needs, and only a proposer."""
+    bond = on("bridge", "faultline_bridge_bond_wei")
+    low = {"AccountLow": Case(changed={}, processes=("bridge",))}
+    dear, payable = ({**healthy(), bond: steady(wei)} for wei in (2.1e21, 1.9e21))
+    judged(tmp_path, [as_test(dear, low), as_test(payable, {})])
+
+
+@needs_promtool
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_an_alert_fires_and_no_other(tmp_path: Path, name: str) -> None:
     played(tmp_path, CASES[name].changed, {name: CASES[name]})
