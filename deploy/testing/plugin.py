@@ -11,6 +11,7 @@ Deliberately absent: imports of our packages at the top, because pytest loads th
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import sys
@@ -36,6 +37,9 @@ PACKAGES: Final = ("node", "sequencer", "bridge", "deploy")
 
 SOURCES: Final = Path(__file__).resolve().parents[2]
 """Where they are."""
+
+NAME_BYTES_MAX: Final = 200
+"""Of a folder's name; file systems take 255."""
 
 _SHARE: Final = pytest.StashKey["Share"]()
 
@@ -103,8 +107,15 @@ def pytest_configure_node(node: _WorkerNode) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In xdist's controller: end what the workers shared."""
     share = session.config.stash.get(_SHARE, None)
-    if share is not None:
+    if share is None:
+        return
+    try:
         _save_logs(session, share.data)
+    except OSError as error:
+        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+        if isinstance(terminal, pytest.TerminalReporter):
+            terminal.write_line(f"Faultline: the devnet's logs could not be copied: {error}")
+    finally:
         share.end()
 
 
@@ -124,14 +135,39 @@ def _what_becomes_of_logs(item: pytest.Item, fixture: str, net: Devnet) -> str:
         marker = item.get_closest_marker("faultline")
         stays = marker is not None and bool(marker.kwargs.get("keep") or marker.kwargs.get("data"))
         if folder is not None:
-            target = Path(folder) / re.sub(r"[^\w.-]+", "-", item.nodeid)
-            shutil.copytree(net.data / "logs", target, dirs_exist_ok=True)
-            return f"copied to {target}"
+            return _copied(net.data / "logs", Path(folder) / _folder_name(item.nodeid))
     else:
         stays = bool(config.getoption("--faultline-keep") or config.getoption("--faultline-data"))
         if folder is not None:
             return f"copied to {folder} at the end of the run"
     return "" if stays else "deleted with the devnet; --faultline-logs DIR keeps a copy"
+
+
+def _copied(logs: Path, target: Path) -> str:
+    """Copy a test's own devnet's logs; tells where they are now, or why they are not."""
+    try:
+        # Who asks once the devnet has ended finds what was copied when the test failed.
+        if logs.is_dir():
+            shutil.copytree(logs, target, dirs_exist_ok=True)
+        if target.is_dir():
+            return f"copied to {target}"
+    except OSError as error:
+        return f"could not be copied to {target}: {error}"
+    return "deleted with the devnet, before this error"
+
+
+def _folder_name(nodeid: str) -> str:
+    """A test's name as a folder; long ones are cut, and told apart by a digest."""
+    name = re.sub(r"[^\w.-]+", "-", nodeid)
+    if len(name.encode()) <= NAME_BYTES_MAX:
+        return name
+    digest = hashlib.sha256(nodeid.encode()).hexdigest()[:16]
+    return f"{name.encode()[: NAME_BYTES_MAX - 17].decode(errors='ignore')}-{digest}"
+
+
+def _standing(net: Devnet) -> str:
+    """How a devnet's processes stand, unless it is gone: an error at a test's teardown may come after its end."""
+    return net.summary() if (net.data / "logs").is_dir() else "The devnet has ended."
 
 
 @pytest.fixture(scope="session")
@@ -187,7 +223,7 @@ def pytest_runtest_makereport(
             found.pop("faultline_breakable", None)
         for name, value in found.items():
             net = cast("Devnet", value)
-            lines = [net.summary(), _what_becomes_of_logs(item, name, net)]
+            lines = [_standing(net), _what_becomes_of_logs(item, name, net)]
             report.sections.append((name, "\n".join(filter(None, lines))))
     return report
 

@@ -12,6 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[3]
 
 CONFTEST = """
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 import pytest
@@ -30,7 +31,9 @@ class Net:
 def faked(tmp_path_factory):
     @contextmanager
     def devnet(**_):
-        yield Net(tmp_path_factory.mktemp("net"))
+        net = Net(tmp_path_factory.mktemp("net"))
+        yield net
+        shutil.rmtree(net.data)
 
     deploy.testing.devnet.devnet = devnet
 """
@@ -47,10 +50,39 @@ def test_fine(faultline_own_devnet):
     pass
 """
 
+AT_TEARDOWN = """
+import pytest
 
-def run(folder: Path, *arguments: str, sources: Path = REPOSITORY) -> str:
+@pytest.fixture
+def ends_badly():
+    yield
+    raise AssertionError("as it should")
+
+def test_own(ends_badly, faultline_own_devnet):
+    pass
+
+def test_both(ends_badly, faultline_own_devnet):
+    raise AssertionError("as it should")
+"""
+
+LONG = """
+import pytest
+
+@pytest.mark.parametrize("value", ["x" * 300 + "a", "x" * 300 + "b", "short"], ids=str)
+def test_own(faultline_own_devnet, value):
+    assert value == "short"
+"""
+
+
+def run(
+    folder: Path,
+    *arguments: str,
+    sources: Path = REPOSITORY,
+    tests: str = TESTS,
+    ends: str = "2 failed, 1 passed in",
+) -> str:
     (folder / "conftest.py").write_text(CONFTEST)
-    (folder / "test_theirs.py").write_text(TESTS)
+    (folder / "test_theirs.py").write_text(tests)
     plugins = ["-p", "no:faultline", "-p", "deploy.testing.plugin", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--rootdir", str(folder), *plugins, *arguments],
@@ -61,7 +93,7 @@ def run(folder: Path, *arguments: str, sources: Path = REPOSITORY) -> str:
         check=False,
         timeout=120,
     )
-    assert "2 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert ends in done.stdout, done.stdout + done.stderr
     return done.stdout
 
 
@@ -71,6 +103,33 @@ def test_logs_of_failed_tests_are_kept_where_they_are_asked_for(tmp_path: Path) 
     assert "copied to kept/test_theirs.py-test_own" in told
     kept = {str(log.relative_to(tmp_path / "kept")) for log in tmp_path.glob("kept/**/*.log")}
     assert kept == {"validator-0.log", "test_theirs.py-test_own/validator-0.log"}
+
+
+def test_an_error_after_the_devnets_end_is_reported_like_any_other(tmp_path: Path) -> None:
+    told = run(
+        tmp_path,
+        "--faultline-logs",
+        "kept",
+        tests=AT_TEARDOWN,
+        ends="1 failed, 1 passed, 2 errors in",
+    )
+    assert told.count("The devnet has ended.\ndeleted with the devnet, before this error") == 1
+    assert told.count("The devnet has ended.\ncopied to kept/test_theirs.py-test_both") == 1
+    assert {log.parent.name for log in tmp_path.glob("kept/**/*.log")} == {
+        "test_theirs.py-test_both"
+    }
+
+
+def test_a_name_longer_than_a_folders_is_cut_and_stays_its_own(tmp_path: Path) -> None:
+    told = run(tmp_path, "--faultline-logs", "kept", tests=LONG)
+    assert told.count("copied to kept/test_theirs.py-test_own-xxx") == 2
+    assert len(list(tmp_path.glob("kept/*/validator-0.log"))) == 2
+
+
+def test_logs_that_cannot_be_copied_are_a_line_of_the_report(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    told = run(tmp_path, "--faultline-logs", "taken", tests=LONG)
+    assert told.count("could not be copied to taken/") == 2
 
 
 def test_our_packages_may_be_reached_by_a_link(tmp_path: Path) -> None:
