@@ -18,7 +18,7 @@ from pydantic import JsonValue
 
 from deploy.creation import create
 from deploy.docker.sharing import share_out
-from deploy.layout import Layout, find_layout
+from deploy.layout import DATA_VARIABLE, Layout
 from deploy.lock import AlreadyRunning, SupervisorLock
 from deploy.manifest import ManifestError, Resolved, Setting, environment_settings, resolve
 from deploy.network import (
@@ -32,6 +32,9 @@ from deploy.network import (
     stored_settings,
 )
 from deploy.rendering import facts
+
+DATA: Final = Path("/network")
+"""Where the network's volume is mounted; the image says so to commands as well."""
 
 VOLUMES: Final = Path("/volumes")
 """Where the volumes of all processes are mounted, each under its process's name."""
@@ -81,9 +84,15 @@ HINT: Final = (
 """What helps when data and settings do not fit."""
 
 
-def main(environment: Mapping[str, str], volumes: Path = VOLUMES) -> int:
+def main(environment: Mapping[str, str], volumes: Path = VOLUMES, data: Path = DATA) -> int:
     """Prepare everything; gives the exit code."""
-    layout = find_layout(None, environment)
+    elsewhere = environment.get(DATA_VARIABLE, str(data))
+    if elsewhere != str(data):
+        sys.stderr.write(
+            f"environment: {DATA_VARIABLE}: found {elsewhere!r}, wanted nothing: {ORIGIN} decides it\n"
+        )
+        return 2
+    layout = Layout(data)
     try:
         lock = SupervisorLock(layout)
     except (AlreadyRunning, OSError) as error:

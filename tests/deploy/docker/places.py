@@ -41,6 +41,5 @@ class Places:
 
     def prepare(self, **settings: str) -> int:
         """Run what runs before the processes; gives the exit code."""
-        return main(
-            {"FAULTLINE_DATA": str(self.network.data), **self.environment, **settings}, self.volumes
-        )
+        told = {"FAULTLINE_DATA": str(self.network.data), **self.environment, **settings}
+        return main(told, self.volumes, self.network.data)

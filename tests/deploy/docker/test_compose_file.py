@@ -153,6 +153,18 @@ def test_monitoring_is_started_unless_somebody_says_otherwise() -> None:
     ]
 
 
+def test_grafana_asks_nobody_outside() -> None:
+    told = cast("dict[str, str]", services()["grafana"]["environment"])
+    asking = {
+        "GF_ANALYTICS_REPORTING_ENABLED": "false",
+        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+        "GF_NEWS_NEWS_FEED_ENABLED": "false",
+        "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+    }
+    assert {name: told[name] for name in asking} == asking
+
+
 def test_the_image_ends_as_somebody_without_rights() -> None:
     lines = (REPOSITORY / "deploy" / "docker" / "Dockerfile").read_text().splitlines()
     assert not lines[0].startswith("# syntax=")

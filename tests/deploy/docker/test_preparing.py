@@ -77,6 +77,12 @@ def test_a_start_that_was_cut_off_is_repeated(places: Places) -> None:
             "network.validators (2)",
         ),
         (
+            "FAULTLINE_DATA",
+            "/mine",
+            "environment: FAULTLINE_DATA: found '/mine', wanted nothing: "
+            "docker-compose.yml decides it",
+        ),
+        (
             "FAULTLINE_RPC_HOST",
             "10.0.0.1",
             "environment FAULTLINE_RPC_HOST: rpc.host: found '10.0.0.1', wanted nothing: "
