@@ -31,6 +31,9 @@ NOT_FOUND_EXIT: Final = 127
 SIGNAL_EXIT: Final = 128
 """What shells add to the signal that ended a command."""
 
+HEARD: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+"""What ends us: somebody, a terminal that is closed, Ctrl-C."""
+
 IN_A_CONTAINER: Final = "docker run --rm faultline:local faultline exec -- COMMAND"
 """Beside a devnet in containers there is room for commands to it, not for seven processes more."""
 
@@ -74,37 +77,45 @@ def exec_(command: tuple[str, ...], manifest: Path | None, logs: Path | None, *,
         raise WrongUse(str(error)) from error
     except (StartFailed, StopFailed) as error:
         raise CommandFailed(str(error)) from error
-    except Terminated:
-        return SIGNAL_EXIT + signal.SIGTERM
+    except Terminated as ended:
+        return SIGNAL_EXIT + ended.number
 
 
 class Terminated(Exception):
-    """SIGTERM while no command ran."""
+    """A signal before there was a command."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 class Signals:
-    """What is done about signals: whoever ends us ends the command, and the devnet after it."""
+    """What is done about signals: whoever ends us ends the command, and the devnet after it.
+
+    before the command    the first one ends the devnet that starts or stands
+    while it runs         SIGTERM and SIGHUP are passed on as SIGTERM; Ctrl-C reaches it as it reaches us
+    from then on          none of them counts: the devnet ends, its folder goes, and the exit code is given
+    """
 
     def __init__(self) -> None:
         self._running: subprocess.Popen[bytes] | None = None
         self._starts = False
+        self._ends = False
         self._told = False
 
     @contextmanager
     def heard(self) -> Iterator[None]:
-        """SIGTERM is passed on, and ends the devnet before there is a command and after it."""
-        before = signal.signal(signal.SIGTERM, self._terminate)
+        """Hear them until the block ends; one that whoever started us ignores (nohup) stays ignored."""
+        heard = [number for number in HEARD if signal.getsignal(number) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, self._hear) for number in heard}
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
-        """Run a command to its end; gives what Popen gives. Raises OSError.
-
-        Ctrl-C reaches it as it reaches us, and what it does about that is its own business.
-        """
-        before = signal.signal(signal.SIGINT, _leave_it)
+        """Run a command to its end; gives what Popen gives. Raises OSError."""
         self._starts = True
         try:
             self._running = subprocess.Popen(command, env=environment)  # noqa: S603  # what the user asks for
@@ -112,20 +123,20 @@ class Signals:
                 self._running.terminate()
             return self._running.wait()
         finally:
-            self._starts = False
-            self._running = None
-            signal.signal(signal.SIGINT, before)
+            self._ends = True
 
-    def _terminate(self, _number: int, _frame: FrameType | None) -> None:
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        if self._ends:
+            return
         if not self._starts:
-            raise Terminated
-        self._told = True
-        if self._running is not None:
-            self._running.terminate()
-
-
-def _leave_it(_number: int, _frame: FrameType | None) -> None:
-    """Not SIG_IGN, which the command would inherit."""
+            self._ends = True
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            raise Terminated(number)
+        if number != signal.SIGINT:  # What the command does about Ctrl-C is its own business.
+            self._told = True
+            if self._running is not None:
+                self._running.terminate()
 
 
 def _run(command: Sequence[str], net: Devnet, told: Signals) -> int:

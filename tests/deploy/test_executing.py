@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -67,13 +68,14 @@ def test_the_commands_exit_code_is_given(
     [
         (signal.SIGTERM, "TERM", 5),
         (signal.SIGTERM, "HUP", 143),
+        (signal.SIGHUP, "TERM", 5),
         (
             signal.SIGINT,
             "HUP",
             6,
         ),  # A terminal tells the command too; here nobody did, so it goes on.
     ],
-    ids=["command cleans up", "command just ends", "terminal"],
+    ids=["command cleans up", "command just ends", "terminal is closed", "terminal"],
 )
 def test_whoever_ends_it_ends_the_command(
     net: FakeNet, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals, trap: str, code: int
@@ -89,25 +91,72 @@ def test_whoever_ends_it_ends_the_command(
     finally:
         os.close(other_end)
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+ENDINGS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+"""GitHub's runner sends the first two, one after the other."""
+
+
+@pytest.mark.parametrize(
+    ("ending", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_whoever_ends_it_before_its_command_ends_the_devnet(
-    net: FakeNet, monkeypatch: pytest.MonkeyPatch
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals, code: int
 ) -> None:
     ended = []
 
     @contextmanager
     def starting(**_: object) -> Iterator[FakeNet]:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), ending)
             yield net
         finally:
+            for again in ENDINGS:
+                os.kill(os.getpid(), again)
             ended.append("devnet")
 
     monkeypatch.setattr("deploy.commands.executing.devnet", starting)
-    assert run(monkeypatch, "--", "true") == 143
+    assert run(monkeypatch, "--", "true") == code
     assert ended == ["devnet"]
+
+
+def test_signals_after_the_commands_end_change_nothing(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Given signals while logs are copied and the devnet ends, then both are finished, and the code is the command's."""
+    ended = []
+    copy = shutil.copytree
+
+    @contextmanager
+    def standing(**_: object) -> Iterator[FakeNet]:
+        yield net
+        for ending in ENDINGS:
+            os.kill(os.getpid(), ending)
+        ended.append("devnet")
+
+    def copying(source: Path, target: Path, *, dirs_exist_ok: bool) -> None:
+        for ending in ENDINGS:
+            os.kill(os.getpid(), ending)
+        copy(source, target, dirs_exist_ok=dirs_exist_ok)
+
+    monkeypatch.setattr("deploy.commands.executing.devnet", standing)
+    monkeypatch.setattr("deploy.commands.executing.shutil.copytree", copying)
+    assert run(monkeypatch, "--logs", str(tmp_path / "kept"), "--", "sh", "-c", "exit 7") == 7
+    assert (tmp_path / "kept" / "sequencer.log").is_file()
+    assert ended == ["devnet"]
+
+
+def test_a_signal_that_is_ignored_stays_ignored(
+    net: FakeNet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # As nohup does.
+    try:
+        assert run(monkeypatch, "--", "sh", "-c", "kill -HUP $PPID; exit 6") == 6
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_command_that_is_not_there(
