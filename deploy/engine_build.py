@@ -134,12 +134,13 @@ def toolchain(environment: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def fingerprint_of(crate: Path, rustc: str) -> str:
-    """A digest of everything the module is compiled from."""
+    """A digest of everything the module is compiled from, and of what an install copies beside it."""
     digest = hashlib.sha256(rustc.encode())
-    for file in sorted(crate.rglob("*")):
-        if file.is_file() and "target" not in file.relative_to(crate).parts:
-            digest.update(str(file.relative_to(crate)).encode() + b"\0")
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for folder, made in ((crate, "target"), (REPOSITORY / "deploy" / "wheel", "__pycache__")):
+        for file in sorted(folder.rglob("*")):
+            if file.is_file() and made not in file.relative_to(folder).parts:
+                digest.update(str(file.relative_to(folder)).encode() + b"\0")
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
     digest.update(hashlib.sha256((REPOSITORY / "pyproject.toml").read_bytes()).digest())
     return digest.hexdigest()
 

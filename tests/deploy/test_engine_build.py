@@ -31,6 +31,21 @@ def test_a_changed_added_or_renamed_source_changes_the_fingerprint(crate: Path) 
     assert len(set(fingerprints)) == 5
 
 
+def test_what_an_install_copies_counts_as_well(
+    crate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = tmp_path / "repository" / "deploy" / "wheel" / "purelib"
+    (beside / "__pycache__").mkdir(parents=True)
+    (tmp_path / "repository" / "pyproject.toml").touch()
+    monkeypatch.setattr(engine_build, "REPOSITORY", tmp_path / "repository")
+    crate = crate / "src"
+    before = engine_build.fingerprint_of(crate, "rustc 1")
+    (beside / "__pycache__" / "one.pyc").touch()
+    assert engine_build.fingerprint_of(crate, "rustc 1") == before
+    (beside / "one.py").touch()
+    assert engine_build.fingerprint_of(crate, "rustc 1") != before
+
+
 def test_compiled_parts_do_not_count(crate: Path) -> None:
     before = engine_build.fingerprint_of(crate, "rustc 1")
     (crate / "target").mkdir()
