@@ -1,7 +1,7 @@
 """`python3 packing.py FOLDER`: our packages as they lie in an image, without the crate and without building it.
 
-    pyproject.toml, node/, sequencer/, bridge/, deploy/ -> FOLDER/lib: modules, artifacts, the version's record
-                                                        -> FOLDER/bin: the console scripts
+    pyproject.toml, LICENSE, node/, sequencer/, bridge/, deploy/ -> FOLDER/lib: modules, artifacts, the version's record
+                                                                 -> FOLDER/bin: the console scripts
 
 The engine is another stage's work, so that an edit of Python repeats none of it; hence no wheel, which holds both.
 Runs in a bare Python image: the standard library alone.
@@ -12,11 +12,15 @@ from __future__ import annotations
 import shutil
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 PACKAGES: Final = ("node", "sequencer", "bridge", "deploy")
 """What the image holds of ours."""
+
+BESIDE: Final = Path("deploy", "wheel", "purelib")
+"""What an install has at its top beside them: the console script's module among it."""
 
 SUFFIXES: Final = (".py", ".json", ".yml")
 """Files that are read at run time: modules, contracts' artifacts, what Prometheus and Grafana are given."""
@@ -39,7 +43,10 @@ def main(arguments: list[str]) -> int:
         project = tomllib.load(stream)["project"]
     for package in PACKAGES:
         pack(source / package, target / "lib" / package)
-    record(target / "lib", project["name"], project["version"])
+    for beside in sorted((source / BESIDE).iterdir()):
+        pack(beside, target / "lib" / beside.name)
+    licences = [source / name for name in project["license-files"]]
+    record(target / "lib", project["name"], project["version"], licences)
     for name, entry in project["scripts"].items():
         write_script(target / "bin" / name, entry)
     return 0
@@ -54,11 +61,15 @@ def pack(source: Path, target: Path) -> None:
             shutil.copyfile(file, target / inside)
 
 
-def record(library: Path, name: str, version: str) -> None:
-    """Say which version is installed, where importlib.metadata looks (core metadata 2.1)."""
+def record(library: Path, name: str, version: str, licences: Sequence[Path]) -> None:
+    """Say which version is installed and under which licence, where importlib.metadata looks (core metadata 2.4)."""
     folder = library / f"{name}-{version}.dist-info"
-    folder.mkdir(parents=True)
-    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (folder / "licenses").mkdir(parents=True)
+    lines = ["Metadata-Version: 2.4", f"Name: {name}", f"Version: {version}"]
+    for licence in licences:
+        shutil.copyfile(licence, folder / "licenses" / licence.name)
+        lines.append(f"License-File: {licence.name}")
+    (folder / "METADATA").write_text("\n".join([*lines, ""]))
 
 
 def write_script(file: Path, entry: str) -> None:

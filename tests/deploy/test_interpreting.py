@@ -30,6 +30,33 @@ def test_a_checkout_is_put_before_what_stands_on_the_path() -> None:
     assert interpreting.environment({}) == {"PYTHONPATH": str(interpreting.SOURCES)}
 
 
-def test_what_is_installed_needs_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interpreting, "SOURCES", tmp_path)
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where our packages are when they are no checkout's."""
+    folder = tmp_path / "site-packages"
+    for name in interpreting.PACKAGES:
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").touch()
+    monkeypatch.setattr(interpreting, "SOURCES", folder)
+    return folder
+
+
+def test_what_is_installed_needs_no_path(installed: Path) -> None:
+    (installed / "pyproject.toml").touch()  # Of a project that lies there as well.
     assert interpreting.environment({"OTHER": "kept"}) == {"OTHER": "kept"}
+
+
+@pytest.mark.parametrize("theirs", ["deploy.py", "bridge/__init__.py"])
+def test_what_is_installed_is_found_before_modules_of_our_names(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: str
+) -> None:
+    (tmp_path / theirs).parent.mkdir(exist_ok=True)
+    (tmp_path / theirs).touch()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "useful" / "node").mkdir(parents=True)  # No package: ours is found behind it.
+    given = {"PYTHONPATH": f".:{installed}:useful::{tmp_path}", "OTHER": "kept"}
+    assert interpreting.environment(given) == {
+        "PYTHONPATH": f"{installed}:{tmp_path / 'useful'}",
+        "OTHER": "kept",
+    }
+    assert interpreting.environment({"PYTHONPATH": "."}) == {}

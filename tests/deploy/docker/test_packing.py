@@ -39,12 +39,22 @@ def test_every_module_and_artifact_is_packed_and_nothing_else(packed: Path) -> N
             if file.is_file()
         } == wanted
     assert (library / "node" / "contracts" / "artifacts").is_dir()
+    assert (library / "faultline" / "__init__.py").is_file()
 
 
 def test_the_version_is_recorded(packed: Path) -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     [found] = metadata.distributions(path=[str(packed / "lib")])
     assert (found.name, found.version) == (project["name"], project["version"])
+
+
+def test_the_image_holds_our_licence(packed: Path) -> None:
+    [found] = metadata.distributions(path=[str(packed / "lib")])
+    assert found.metadata.get_all("License-File") == ["LICENSE"]
+    assert found.read_text("licenses/LICENSE") == (REPOSITORY / "LICENSE").read_text()
+    docker = (REPOSITORY / "deploy" / "docker" / "Dockerfile").read_text()
+    assert "\nCOPY LICENSE pyproject.toml " in docker
+    assert "!LICENSE" in (REPOSITORY / ".dockerignore").read_text().splitlines()
 
 
 def test_a_console_script_runs_its_function(packed: Path) -> None:

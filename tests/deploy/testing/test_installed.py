@@ -51,6 +51,9 @@ def test_the_sources_say_so() -> None:
     assert project["tool"]["maturin"]["data"] == str(WHEEL.parent.relative_to(REPOSITORY))
     assert (WHEEL / "faultline").is_dir()
     assert (WHEEL / entry / "__init__.py").is_file()
+    module, _, function = project["project"]["scripts"]["faultline"].partition(":")
+    assert (WHEEL / module / "__init__.py").is_file()
+    assert function == "main"
 
 
 THEIRS = """
@@ -98,3 +101,21 @@ def test_a_project_may_have_modules_of_our_names(tmp_path: Path, started: list[s
     taken = f"so has this project: deploy ({tmp_path / 'deploy.py'})"
     assert taken in done.stdout
     assert "a module of this project has such a name" in done.stdout
+
+
+def test_the_command_line_is_ours_wherever_pythonpath_leads(tmp_path: Path) -> None:
+    (tmp_path / "deploy.py").write_text("raise AssertionError('not ours')\n")
+    (tmp_path / "node.py").write_text("raise AssertionError('not ours')\n")
+    script = "import sys, faultline_command; sys.exit(faultline_command.main())"
+    # The console script does no more; what an install has at its top lies behind theirs.
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, "addresses", "--help"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([".", str(WHEEL), str(REPOSITORY)])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "viem" in done.stdout
