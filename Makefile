@@ -52,14 +52,22 @@ up: build ## Start the default devnet here; Ctrl-C stops it and keeps its data (
 WITH_DEVNETS = $(BIN)/python -m pytest tests/e2e --timeout=300 -n 3 --dist=loadscope $(ARGS)
 WITHOUT = $(NICE) $(BIN)/python -m deploy.engine_build test && $(NICE) $(BIN)/python -m pytest --ignore=tests/e2e -n auto --dist=worksteal $(ARGS)
 
+# A shell's background job ignores Ctrl-C and shares its group with make: this gives it a group of its own, that a signal ends whole.
+IN_A_GROUP = $(BIN)/python -c 'import os, signal, sys; os.setpgid(0, 0); signal.signal(signal.SIGINT, signal.SIG_DFL); \
+	os.execv("/bin/sh", ["sh", "-c", *sys.argv[1:]])'
+
 # The others run meanwhile on what is left of the cores, at a lower priority: no devnet misses a slot. Their output comes last.
-# Both write to a folder of this run, which stays if a test failed: the logs of its devnets are in it.
+# Both write to a folder of this run, which stays if a test failed: the logs of its devnets are in it. Ctrl-C ends both, and it goes.
 test: NICE := nice -n 10
+test: export RUN_WITH_DEVNETS = $(WITH_DEVNETS) --basetemp=$$scratch/with
+test: export RUN_WITHOUT = $(WITHOUT) --basetemp=$$scratch/without
 test: tools ## Everything needed, then the whole test suite
-	@scratch=$$(mktemp -d); \
-	($(WITHOUT) --basetemp=$$scratch/without) > $$scratch/without.log 2>&1 & without=$$!; \
-	$(WITH_DEVNETS) --basetemp=$$scratch/with; with_devnets=$$?; \
-	echo "The tests without a devnet:"; wait $$without; without=$$?; cat $$scratch/without.log; \
+	@scratch=$$(mktemp -d); export scratch; \
+	$(IN_A_GROUP) "$$RUN_WITHOUT" > $$scratch/without.log 2>&1 & others=$$!; \
+	$(IN_A_GROUP) "$$RUN_WITH_DEVNETS" & devnets=$$!; \
+	trap 'trap - INT TERM HUP; kill -INT -$$devnets -$$others 2>/dev/null; wait; rm -rf $$scratch; exit 130' INT TERM HUP; \
+	wait $$devnets; with_devnets=$$?; \
+	echo "The tests without a devnet:"; wait $$others; without=$$?; cat $$scratch/without.log; \
 	if [ $$((with_devnets | without)) -ne 0 ]; then echo "What they left is in $$scratch."; exit 1; fi; \
 	rm -rf $$scratch
 
