@@ -255,9 +255,19 @@ class Host:
         await stream.reset()
 
     async def _close_connection(self, connection: INetConn) -> None:
-        with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+        """Close a connection, and be done with it even where that takes too long.
+
+        Upstream marks it as closed first and forgets it last: cut short in between, it would count as open for ever.
+        """
+        with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True) as closing:
             await _tcp_of(connection).close()
             await connection.close()
+        if closing.cancelled_caught:
+            assert isinstance(connection, patches.PatchedSwarmConn)
+            self._swarm.remove_conn(connection)
+            self.closed(connection)
+            with trio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
+                await self._swarm.notify_disconnected(connection)
 
     async def _close(self) -> None:
         for listener in self._swarm.listeners.values():

@@ -32,6 +32,18 @@ class FakeNet:
         return self.network.layout.data
 
 
+@pytest.fixture(autouse=True)
+def signals_of_a_terminal() -> Iterator[None]:
+    """Signals as a shell's foreground has them: what is started in the background ignores some, and its children too."""
+    inherited = {one: signal.getsignal(one) for one in ENDINGS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    for one, handler in inherited.items():
+        signal.signal(one, handler)
+
+
 @pytest.fixture
 def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeNet:
     layout = Layout(tmp_path / "devnet")

@@ -77,6 +77,25 @@ async def test_strangers_that_say_nothing_are_cut_off(nursery: trio.Nursery) -> 
     assert sorted(cut) == list(range(20))
 
 
+async def test_a_connection_that_takes_too_long_to_close_is_forgotten(
+    nursery: trio.Nursery,
+) -> None:
+    victim, friend = await start_mesh(nursery, 2)
+    async with stranger_host(victim) as stranger:
+        await until("the stranger", lambda: len(victim.network.peers()) == 2)
+        host = victim.network._host
+        (connection,) = host._swarm.get_connections(stranger.id)
+        connection.muxed_conn.close = trio.sleep_forever  # type: ignore[method-assign]
+        host.disconnect(stranger.peer_id)
+        await until("its end", lambda: not host.is_connected(stranger.peer_id))
+        # Then it may come again, and the others were told as well
+        await until("the other end", lambda: not stranger.is_connected(victim.peer_id))
+        address = f"/ip4/127.0.0.1/tcp/{victim.network.port}"
+        await stranger.dial(victim.peer_id, address)
+        await until("its return", lambda: len(victim.network.peers()) == 2)
+        await still_serves(victim, friend)
+
+
 async def test_connections_beyond_the_bound_do_not_reach_memory(nursery: trio.Nursery) -> None:
     victim, friend = await start_mesh(nursery, 2)
 
