@@ -57,7 +57,7 @@ UNCOUNTED_BYTES: Final = 16 * 1024
 """Streams with no more are not counted as long as they are few: each frame would cost as much as there are streams."""
 
 UNCOUNTED_STREAMS: Final = 32
-"""So many are few: half a megabyte beside the eight."""
+"""So many are few: half a megabyte of the eight, kept free for them."""
 
 STREAMS_MAX: Final = 128
 """Streams a peer may have open towards us."""
@@ -100,7 +100,8 @@ class _Buffer(bytearray):
         own, buffers = len(self) + len(data), self._connection.stream_buffers
         if own > UNCOUNTED_BYTES or len(buffers) > UNCOUNTED_STREAMS:
             unread = sum(map(len, buffers.values()))
-            if unread + len(data) > UNREAD_BYTES_MAX or own > WINDOW + READ_BYTES:
+            counted_max = UNREAD_BYTES_MAX - UNCOUNTED_STREAMS * UNCOUNTED_BYTES
+            if unread + len(data) > counted_max or own > WINDOW + READ_BYTES:
                 _tell(self._connection, Misbehaviour.WINDOW_EXCEEDED, f"{unread} bytes unread")
                 raise trio.TooSlowError("the peer ignores its window")
         super().extend(data)

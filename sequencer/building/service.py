@@ -29,6 +29,7 @@ from node.rollup.deposits import DEPOSIT_TYPE
 from node.txpool import refusals
 from node.txpool.intake import Decoded, complaint
 from sequencer.building.arriving import DECODE_MAX, Arrivals, Arrived
+from sequencer.building.company import Company
 from sequencer.building.keeping import Keeper
 from sequencer.building.limits import TRANSACTION_BYTES_MAX
 from sequencer.building.metrics import BuildingMetrics
@@ -49,18 +50,6 @@ IN_PLACE_GAS_MAX: Final = 350_000
 
 CANDIDATES_MAX: Final = 512
 """Transactions taken for one block: more than 7M gas hold."""
-
-SHARED_FROM: Final = 16
-"""So many waiting transactions wait for more: a block costs what dozens of them cost. Fewer never wait."""
-
-SHARED_S: Final = 0.025
-"""Time between two blocks of many."""
-
-QUIET_S: Final = 0.006
-"""When nobody has come for so long, all who wait may be waiting for an answer first."""
-
-ALONE_MAX: Final = 64
-"""Blocks of many that wait for nobody, at most, after waits in which nobody came: whoever waits for an answer sends nothing."""
 
 RETURNING_MAX: Final = 1_000_000
 """Transactions of dropped blocks that come back; minutes of full load. The newest of more are lost, and that is logged."""
@@ -103,15 +92,15 @@ class Builder:
         self._arrivals = Arrivals(
             parts.engine, parts.worker, admit=self._admit, wake=lambda: self._work.set()
         )
+        self._company = Company(
+            self._arrivals, ready=lambda: self._pool.ready_count, full=CANDIDATES_MAX
+        )
         self._returning: list[bytes] = []
         self._is_returning = False
         """Some of them are neither there nor in the pool yet."""
         self._confirmed_number = 0
         self._is_lost = False
         self._is_open = False
-        self._shared_at = float("-inf")
-        self._lonely = 0  # waits in a row in which nobody came, doubled
-        self._unshared = 0  # blocks of many before the next wait
         self._work = trio.Event()
         parts.chain.on_reset(self._take_back)
         parts.faults.on_change(self._faults_changed)
@@ -306,7 +295,7 @@ class Builder:
     async def _step(self) -> bool:
         """Build a block if there is anything to build; False if not, and nothing is left to do."""
         await self._chain.room()
-        await self._gather()
+        await self._company.gather()
         self._arrivals.decode_few()
         if self._is_lost or self._is_stopped():
             return False
@@ -331,29 +320,6 @@ class Builder:
             self._bucket.take(trio.current_time())
         return True
 
-    async def _gather(self) -> None:
-        """Under load, let the transactions of a moment share a block, as long as they keep coming."""
-        first = self._waiting
-        until, before = self._shared_at + SHARED_S, 0
-        if not SHARED_FROM <= first < CANDIDATES_MAX or until <= trio.current_time():
-            return
-        if self._unshared:
-            self._unshared -= 1
-            return
-        with self._arrivals.held():
-            while self._waiting > before and self._waiting < CANDIDATES_MAX:
-                left_s = until - trio.current_time()
-                if left_s <= 0:
-                    break
-                before = self._waiting
-                await trio.sleep(min(QUIET_S, left_s))
-        self._lonely = 0 if self._waiting > first else min(ALONE_MAX, 2 * self._lonely or 1)
-        self._unshared = self._lonely
-
-    @property
-    def _waiting(self) -> int:
-        return self._pool.ready_count + len(self._arrivals)
-
     async def _seal(self, turn: Turn) -> bool:
         """Seal one block and tell those whose transactions are in it; False if there is none."""
         begun = trio.current_time()
@@ -372,8 +338,7 @@ class Builder:
             self._pool.give_back(candidates)
             return False
         if sealed.result is not None:
-            if len(sealed.included) >= SHARED_FROM:
-                self._shared_at = begun
+            self._company.sealed(len(sealed.included), begun)
             self._chain.append(sealed.result, origin_name(turn.origin))
             self._count(sealed, trio.current_time() - begun)
         self._refuse_unpayable(sealed)

@@ -14,8 +14,9 @@ from node.eth.primitives import Hash32
 from node.rollup.deposits import DEPOSIT_TYPE
 from node.runtime.worker import Answer, InlineWorker
 from sequencer.building import arriving, service
+from sequencer.building.company import QUIET_S, SHARED_FROM, SHARED_S
 from sequencer.building.limits import SealingLimits, WaitingLimits
-from sequencer.building.service import QUIET_S, SHARED_FROM, SHARED_S, STOPPED
+from sequencer.building.service import STOPPED
 from sequencer.building.waiting import Submission
 from tests.kit.building import PARAMETERS, ListedL1, building, transfer, users
 from tests.kit.rollup import GENESIS_TIME, portal_log
