@@ -18,13 +18,16 @@ import structlog
 import trio
 
 from node.eth.primitives import Address
-from node.runtime.fault_catalogue import L1_FAULTS
+from node.runtime.fault_catalogue import FAULTS, L1_FAULTS
 from node.runtime.fault_entries import DURATION, CatalogueEntry, Value, read_parameters
 
 _log = structlog.get_logger()
 
 Callback = Callable[[], None]
 """Told that the board changed; looks at it and must not block."""
+
+NAMES: Final = frozenset(entry.name for entry in FAULTS)
+"""What parts may ask for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -151,8 +154,8 @@ class FaultBoard:
     # -- parts that misbehave
 
     def find(self, name: str) -> ActiveFault | None:
-        """A fault if it is in force."""
-        assert name in self._entries, name
+        """A fault if it is in force; one that this process's role has not never is."""
+        assert name in NAMES, name
         return self._active.get(name)
 
     def use(self, name: str) -> ActiveFault | None:

@@ -24,9 +24,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> GroupSche
 
 @pytest.fixture(scope="session")
 def devnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
-    """Four validators, sequencer, bridge, watchtower: used and never broken."""
+    """Four validators, sequencer, bridge, watchtower: used and never broken, and no process of it ever ends by itself."""
     with running_devnet(tmp_path_factory.mktemp("shared"), with_l2=True) as running:
         yield running
+        assert running.restarted() == [], "see their logs"
 
 
 @pytest.fixture(scope="session")

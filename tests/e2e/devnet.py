@@ -209,6 +209,11 @@ class Devnet:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def restarted(self) -> list[str]:
+        """Processes that ended by themselves and were started again."""
+        processes = processes_of(load_network(Layout(self.data))).values()
+        return [process.name for process in processes if process.status()["restarts"] != 0]
+
     def has_restarted(self, name: str, before: int) -> bool:
         """Whether a process runs, as another one than before."""
         return self.process(name).pid not in (None, before)

@@ -77,6 +77,16 @@ async def test_a_board_refuses_what_another_role_does() -> None:
         await FaultBoard(faults_of("validator")).inject("garbage-batch", {})
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_a_part_that_several_roles_run_may_ask_for_what_only_one_of_them_does(role: str) -> None:
+    """Given a follower of L1, then its pool, which asks whether blobs are withheld, is told no."""
+    board = FaultBoard(faults_of(role))
+    assert [board.find(name) for name in NAMES] == [None] * len(NAMES)
+    assert [board.use(name) for name in NAMES] == [None] * len(NAMES)
+    with pytest.raises(AssertionError, match="no-such-fault"):
+        board.find("no-such-fault")
+
+
 async def test_an_address_is_read_in_any_case() -> None:
     board = FaultBoard(L2_FAULTS)
     await board.inject("censor-sender", {"address": ADDRESS})
