@@ -370,7 +370,7 @@ class PoolService:
         return GossipVerdict.ACCEPT if outcomes["added"] else GossipVerdict.IGNORE
 
     async def _take_fetched(self, raws: Sequence[bytes]) -> set[Hash32] | None:
-        """Admit what was fetched and announce what was taken; gives the hashes of what arrived, None if there is no time."""
+        """Admit what was fetched, up to the first that is unsound; gives the hashes of what arrived, None if there is no time."""
         bytes_max = self._pool.limits.transaction_bytes_max
         opened = [self._sidecars.open(raw, bytes_max) for raw in raws]
         offers = [one for one in opened if isinstance(one, Offered)]
@@ -381,9 +381,6 @@ class PoolService:
         arrived: set[Hash32] = set()
         for one, offered in zip(decoded, offers, strict=True):
             answer = await self._admit_offered(one, offered, own=False)
-            is_sound = isinstance(answer, Added) or answer.reason not in UNSOUND
-            if not hasattr(one, "code") and is_sound:
-                arrived.add(Hash32(one.hash))
             if isinstance(answer, Added):
                 self._metrics.counted("fetched", "added")
                 self._send(answer.transaction)
@@ -392,6 +389,10 @@ class PoolService:
                 self._metrics.counted("fetched", answer.reason)
                 if answer.reason is RefusalReason.BUSY:
                     return None
+                if answer.reason in UNSOUND:
+                    break
+            if not hasattr(one, "code"):
+                arrived.add(Hash32(one.hash))
         return arrived
 
     async def _take_back(self, dropped: Sequence[Block]) -> None:

@@ -219,6 +219,29 @@ async def test_hostile_answers_are_blamed_and_leave_nothing(
         assert node.service.get(unproven.hash) is None
 
 
+async def test_a_wrong_proof_is_the_last_that_is_checked_of_an_answer(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given an answer whose first transaction has wrong blobs, then the rest of it costs no check, and its sender is blamed."""
+    transactions = [
+        replace(CARRIER, sender=bytes([number]) * 20, blob_hashes=[blob(number).versioned_hash])
+        for number in (3, 4, 5)
+    ]
+    async with running() as node:
+        node.checker.wrong.add(blob(3).commitment)
+        forms = [
+            node.form(one, [blob(number)])
+            for one, number in zip(transactions, (3, 4, 5), strict=True)
+        ]
+        hashes = [one.hash for one in transactions]
+        node.peers.held[encode_request(hashes)] = encode_answer(forms)
+        await node.service.on_gossip("peer", encode_gossip([], hashes))
+        await trio.sleep(5)
+        assert node.checker.calls == [1]
+        assert len(node.peers.blamed) == 1
+        assert node.service.counts() == (0, 0)
+
+
 async def test_a_blob_transaction_in_gossip_is_no_honest_nodes(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -9,13 +9,21 @@ import pytest
 import trio
 import trio.testing
 
+from node.eth.blobs import BLOB_BYTES
 from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
+from node.txpool.blob_budget import BURST_S, CONFIGURED_PER_S, STRANGERS_PER_S
 from node.txpool.fetching import (
+    FETCHES_OF_STRANGERS_MAX,
     FETCHES_PER_PEER_MAX,
     HOLDERS_MAX,
+    LAPSES_MAX,
+    STRANGER_ANSWER_MIN_S,
+    STRANGER_ANSWER_S,
     TOGETHER_MAX,
+    WANTED_MAX,
     WANTED_PER_PEER_MAX,
+    WANTED_PER_STRANGER_MAX,
     Fetcher,
 )
 from node.txpool.wire import decode_request, encode_answer
@@ -36,6 +44,9 @@ class Peer:
     silent: set[str] = field(default_factory=set)
     liars: set[str] = field(default_factory=set)
     whom: list[str] = field(default_factory=list)
+    given_up: list[tuple[str, float]] = field(default_factory=list)
+    """Whom nobody waited for any longer, and how long somebody had."""
+    configured: frozenset[str] = frozenset({"honest"})
     busy: int = 0
 
     def hold(self, count: int) -> list[Hash32]:
@@ -48,7 +59,11 @@ class Peer:
         self.asked.append(len(wanted))
         self.whom.append(peer)
         if peer in self.silent:
-            await trio.sleep(SILENCE_S)
+            began_s = trio.current_time()
+            try:
+                await trio.sleep(SILENCE_S)
+            finally:
+                self.given_up.append((peer, trio.current_time() - began_s))
             raise OSError
         await trio.sleep(0.01)
         if peer in self.liars:
@@ -71,7 +86,7 @@ class Peer:
             failures=(OSError,),
             blame=lambda _, reason: self.blamed.append(reason),
             take=self.take,
-            configured=frozenset({"honest"}),
+            configured=self.configured,
         )
 
 
@@ -117,17 +132,20 @@ async def test_what_nobody_has_is_asked_for_a_few_times(
     assert sorted(peer.taken) == sorted(hashes)
 
 
+@pytest.mark.parametrize(
+    ("name", "most"), [("honest", WANTED_PER_PEER_MAX), ("stranger", WANTED_PER_STRANGER_MAX)]
+)
 async def test_one_peer_makes_us_ask_for_a_few_only(
-    autojump_clock: trio.testing.MockClock,
+    autojump_clock: trio.testing.MockClock, name: str, most: int
 ) -> None:
     peer = Peer()
     fetcher = peer.fetcher()
-    fetcher.want("peer", peer.hold(2 * WANTED_PER_PEER_MAX))
+    fetcher.want(name, peer.hold(2 * WANTED_PER_PEER_MAX))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(fetcher.run)
         await trio.sleep(5)
         nursery.cancel_scope.cancel()
-    assert sum(peer.asked) == WANTED_PER_PEER_MAX
+    assert sum(peer.asked) == most
 
 
 async def test_a_transaction_beside_the_ones_asked_for_is_blamed(
@@ -153,10 +171,13 @@ async def test_who_announces_and_does_not_send_keeps_nobody_from_being_asked(
         nursery.start_soon(fetcher.run)
         for name in ("squatter", "squatter", "honest", "late"):
             fetcher.want(name, hashes)
+            await trio.testing.wait_all_tasks_blocked()
         await trio.sleep(SILENCE_S + 1)
         assert set(hashes) <= set(peer.taken)
         assert peer.whom == ["squatter", "honest"]
-        assert peer.blamed == ["transactions_not_asked_for"] * (how == "liars")
+        assert peer.blamed == [
+            "no_answer" if how == "silent" else "transactions_not_asked_for",
+        ]
         nursery.cancel_scope.cancel()
 
 
@@ -185,7 +206,7 @@ async def test_fetches_wake_up_from_idleness_one_by_one(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     """Given a fetcher that had nothing to do, then a peer that answers nothing takes two of its fetches, not all of them."""
-    peer = Peer(silent={"silent"})
+    peer = Peer(silent={"silent"}, configured=frozenset({"silent", "honest"}))
     [wanted] = peer.hold(1)
     fetcher = peer.fetcher()
     async with trio.open_nursery() as nursery:
@@ -214,6 +235,7 @@ async def test_many_who_announce_first_do_not_hide_a_configured_peer(
         nursery.start_soon(fetcher.run)
         for name in (*strangers, "honest", "late"):
             fetcher.want(name, [wanted])
+            await trio.testing.wait_all_tasks_blocked()
         assert len(fetcher._wanted[wanted]) == HOLDERS_MAX
         await trio.sleep(SILENCE_S + 1)
         assert peer.whom == [strangers[0], "honest"]
@@ -229,3 +251,177 @@ async def test_a_node_without_time_asks_again_and_blames_nobody(
     await fetched(peer, hashes)
     assert sorted(peer.taken) == sorted(hashes)
     assert not peer.blamed
+
+
+def some(owner: int, count: int = WANTED_PER_STRANGER_MAX) -> list[Hash32]:
+    """Hashes that one peer announces and nobody else has."""
+    return [Hash32(bytes([owner + 1, place]) * 16) for place in range(count)]
+
+
+async def test_strangers_leave_configured_peers_their_share(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given as many silent strangers as may connect, each with all it may announce, then a configured peer is asked at once."""
+    strangers = [f"stranger {number}" for number in range(16)]
+    peer = Peer(silent=set(strangers))
+    wanted = peer.hold(WANTED_PER_PEER_MAX)
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        for number, name in enumerate(strangers):
+            fetcher.want(name, some(number))
+        await trio.testing.wait_all_tasks_blocked()
+        assert peer.whom == strangers[:FETCHES_OF_STRANGERS_MAX]
+        fetcher.want("honest", wanted)
+        assert len(fetcher._wanted) <= WANTED_MAX
+        await trio.sleep(STRANGER_ANSWER_MIN_S / 2)
+        assert sorted(peer.taken) == sorted(wanted)
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_waits_at_a_stranger_goes_over_to_a_configured_peer(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given a silent stranger that was first with more than one request asks for, then none of it waits for the stranger."""
+    peer = Peer(silent={"squatter"})
+    hashes = peer.hold(WANTED_PER_STRANGER_MAX)
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        fetcher.want("squatter", hashes)
+        await trio.testing.wait_all_tasks_blocked()
+        fetcher.want("honest", hashes)
+        await trio.sleep(STRANGER_ANSWER_MIN_S / 2)
+        assert sorted(peer.taken) == sorted(hashes[TOGETHER_MAX:])
+        await trio.sleep(STRANGER_ANSWER_S)
+        assert sorted(peer.taken) == sorted(hashes)
+        assert peer.whom.count("squatter") == 1
+        nursery.cancel_scope.cancel()
+    assert not fetcher._wanted
+    assert not fetcher._waiting
+    assert not +fetcher._of_peer
+
+
+async def test_a_silent_stranger_has_less_time_with_each_fetch_and_is_blamed(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    peer = Peer(silent={"silent"})
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        fetcher.want("silent", some(1))
+        await trio.testing.wait_all_tasks_blocked()
+        assert peer.whom == ["silent"]
+        await trio.sleep(STRANGER_ANSWER_S + 0.5)
+        fetcher.want("silent", some(2))
+        await trio.sleep(STRANGER_ANSWER_S)
+        fetcher.want("silent", some(4, 1))
+        await trio.sleep(STRANGER_ANSWER_S)
+        assert [round(seconds, 3) for _, seconds in peer.given_up] == [4.0, 2.0, 1.0, 1.0]
+        assert peer.blamed == ["no_answer"] * 4
+        # When it answers again, then it is waited for as at first
+        peer.silent.clear()
+        wanted = peer.hold(1)
+        fetcher.want("silent", wanted)
+        await trio.sleep(1)
+        assert peer.taken == wanted
+        peer.silent.add("silent")
+        fetcher.want("silent", some(3, 1))
+        await trio.sleep(STRANGER_ANSWER_S + 1)
+        assert round(peer.given_up[-1][1], 3) == STRANGER_ANSWER_S
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_configured_peer_that_is_slow_is_waited_for(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """A process of our own may be late because the machine is: nobody is blamed for that."""
+    peer = Peer(silent={"honest"})
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        fetcher.want("honest", some(1, 1))
+        await trio.sleep(SILENCE_S - 1)
+        assert not peer.given_up
+        await trio.sleep(5 * SILENCE_S)
+        assert not peer.blamed
+        nursery.cancel_scope.cancel()
+
+
+async def test_few_who_sent_nothing_are_remembered(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given identities without end that announce what they do not have, then what is kept of them is bounded."""
+    peer = Peer()
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        for number in range(2 * LAPSES_MAX):
+            fetcher.want(f"stranger {number}", some(number, 1))
+            await trio.sleep(1)
+        assert len(fetcher._lapses) == LAPSES_MAX
+        nursery.cancel_scope.cancel()
+    assert not +fetcher._of_peer
+
+
+BLOBS_EACH = 6
+"""Of the largest blob transactions."""
+
+
+def blob_transactions(peer: Peer, count: int, *, mark: int) -> list[Hash32]:
+    """Valid blob transactions as peers send them: what is in them is not looked at here."""
+    raws = [
+        b"\x03" + bytes([mark, number]) + bytes(BLOBS_EACH * BLOB_BYTES) for number in range(count)
+    ]
+    hashes = [Hash32(keccak256(raw)) for raw in raws]
+    peer.held |= dict(zip(hashes, raws, strict=True))
+    return hashes
+
+
+async def test_valid_blobs_of_strangers_come_as_fast_as_their_budget_allows(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given strangers that send valid blobs as fast as they are asked, then they are asked later, not blamed, and hold up nobody."""
+    peer = Peer(told_max=1)
+    fetcher = peer.fetcher()
+    seconds = 20.0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        for number in range(3):
+            hashes = blob_transactions(peer, 15, mark=number)
+            fetcher.want(f"stranger {number}", hashes)
+        await trio.sleep(seconds)
+        from_strangers = BLOBS_EACH * len(peer.taken)
+        under_way = BLOBS_EACH * FETCHES_OF_STRANGERS_MAX
+        assert STRANGERS_PER_S * seconds <= from_strangers
+        assert from_strangers <= STRANGERS_PER_S * (seconds + BURST_S) + under_way
+        # Then a configured peer's come at once
+        wanted = blob_transactions(peer, 4, mark=99)
+        fetcher.want("honest", wanted)
+        await trio.sleep(0.1)
+        assert set(wanted) <= set(peer.taken)
+        await trio.sleep(60)
+        assert len(peer.taken) == 49
+        assert not peer.blamed
+        nursery.cancel_scope.cancel()
+
+
+async def test_valid_blobs_of_a_configured_peer_have_a_budget_too(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    peer = Peer(told_max=1, configured=frozenset({"greedy", "honest"}))
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        fetcher.want("greedy", blob_transactions(peer, WANTED_PER_PEER_MAX, mark=1))
+        await trio.sleep(1)
+        under_way = BLOBS_EACH * FETCHES_PER_PEER_MAX
+        assert BLOBS_EACH * len(peer.taken) <= CONFIGURED_PER_S * (1 + BURST_S) + under_way
+        assert len(peer.taken) < WANTED_PER_PEER_MAX
+        wanted = blob_transactions(peer, 2, mark=2)
+        fetcher.want("honest", wanted)
+        await trio.sleep(0.1)
+        assert set(wanted) <= set(peer.taken)
+        await trio.sleep(30)
+        assert len(peer.taken) == WANTED_PER_PEER_MAX + 2
+        nursery.cancel_scope.cancel()
