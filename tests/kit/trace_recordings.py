@@ -52,6 +52,24 @@ OPTIONS: Final[Sequence[Mapping[str, object]]] = [
             "flatCallTracer": {},
         },
     },
+    {"tracer": "erc7562Tracer"},
+    {
+        "tracer": "erc7562Tracer",
+        "tracerConfig": {"withLog": True, "ignoredOpcodes": [], "stackTopItemsSize": 1},
+    },
+    {"tracer": "keccak256PreimageTracer"},
+    {"tracer": "trigramTracer"},
+    {
+        "tracer": "muxTracer",
+        "tracerConfig": {
+            "erc7562Tracer": {"ignoredOpcodes": ["0x0", "0x54", "0x155"]},
+            "keccak256PreimageTracer": None,
+            "opcountTracer": None,
+            "unigramTracer": {},
+            "bigramTracer": None,
+            "callTracer": {},
+        },
+    },
 ]
 """Tracers and what they are told."""
 

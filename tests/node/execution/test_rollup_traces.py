@@ -66,6 +66,15 @@ def test_failed_deposits_say_why() -> None:
     assert poor["error"] == "insufficient balance for transfer"
 
 
+def test_failed_deposits_have_done_nothing_that_a_bundler_forbids() -> None:
+    """Given a deposit that never had a frame, when its validation is traced, then there is one, and nothing in it."""
+    chain = RollupChain.open()
+    block = chain.seal(deposits=[deposit(value=9)]).block
+    (poor,) = trace(chain, block, "erc7562Tracer")
+    assert poor["error"] == "insufficient balance for transfer"
+    assert (poor["usedOpcodes"], poor["contractSize"], poor["extCodeAccessInfo"]) == ({}, {}, [])
+
+
 def test_instructions_of_a_deposit() -> None:
     chain = RollupChain.open()
     block = chain.seal(deposits=[deposit(to=KEEPER, data=word(1) + word(2))]).block

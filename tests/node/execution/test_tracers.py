@@ -172,6 +172,10 @@ def test_many_tracers_at_once_give_what_each_gives(traced: Traced) -> None:
         "4byteTracer": None,
         "flatCallTracer": {},
         "noopTracer": None,
+        "erc7562Tracer": {"withLog": True},
+        "keccak256PreimageTracer": None,
+        "opcountTracer": None,
+        "bigramTracer": {},
     }
 
     together = traced.transaction(1, {"tracer": "muxTracer", "tracerConfig": config})
@@ -200,6 +204,18 @@ def test_a_block_is_traced_transaction_by_transaction(traced: Traced) -> None:
         (
             {"tracer": "{step: function() {}}"},
             "tracers written in JavaScript are not supported",
+        ),
+        (
+            {"tracer": "callTracerLegacy"},
+            "callTracerLegacy is written in JavaScript, which is not supported",
+        ),
+        (
+            {"tracer": "erc7562Tracer", "tracerConfig": {"stackTopItemsSize": -1}},
+            "tracerConfig: stackTopItemsSize is below zero",
+        ),
+        (
+            {"tracer": "erc7562Tracer", "tracerConfig": {"ignoredOpcodes": ["54"]}},
+            "tracerConfig: hex string without 0x prefix",
         ),
         (
             {"tracer": "muxTracer", "tracerConfig": {"fooTracer": {}}},

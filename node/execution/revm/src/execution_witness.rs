@@ -6,6 +6,7 @@ use crate::{
     engine::{Engine, NativeEngine},
     errors::Result,
     json,
+    tracers::SIZE_MAX,
 };
 use alloy_primitives::{B256, Bytes};
 use pyo3::{prelude::*, types::PyBytes};
@@ -27,12 +28,13 @@ fn execution_witness(engine: &Engine, parent: &[u8], block: &[u8], ancestors: &[
     let result = engine.judge(&parent, &Block::decode(Bytes::copy_from_slice(block))?, ancestors, true)?;
     let witness = result.witness.unwrap_or_default();
     let values = |items: BTreeMap<B256, Bytes>| items.into_values().collect();
-    json::bytes(&WitnessJson {
+    let answer = WitnessJson {
         headers: result.contents.ancestors,
         codes: values(witness.codes),
         state: values(witness.nodes),
         keys: Vec::new(),
-    })
+    };
+    json::bytes_within(&answer, SIZE_MAX)
 }
 
 #[pymethods]

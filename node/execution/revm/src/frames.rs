@@ -3,7 +3,7 @@
 
 use crate::{
     otterscan,
-    outcome::{name, stack_words},
+    outcome::{OPERAND_WORDS, name, protection_words, stack_words},
     watch::{Stop, Watched},
 };
 use alloy_primitives::{Address, Bytes, Log, U256};
@@ -19,6 +19,9 @@ use revm::{
 
 /// What a frame takes in an answer besides its data, at least.
 const FRAME_SIZE: usize = 512;
+
+/// What a byte of a new contract's code costs.
+const CODE_BYTE_GAS: u64 = 200;
 
 /// A log, and how many calls its frame had made.
 #[derive(Debug, Clone)]
@@ -133,7 +136,8 @@ impl Recorder {
         let open = self.open.pop()?;
         let frame = &mut self.frames[open.place];
         frame.gas_used = if result.is_ok_or_revert() { gas.total_gas_spent() } else { frame.gas };
-        frame.error = words(result, open.last, frame.kind);
+        let is_paid = gas.remaining() >= CODE_BYTE_GAS * output.len() as u64;
+        frame.error = words(result, open.last, frame.kind, is_paid);
         if frame.error.is_some() {
             self.logs = open.logs;
         }
@@ -146,9 +150,11 @@ impl Recorder {
     }
 }
 
-/// geth's words for how a frame failed.
-fn words(result: InstructionResult, (opcode, stack): (u8, usize), kind: &str) -> Option<String> {
+/// geth's words for how a frame failed; `is_paid` says whether a code that it returned could be paid for.
+fn words(result: InstructionResult, (opcode, stack): (u8, usize), kind: &str, is_paid: bool) -> Option<String> {
     use InstructionResult::*;
+    // geth asks for the gas of a code before it looks at its length.
+    let result = if result == CreateContractSizeLimit && !is_paid { OutOfGas } else { result };
     let words = match result {
         Stop | Return | SelfDestruct => return None,
         Revert => "execution reverted",
@@ -157,11 +163,12 @@ fn words(result: InstructionResult, (opcode, stack): (u8, usize), kind: &str) ->
         OutOfGas if opcode == opcode::RETURN && kind.starts_with("CREATE") => {
             "contract creation code storage out of gas"
         }
-        OutOfGas | MemoryOOG | MemoryLimitOOG | PrecompileOOG | InvalidOperandOOG => "out of gas",
+        OutOfGas | MemoryOOG | MemoryLimitOOG | PrecompileOOG => "out of gas",
+        InvalidOperandOOG => OPERAND_WORDS,
         ReentrancySentryOOG => "out of gas: not enough gas for reentrancy sentry",
         OpcodeNotFound | NotActivated | InvalidFEOpcode => return Some(format!("invalid opcode: {}", name(opcode))),
         StackUnderflow | StackOverflow => return Some(stack_words(opcode, stack)),
-        CallNotAllowedInsideStatic | StateChangeDuringStaticCall => "write protection",
+        CallNotAllowedInsideStatic | StateChangeDuringStaticCall => protection_words(opcode),
         InvalidJump => "invalid jump destination",
         OutOfOffset => "return data out of bounds",
         CreateCollision => "contract address collision",

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CallOptions {
-    only_top_call: bool,
-    with_log: bool,
+    pub only_top_call: bool,
+    pub with_log: bool,
 }
 
 /// flatCallTracer's options.
@@ -108,8 +108,15 @@ impl<'a> TailJson<'a> {
     }
 }
 
-/// callTracer's answer. Frames nest 1,026 deep, so it is put together without recursion.
+/// callTracer's answer.
 pub fn nested(frames: &[Frame], options: CallOptions) -> Result<Vec<u8>> {
+    nested_with(frames, options, |_| Ok(b"{}".to_vec()))
+}
+
+/// Frames in each other, with more fields of each by its place, a JSON object.
+///
+/// They nest 1,026 deep, so it is put together without recursion.
+pub fn nested_with(frames: &[Frame], options: CallOptions, more: impl Fn(usize) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
     let Some(outermost) = frames.first() else { return Ok(b"{}".to_vec()) };
     let mut out = Vec::new();
     // The frames that are open: place, calls that are written, whether it or one above has failed.
@@ -117,8 +124,15 @@ pub fn nested(frames: &[Frame], options: CallOptions) -> Result<Vec<u8>> {
     while let Some((place, written, failed)) = open.last_mut() {
         let frame = &frames[*place];
         if *written == 0 {
-            out.extend_from_slice(&json::bytes(&HeadJson::from(frame))?);
-            out.pop(); // goes on below
+            let (head, more) = (json::bytes(&HeadJson::from(frame))?, more(*place)?);
+            // Objects without what closes them: they go on.
+            out.extend_from_slice(&head[..head.len() - 1]);
+            if let [b'{', fields @ .., b'}'] = &more[..]
+                && !fields.is_empty()
+            {
+                out.push(b',');
+                out.extend_from_slice(fields);
+            }
         }
         let call = frame.calls.get(*written).filter(|_| !options.only_top_call);
         if let Some(call) = call {

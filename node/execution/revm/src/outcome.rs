@@ -4,8 +4,8 @@ use alloy_primitives::Bytes;
 use op_revm::OpHaltReason;
 use revm::{
     Inspector,
-    bytecode::opcode::OpCode,
-    context_interface::result::{ExecutionResult, HaltReason},
+    bytecode::opcode::{self, OpCode},
+    context_interface::result::{ExecutionResult, HaltReason, OutOfGasError},
     interpreter::{
         CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter,
         interpreter_types::Jumps,
@@ -69,10 +69,45 @@ pub fn needs_last_step(result: &ExecutionResult) -> bool {
     matches!(reason, OpcodeNotFound | NotActivated | StackUnderflow | StackOverflow)
 }
 
+/// Names that geth has for instructions of the EVM object format, which no fork has brought.
+const PLANNED: [(u8, &str); 16] = [
+    (0xd0, "DATALOAD"),
+    (0xd1, "DATALOADN"),
+    (0xd2, "DATASIZE"),
+    (0xd3, "DATACOPY"),
+    (0xe0, "RJUMP"),
+    (0xe1, "RJUMPI"),
+    (0xe2, "RJUMPV"),
+    (0xe3, "CALLF"),
+    (0xe4, "RETF"),
+    (0xe5, "JUMPF"),
+    (0xec, "EOFCREATE"),
+    (0xee, "RETURNCONTRACT"),
+    (0xf7, "RETURNDATALOAD"),
+    (0xf8, "EXTCALL"),
+    (0xf9, "EXTDELEGATECALL"),
+    (0xfb, "EXTSTATICCALL"),
+];
+
 /// geth's name of an opcode.
 pub fn name(opcode: u8) -> String {
-    OpCode::new(opcode).map_or_else(|| format!("opcode {opcode:#x} not defined"), |opcode| opcode.as_str().to_owned())
+    let planned = || PLANNED.iter().find(|(number, _)| *number == opcode).map(|(_, name)| *name);
+    match OpCode::new(opcode).map(|opcode| opcode.as_str()).or_else(planned) {
+        Some(name) => name.into(),
+        None => format!("opcode {opcode:#x} not defined"),
+    }
 }
+
+/// geth's words for a change where none is allowed: most are found out while their gas is counted.
+pub fn protection_words(opcode: u8) -> &'static str {
+    match opcode {
+        opcode::LOG0..=opcode::LOG4 | opcode::TSTORE => "write protection",
+        _ => "out of gas: write protection",
+    }
+}
+
+/// geth's words for a place in memory that no number of 64 bits names.
+pub const OPERAND_WORDS: &str = "gas uint64 overflow";
 
 /// geth's words for an instruction that finds too little or too much on the stack.
 pub fn stack_words(opcode: u8, size: usize) -> String {
@@ -101,6 +136,7 @@ impl LastStep {
     pub fn words(&self, reason: &HaltReason) -> String {
         use HaltReason::*;
         match reason {
+            OutOfGas(OutOfGasError::InvalidOperand) => OPERAND_WORDS.into(),
             OutOfGas(_) => "out of gas".into(),
             OpcodeNotFound | NotActivated => format!("invalid opcode: {}", name(self.opcode)),
             InvalidFEOpcode => "invalid opcode: INVALID".into(),

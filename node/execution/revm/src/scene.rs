@@ -445,6 +445,7 @@ impl<E: Evm<DB = Watched, Error: Display, HaltReason: Halt>> Scene<E> {
                 Err(Error::Python(PyTimeoutError::new_err(message)))
             }
             Some(Stop::Size) => Err(json::too_large(SIZE_MAX)),
+            Some(Stop::Read) => Err(self.explain("the state cannot be read")),
             None => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 //! It is our own because a trace that is first gathered and then printed holds all stacks of a hostile loop in memory.
 
 use crate::{
-    outcome::{name, stack_words},
+    outcome::{OPERAND_WORDS, name, protection_words, stack_words},
     watch::{Stop, Watched},
 };
 use alloy_primitives::{Address, B256, U256, hex};
@@ -161,9 +161,13 @@ fn put_hex(out: &mut Vec<u8>, bytes: &[u8]) {
 fn error(result: Option<InstructionResult>, opcode: u8, stack: usize) -> Option<String> {
     use InstructionResult::*;
     match result? {
-        OutOfGas | MemoryOOG | MemoryLimitOOG | InvalidOperandOOG => Some("out of gas".into()),
+        OutOfGas | MemoryOOG | MemoryLimitOOG => Some("out of gas".into()),
+        InvalidOperandOOG => Some(OPERAND_WORDS.into()),
         ReentrancySentryOOG => Some("out of gas: not enough gas for reentrancy sentry".into()),
         StackUnderflow | StackOverflow => Some(stack_words(opcode, stack)),
+        CallNotAllowedInsideStatic | StateChangeDuringStaticCall => {
+            Some(protection_words(opcode).into()).filter(|words: &String| words.starts_with("out of gas"))
+        }
         _ => None,
     }
 }

@@ -3,19 +3,22 @@
 use crate::{
     arguments::object,
     errors::{Error, Result},
-    frames::Recorder,
     frames_json::{self, CallOptions, FlatOptions, Position},
     json,
+    opcodes::Counting,
     otterscan::{self, Parties},
     overrides::{BlockArguments, StateArguments},
+    parts::Parts,
     prestate::{self, Prestate},
     struct_logs::{self, StructLogger},
+    validation,
     watch::Watched,
 };
 use alloy_primitives::{Address, Log, U256};
 use revm::{
     Inspector,
     context::{ContextTr, Transaction, result::ResultAndState},
+    inspector::JournalExt,
     interpreter::{CallInputs, CallOutcome, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter},
 };
 use serde::de::DeserializeOwned;
@@ -30,6 +33,10 @@ pub const SIZE_MAX: usize = 64 << 20;
 
 /// How long a transaction may be traced (geth's `defaultTraceTimeout`).
 const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// geth's tracers that only a machine for JavaScript can run; all but the first have native successors.
+const SCRIPTS: [&str; 5] =
+    ["evmdisTracer", "callTracerLegacy", "prestateTracerLegacy", "4byteTracerLegacy", "noopTracerLegacy"];
 
 object! {
     /// geth's `TraceConfig` and `TraceCallConfig`.
@@ -47,13 +54,16 @@ object! {
     }
 }
 
-/// A native tracer.
+/// A tracer.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub enum Kind {
     Calls(CallOptions),
     FlatCalls(FlatOptions),
     Selectors,
     Prestate(prestate::Options),
+    Validation(validation::Options),
+    Preimages,
+    Opcodes(Counting),
     Noop,
 }
 
@@ -114,44 +124,38 @@ impl Plan {
 
     /// A tracer for one transaction; `first_log` is the number of the block's logs before it.
     pub fn tracer(&self, first_log: usize, tx: &impl Transaction) -> Tracer {
-        let frames = |kind: &Kind| matches!(kind, Kind::Calls(_) | Kind::FlatCalls(_) | Kind::Selectors);
+        let parts = |kinds: &[Kind]| Tracer::Parts(Parts::new(first_log, kinds));
         match &self.wanted {
             Wanted::Logs(options) => Tracer::Logs(StructLogger::new(*options, SIZE_MAX)),
-            Wanted::One(kind) if !frames(kind) => Tracer::Idle,
-            Wanted::Many(kinds) if !kinds.values().any(frames) => Tracer::Idle,
+            Wanted::One(kind) => parts(&[*kind]),
+            Wanted::Many(kinds) => parts(&kinds.values().copied().collect::<Vec<_>>()),
             Wanted::Parties => Tracer::Parties(Parties::of(tx)),
-            _ => Tracer::Frames(Recorder::new(first_log, SIZE_MAX)),
+            Wanted::Entries => parts(&[Kind::Calls(CallOptions::default())]),
         }
     }
 
     /// The answer.
     pub fn finish(&self, tracer: Tracer, run: &Run<'_>) -> Result<Vec<u8>> {
-        let recorder = match tracer {
+        let mut parts = match tracer {
             Tracer::Logs(logger) => return Ok(logger.finish(&run.result.result)),
             Tracer::Parties(parties) => return parties.finish(),
-            Tracer::Idle => None,
-            Tracer::Frames(mut recorder) => {
-                recorder.finish(&run.result.result);
-                Some(recorder)
-            }
+            Tracer::Idle => Parts::default(),
+            Tracer::Parts(parts) => parts,
         };
-        let recorder = recorder.as_ref();
+        parts.finish(&run.result.result);
         match &self.wanted {
-            Wanted::One(kind) => kind.finish(recorder, run),
+            Wanted::One(kind) => kind.finish(&parts, run),
             Wanted::Many(kinds) => {
                 let mut out = vec![b'{'];
                 for (place, (name, kind)) in kinds.iter().enumerate() {
                     // The names are those of tracers: nothing in them needs an escape.
                     out.extend_from_slice(format!("{}\"{name}\":", if place == 0 { "" } else { "," }).as_bytes());
-                    out.extend_from_slice(&kind.finish(recorder, run)?);
+                    out.extend_from_slice(&kind.finish(&parts, run)?);
                 }
                 out.push(b'}');
                 Ok(out)
             }
-            Wanted::Entries => {
-                let frames = recorder.map(|recorder| &recorder.frames[..]).unwrap_or_default();
-                otterscan::entries(frames, run.precompiles)
-            }
+            Wanted::Entries => otterscan::entries(parts.frames(), run.precompiles),
             Wanted::Logs(_) | Wanted::Parties => Err(Error::Fatal("a trace without its tracer".into())),
         }
     }
@@ -167,8 +171,8 @@ pub struct Run<'a> {
 }
 
 impl Kind {
-    fn finish(&self, recorder: Option<&Recorder>, run: &Run<'_>) -> Result<Vec<u8>> {
-        let frames = recorder.map(|recorder| &recorder.frames[..]).unwrap_or_default();
+    fn finish(&self, parts: &Parts, run: &Run<'_>) -> Result<Vec<u8>> {
+        let frames = parts.frames();
         match *self {
             Self::Calls(options) => frames_json::nested(frames, options),
             Self::FlatCalls(options) => {
@@ -179,6 +183,9 @@ impl Kind {
                 let prestate = Prestate::new(&run.result.state, options, run.db);
                 json::bytes_within(&prestate.map_err(|error| Error::Fatal(error.to_string()))?, SIZE_MAX)
             }
+            Self::Validation(_) => parts.validation(),
+            Self::Preimages => parts.preimages.finish(),
+            Self::Opcodes(counting) => parts.counted(counting),
             Self::Noop => Ok(b"{}".to_vec()),
         }
     }
@@ -199,7 +206,16 @@ fn kind(name: &str, config: Value) -> Result<Kind> {
         "flatCallTracer" => Kind::FlatCalls(options(config)?),
         "4byteTracer" => Kind::Selectors,
         "prestateTracer" => Kind::Prestate(options::<prestate::Options>(config)?.check().map_err(Error::call)?),
+        "erc7562Tracer" => Kind::Validation(options::<validation::Given>(config)?.try_into()?),
+        "keccak256PreimageTracer" => Kind::Preimages,
+        "opcountTracer" => Kind::Opcodes(Counting::All),
+        "unigramTracer" => Kind::Opcodes(Counting::Single),
+        "bigramTracer" => Kind::Opcodes(Counting::Pairs),
+        "trigramTracer" => Kind::Opcodes(Counting::Triples),
         "noopTracer" => Kind::Noop,
+        name if SCRIPTS.contains(&name) => {
+            return Err(Error::call(format_args!("{name} is written in JavaScript, which is not supported")));
+        }
         // geth takes any other name for JavaScript, which it evaluates.
         name if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') => {
             return Err(Error::call(format_args!("ReferenceError: {name} is not defined at <eval>:1:2(0)")));
@@ -247,7 +263,7 @@ pub enum Tracer {
     /// Nothing is noted.
     Idle,
     Logs(StructLogger),
-    Frames(Recorder),
+    Parts(Parts),
     Parties(Parties),
 }
 
@@ -256,13 +272,13 @@ macro_rules! delegate {
         match $self {
             Self::Idle => $idle,
             Self::Logs($inspector) => $call,
-            Self::Frames($inspector) => $call,
+            Self::Parts($inspector) => $call,
             Self::Parties($inspector) => $call,
         }
     };
 }
 
-impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for Tracer {
+impl<C: ContextTr<Db = Watched, Journal: JournalExt>> Inspector<C, EthInterpreter> for Tracer {
     fn step(&mut self, interpreter: &mut Interpreter, context: &mut C) {
         delegate!(self, it => it.step(interpreter, context), ());
     }

@@ -298,11 +298,8 @@ fn traced<E: Stage>(
     }
     let result = outcome?;
     let mut tracer = std::mem::replace(scene.evm.inspector_mut(), Tracer::Idle);
-    if let Tracer::Frames(recorder) = &mut tracer
-        && recorder.frames.is_empty()
-    {
-        let words = if stopped { "crosses a limit of the block" } else { "failed deposit" };
-        recorder.refused(&tx, words);
+    if let Tracer::Parts(parts) = &mut tracer {
+        parts.ran(&tx, if stopped { "crosses a limit of the block" } else { "failed deposit" });
     }
     let precompiles = scene.evm.precompiles().addresses().copied().collect();
     let run = Run { result: &result, position, db: scene.evm.db(), precompiles: &precompiles };

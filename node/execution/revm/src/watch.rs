@@ -38,6 +38,8 @@ pub enum Stop {
     Deadline,
     /// What it would answer is too large.
     Size,
+    /// An inspector could not read the state; the state knows why.
+    Read,
 }
 
 /// See the module.
