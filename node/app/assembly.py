@@ -41,6 +41,7 @@ from node.p2p.service import Libp2pNetwork, NetworkSettings
 from node.rpc.backend import DevnetView
 from node.rpc.namespaces.blobs import BlobParts
 from node.rpc.service import RpcParts, RpcService, RpcSettings
+from node.rpc.turns import TURNS
 from node.runtime.clock import SlotClock, SystemClock
 from node.runtime.faults import FaultBoard
 from node.runtime.health import Health, new_registry, serve_health
@@ -59,7 +60,7 @@ DUTY_THREADS: Final = 2
 """Building and signing: threads of their own, so that a vote never waits behind imports."""
 
 RPC_THREADS: Final = 2
-"""Calls, traces and searches at once."""
+"""Calls and searches for logs at once; traces have threads of their own."""
 
 
 async def run_node(
@@ -207,6 +208,7 @@ def open_rpc(
         engine=engine,
         pool=core.pool,
         worker=ThreadWorker(threads_max=RPC_THREADS),
+        trace_worker=ThreadWorker(threads_max=TURNS),
         event_worker=ThreadWorker(threads_max=1),
         blob_fee=partial(blob_fee, forks),
         blob_gas_max=partial(blob_gas_max, forks),

@@ -29,6 +29,7 @@ from node.eth.rewards import ommer_numbers, rewards
 from node.execution.adapter import RevmEngine
 from node.rpc.backend import DevnetView
 from node.rpc.service import RpcParts, RpcService, RpcSettings
+from node.rpc.turns import TURNS
 from node.runtime.clock import SystemClock
 from node.runtime.health import Health, new_registry, serve_health
 from node.runtime.version import version
@@ -258,6 +259,7 @@ def _open_rpc(
         engine=engine,
         pool=pool,
         worker=ThreadWorker(threads_max=RPC_THREADS),
+        trace_worker=ThreadWorker(threads_max=TURNS),
         event_worker=ThreadWorker(threads_max=1),
         blob_fee=partial(blob_fee, forks),
         blob_gas_max=partial(blob_gas_max, forks),

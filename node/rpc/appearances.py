@@ -26,8 +26,7 @@ from node.eth.headers import EMPTY_TRIE_ROOT
 from node.eth.primitives import Address, Hash32
 from node.rpc.backend import Chain, Engine
 from node.rpc.blocks import ANCESTORS_BYTES_MAX
-from node.rpc.jsonrpc import RpcError
-from node.rpc.logs import LIMIT_EXCEEDED
+from node.rpc.jsonrpc import LIMIT_EXCEEDED, RpcError
 from node.rpc.simulation import TRACE_US
 from node.runtime.worker import Worker
 

@@ -26,6 +26,8 @@ INTERNAL_ERROR: Final = -32603
 """The handler failed in a way it should not."""
 SERVER_ERROR: Final = -32000
 """What geth answers when an error has no code of its own."""
+LIMIT_EXCEEDED: Final = -32005
+"""More is asked for than is given (EIP-1474); indexers ask for less then."""
 TIMED_OUT: Final = -32002
 """The call took longer than it may."""
 RESPONSE_TOO_LARGE: Final = -32003

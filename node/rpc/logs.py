@@ -20,7 +20,13 @@ from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.rpc import parameters
 from node.rpc.backend import Chain, Engine
-from node.rpc.jsonrpc import INVALID_PARAMS, RESPONSE_BYTES_MAX, SERVER_ERROR, RpcError
+from node.rpc.jsonrpc import (
+    INVALID_PARAMS,
+    LIMIT_EXCEEDED,
+    RESPONSE_BYTES_MAX,
+    SERVER_ERROR,
+    RpcError,
+)
 from node.rpc.parameters import BlockHash, BlockId, Tag
 from node.runtime.worker import Worker
 
@@ -57,9 +63,6 @@ RANGE_WORDS: Final = "invalid block range params"
 
 CHANGED_WORDS: Final = "the chain was reorganised while its logs were searched, retry"
 """What is said of a range whose last block does not stay."""
-
-LIMIT_EXCEEDED: Final = -32005
-"""Error code for a search that spans or finds too much (EIP-1474); indexers know to halve the range."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,7 @@ from node.rpc.rendering import Renderer
 from node.rpc.sends import Sends
 from node.rpc.server import Server, is_loopback
 from node.rpc.subscriptions import Hub
+from node.rpc.turns import Turns
 from node.runtime.worker import Worker
 
 
@@ -108,7 +109,9 @@ class RpcParts:
     pool: Pool
     """Waiting transactions."""
     worker: Worker
-    """Where calls, traces, proofs and searches run; give it few threads, so that importing goes first."""
+    """Where calls, proofs and searches for logs run; give it few threads, so that importing goes first."""
+    trace_worker: Worker
+    """Where traces and searches run, which may take a minute: threads of their own, so that calls always have some."""
     event_worker: Worker
     """Where what subscribers are told is prepared: a thread of its own, for callers can keep the others busy for seconds."""
     blob_fee: BlobFee
@@ -225,7 +228,7 @@ class RpcService:
         self, parts: RpcParts, search: LogSearch, filters: Filters, heads: HeadSignal
     ) -> dict[str, Method]:
         settings, chain, engine = self._settings, parts.chain, parts.engine
-        pool, worker = parts.pool, parts.worker
+        pool, worker, turns = parts.pool, parts.worker, Turns(parts.trace_worker)
         blocks = Blocks(chain)
         renderer = Renderer(engine, worker)
         pending = PendingBlock(
@@ -270,9 +273,9 @@ class RpcService:
             FeesNamespace(blocks, self._fees, worker),
             LogsNamespace(blocks, search, filters, self._hub),
             TxpoolNamespace(pool, engine, worker),
-            DebugNamespace(blocks, engine, worker, transactions, gas_cap=settings.gas_cap),
+            DebugNamespace(blocks, engine, turns, transactions, gas_cap=settings.gas_cap),
             OtterscanNamespace(
-                blocks, engine, worker, Appearances(chain, engine, worker), parts.rewards
+                blocks, engine, worker, turns, Appearances(chain, engine, turns), parts.rewards
             ),
             DevnetNamespace(
                 parts.devnet, private=self._private, watch_origin=settings.watch_origin

@@ -24,6 +24,7 @@ from node.eth.primitives import Hash32
 from node.rpc.backend import DevnetView
 from node.rpc.bridging import BridgeView
 from node.rpc.service import RollupParts, RpcParts, RpcService
+from node.rpc.turns import TURNS
 from node.runtime.health import Health, serve_health
 from node.runtime.worker import ThreadWorker
 from sequencer.app.opening import OpenedL2
@@ -80,6 +81,7 @@ def open_rpc(opened: OpenedL2, bridge: BridgeView | None = None) -> RpcService:
         pool=pool,
         intake=pool,
         worker=ThreadWorker(threads_max=RPC_THREADS),
+        trace_worker=ThreadWorker(threads_max=TURNS),
         event_worker=ThreadWorker(threads_max=1),
         blob_fee=lambda header: blob_base_fee(header.excess_blob_gas),
         peer_count=lambda: len(opened.network.peers()),

@@ -121,6 +121,7 @@ def rpc_parts(chain: L2Chain, builder: Builder, engine: RevmEngine) -> RpcParts:
         pool=builder,
         intake=builder,
         worker=ThreadWorker(threads_max=2),
+        trace_worker=ThreadWorker(threads_max=2),
         event_worker=ThreadWorker(threads_max=1),
         blob_fee=lambda _: 1,
         peer_count=lambda: 0,

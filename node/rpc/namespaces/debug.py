@@ -5,6 +5,7 @@
     debug_executionWitness
 
 A trace re-executes on the parent's state; where that is no longer kept, the error says which state is missing.
+Everything that executes runs in its turn (`node.rpc.turns`).
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ from node.errors import InvalidBlock, Rejected
 from node.eth.blocks import Block
 from node.eth.headers import any_header_of_block
 from node.eth.primitives import Hash32
-from node.rpc import parameters, simulation
+from node.rpc import parameters
 from node.rpc.backend import Engine
 from node.rpc.blocks import Blocks, Environment
 from node.rpc.dispatch import Caller, Method
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError
 from node.rpc.namespaces.transactions import TransactionsNamespace
 from node.rpc.parameters import BlockHash, BlockId, Params, Tag
-from node.runtime.worker import Worker
+from node.rpc.simulation import Work
+from node.rpc.turns import Turns
 
 TRACE_CONFIG: Final = "tracers.TraceConfig"
 TRACE_CALL_CONFIG: Final = "tracers.TraceCallConfig"
@@ -38,7 +40,7 @@ class DebugNamespace:
         self,
         blocks: Blocks,
         engine: Engine,
-        worker: Worker,
+        turns: Turns,
         transactions: TransactionsNamespace,
         *,
         gas_cap: int,
@@ -46,7 +48,7 @@ class DebugNamespace:
         """`gas_cap` is the most gas a traced call may use."""
         self._blocks: Final = blocks
         self._engine: Final = engine
-        self._worker: Final = worker
+        self._turns: Final = turns
         self._transactions: Final = transactions
         self._gas_cap: Final = gas_cap
 
@@ -209,8 +211,7 @@ class DebugNamespace:
         self, block: Block, parent: Block, ancestors: bytes
     ) -> dict[str, object]:
         _, parent_header = any_header_of_block(parent.rlp)
-        text = await simulation.run(
-            self._worker,
+        text = await self._turns.simulate(
             parent.header.state_root,
             lambda _: self._engine.execution_witness(parent_header, block.rlp, ancestors),
         )
@@ -246,9 +247,8 @@ class DebugNamespace:
             ),
         )
 
-    async def _trace(self, root: bytes, work: simulation.Work[bytes]) -> orjson.Fragment:
-        limit_us = simulation.TRACE_US
-        return orjson.Fragment(await simulation.run(self._worker, root, work, limit_us=limit_us))
+    async def _trace(self, root: bytes, work: Work[bytes]) -> orjson.Fragment:
+        return orjson.Fragment(await self._turns.simulate(root, work))
 
     # -- finding
 

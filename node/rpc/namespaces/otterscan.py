@@ -25,14 +25,14 @@ from node.eth.blocks import Block
 from node.eth.hashing import keccak256
 from node.eth.primitives import Address
 from node.eth.rewards import Rewards
-from node.rpc import parameters, simulation
+from node.rpc import parameters
 from node.rpc.appearances import SEARCH_S, Appearances, Place
 from node.rpc.backend import Account, Engine
 from node.rpc.blocks import Blocks, state_missing
 from node.rpc.dispatch import Caller, Method
-from node.rpc.jsonrpc import SERVER_ERROR, RpcError
-from node.rpc.logs import LIMIT_EXCEEDED
+from node.rpc.jsonrpc import LIMIT_EXCEEDED, SERVER_ERROR, RpcError
 from node.rpc.parameters import BlockHash, BlockId, Params
+from node.rpc.turns import Turns
 from node.runtime.worker import Worker
 
 API_LEVEL: Final = 8
@@ -64,6 +64,7 @@ class OtterscanNamespace:
         blocks: Blocks,
         engine: Engine,
         worker: Worker,
+        turns: Turns,
         appearances: Appearances,
         rewards: Callable[[Block], Rewards],
     ) -> None:
@@ -71,6 +72,7 @@ class OtterscanNamespace:
         self._blocks: Final = blocks
         self._engine: Final = engine
         self._worker: Final = worker
+        self._turns: Final = turns
         self._appearances: Final = appearances
 
     def methods(self) -> dict[str, Method]:
@@ -204,7 +206,7 @@ class OtterscanNamespace:
             )
             return read(orjson.loads(text))
 
-        return await simulation.run(self._worker, root, work, limit_us=simulation.TRACE_US)
+        return await self._turns.simulate(root, work)
 
     # -- searches
 

@@ -35,7 +35,7 @@ def validation(traced: Traced, code: str, config: Mapping[str, object] | None = 
 def test_slots_are_told_as_they_were_before(traced: Traced) -> None:
     """Given reads and writes, when traced, then what stood in a slot shows only where it was read first."""
     # Reads 1, writes 1 and 2, reads both, and the same of transient storage.
-    trace = validation(traced, "60015450600960015560096002556001545060025450" "6009600c5d600c5c50")
+    trace = validation(traced, "600154506009600155600960025560015450600254506009600c5d600c5c50")
 
     assert trace["accessedSlots"] == {
         "reads": {hex_of(word(1)): [hex_of(word(7))]},
@@ -120,7 +120,7 @@ def test_a_static_frame_fails_in_geths_words(traced: Traced, code: str, words: s
 def test_code_that_cannot_be_paid_for_is_not_too_long(traced: Traced) -> None:
     """Given a creation that returns 64 KiB, when there is no gas for them, then that is what is told, as geth does."""
     # MSTOREs the init code "61ffff5ff3" and creates with what little gas is left.
-    code = "6461ffff5ff35f52" "6005601b5ff0"
+    code = "6461ffff5ff35f526005601b5ff0"
     assert [one["error"] for one in cast("list[Frame]", validation(traced, code)["calls"])] == [
         "contract creation code storage out of gas"
     ]
@@ -128,7 +128,7 @@ def test_code_that_cannot_be_paid_for_is_not_too_long(traced: Traced) -> None:
 
 def test_what_is_hashed_is_told_once_in_order(traced: Traced) -> None:
     """Given hashes in several frames, when traced, then the outermost frame lists what was hashed, ascending."""
-    hashes = "60025f5360015f2050" "60015f5360015f2050" "60015f2050" "60206000f3"
+    hashes = "60025f5360015f205060015f5360015f205060015f205060206000f3"
     trace = validation(traced, hashes)
     assert trace["keccak"] == ["0x01", "0x02"]
     overrides = {KEEPER: {"code": bytes.fromhex(hashes)}}
@@ -167,13 +167,13 @@ def test_instructions_are_counted(traced: Traced) -> None:
     assert counted("trigramTracer") == {"--PUSH0": 1, "-PUSH0-POP": 1, "PUSH0-POP-ADD": 1}
 
 
-HASHES: Final = "5b" "595f2050" "5f5952" "5f56"
+HASHES: Final = "5b595f20505f59525f56"
 """Hashes all of its memory, which grows by a word each time."""
 
-READS: Final = "5b" "5a5450" "5f56"
+READS: Final = "5b5a54505f56"
 """Reads a slot that it has not read yet, again and again."""
 
-LOOKS: Final = "5b" "303b50" "5f56"
+LOOKS: Final = "5b303b505f56"
 """Asks for the size of its own code, again and again."""
 
 

@@ -186,6 +186,10 @@ class FakeEngine:
     result: FakeResult = field(default_factory=lambda: FakeResult("success", b"\x2a"))
     error: Exception | None = None
     takes_us: int = 20
+    on_trace: Callable[[], None] = lambda: None
+    """Called by a traced call, in its thread."""
+    trace_limits_us: list[int | None] = field(default_factory=list)
+    """How long each traced call might have taken."""
     asked: list[dict[str, object]] = field(default_factory=list)
     rendered: list[int] = field(default_factory=list)
     receipt_padding: int = 0
@@ -342,6 +346,8 @@ class FakeEngine:
         self._simulate(
             root=root, header=header, call=call, options=options, block=block, index=index
         )
+        self.trace_limits_us.append(deadline_us)
+        self.on_trace()
         return b'{"failed":false}'
 
     def trace_entries(
@@ -459,6 +465,7 @@ class Backend:
     faults: FakeFaults | None = field(default_factory=FakeFaults)
     progress: SyncProgress | None = None
     worker: Worker = field(default_factory=InlineWorker)
+    trace_worker: Worker = field(default_factory=InlineWorker)
     event_worker: Worker = field(default_factory=InlineWorker)
 
     def parts(self) -> RpcParts:
@@ -467,6 +474,7 @@ class Backend:
             engine=self.engine,
             pool=self.pool,
             worker=self.worker,
+            trace_worker=self.trace_worker,
             event_worker=self.event_worker,
             blob_fee=lambda header: 1,
             blob_gas_max=lambda header: 21 * GAS_PER_BLOB,

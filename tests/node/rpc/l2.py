@@ -150,6 +150,7 @@ class L2Backend:
             engine=self.engine,
             pool=self.pool,
             worker=InlineWorker(),
+            trace_worker=InlineWorker(),
             event_worker=InlineWorker(),
             blob_fee=of_l1.blob_fee,
             peer_count=of_l1.peer_count,

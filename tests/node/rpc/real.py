@@ -63,6 +63,7 @@ class RealBackend:
             engine=self.chain.execution.engine,
             pool=self.pool,
             worker=self.worker,
+            trace_worker=self.worker,
             event_worker=self.worker,
             blob_fee=lambda _: 1,
             peer_count=lambda: 0,

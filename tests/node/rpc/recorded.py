@@ -74,6 +74,7 @@ class RecordedBackend:
             engine=self.engine,
             pool=self.pool,
             worker=self.worker,
+            trace_worker=self.worker,
             event_worker=self.worker,
             blob_fee=lambda _: 1,
             peer_count=lambda: 0,
