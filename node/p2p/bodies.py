@@ -3,7 +3,8 @@
     publish 2 MB -> keep body, gossip {hash, size} -> receiver opens a stream to the announcer -> body -> handler
     -> ACCEPT -> keep body, forward the announcement -> its receivers fetch from us
 
-Everybody fetches from whoever announced first, and from the next announcer if that one stalls or lies.
+Everybody fetches from whoever announced first, and from the next announcer if that one stalls or lies: configured peers before strangers,
+who have half of the fetches for all of them and are blamed for a body that never came.
 """
 
 from __future__ import annotations
@@ -36,11 +37,17 @@ FETCHES_MAX: Final = 16
 FETCHES_PER_AUTHOR_MAX: Final = 4
 """Bodies of one author fetched at once, so that one cannot use up all."""
 
+FETCHES_PER_SOURCE_MAX: Final = 4
+"""Bodies that one peer was the first to announce, fetched at once: authors are free, and a peer can pass any on."""
+
+FETCHES_OF_STRANGERS_MAX: Final = 8
+"""Bodies that strangers were the first to announce, fetched at once: the rest is for the peers that we were told of."""
+
 SOURCES_MAX: Final = 8
-"""Announcers remembered for one body."""
+"""Announcers remembered for one body; of configured peers, all."""
 
 ATTEMPTS_MAX: Final = 2
-"""Sources asked at once: the next is asked when the first stalls."""
+"""Sources asked at once: the next is asked when the first stalls; a configured one besides, where only strangers are asked."""
 
 STALL_S: Final = 1.0
 """A source that sends nothing for so long is joined by the next."""
@@ -90,10 +97,14 @@ class _Fetch:
     def __init__(self, announcement: Announcement, author: PeerId, source: PeerId) -> None:
         self.announcement = announcement
         self.author = author
+        self.source = source
         self.sources = deque([source])
         self.known = {source}
+        self.asking: set[PeerId] = set()
+        self.owing: set[PeerId] = set()
+        """Who was asked and neither sent anything wrong nor refused."""
+        self.began_s = trio.current_time()
         self.body: bytes | None = None
-        self.active = 0
         self.progress_s = trio.current_time()
         self.changed = trio.Event()
 
@@ -106,12 +117,16 @@ class _Fetch:
 class Bodies:
     """Keeps, serves and fetches bodies."""
 
-    def __init__(self, host: Host, protocol: str, faults: LinkFaults) -> None:
+    def __init__(
+        self, host: Host, protocol: str, faults: LinkFaults, configured: frozenset[PeerId]
+    ) -> None:
+        """`configured` are the peers that we were told of; the rest are strangers."""
         self.store = BodyStore()
         """What we can serve."""
         self._host = host
         self._protocol = protocol
         self._faults = faults
+        self._configured = configured
         self._fetches: dict[bytes, _Fetch] = {}
         self._buckets: dict[PeerId, TokenBucket] = {}
         self._serving: dict[PeerId, int] = {}
@@ -120,10 +135,16 @@ class Bodies:
     def add_source(self, announcement: Announcement, source: PeerId) -> None:
         """Another peer has announced a body that is being fetched."""
         fetch = self._fetches.get(announcement.body_hash)
-        if fetch is not None and source not in fetch.known and len(fetch.known) < SOURCES_MAX:
-            fetch.known.add(source)
+        if fetch is None or source in fetch.known:
+            return
+        if source in self._configured:
+            fetch.sources.appendleft(source)
+        elif len(fetch.known) < SOURCES_MAX:
             fetch.sources.append(source)
-            fetch.signal()
+        else:
+            return
+        fetch.known.add(source)
+        fetch.signal()
 
     def disconnected(self, peer: PeerId) -> None:
         """A peer is gone."""
@@ -136,9 +157,7 @@ class Bodies:
         kept = self.store.get(announcement.body_hash)
         if kept is not None:
             return kept
-        of_author = sum(fetch.author == author for fetch in self._fetches.values())
-        is_full = len(self._fetches) >= FETCHES_MAX or of_author >= FETCHES_PER_AUTHOR_MAX
-        if is_full or announcement.body_hash in self._fetches:
+        if not self._has_room(author, source) or announcement.body_hash in self._fetches:
             return None
         fetch = _Fetch(announcement, author, source)
         self._fetches[announcement.body_hash] = fetch
@@ -149,20 +168,45 @@ class Bodies:
                 nursery.cancel_scope.cancel()
         finally:
             del self._fetches[announcement.body_hash]
+        if fetch.body is None:
+            for stalling in fetch.owing - self._configured:
+                self._host.blame(stalling, Misbehaviour.BAD_BODY, "announced a body and sent none")
         return fetch.body
+
+    def _has_room(self, author: PeerId, source: PeerId) -> bool:
+        """Whether a body may be fetched besides those that are."""
+        fetches = list(self._fetches.values())
+        if len(fetches) >= FETCHES_MAX:
+            return False
+        if sum(one.author == author for one in fetches) >= FETCHES_PER_AUTHOR_MAX:
+            return False
+        if sum(one.source == source for one in fetches) >= FETCHES_PER_SOURCE_MAX:
+            return False
+        strangers = sum(one.source not in self._configured for one in fetches)
+        return source in self._configured or strangers < FETCHES_OF_STRANGERS_MAX
 
     async def _lead(self, fetch: _Fetch, nursery: trio.Nursery) -> None:
         """Ask one source after the other, and a second beside one that stalls."""
-        while fetch.body is None and (fetch.sources or fetch.active):
-            stalled_s = trio.current_time() - fetch.progress_s
-            may_ask = fetch.active == 0 or (stalled_s >= STALL_S and fetch.active < ATTEMPTS_MAX)
-            if fetch.sources and may_ask:
-                fetch.active += 1
+        while fetch.body is None and (fetch.sources or fetch.asking):
+            if fetch.sources and self._may_ask(fetch):
+                source = fetch.sources.popleft()
+                fetch.asking.add(source)
+                fetch.owing.add(source)
                 fetch.progress_s = trio.current_time()
-                nursery.start_soon(self._attempt, fetch, fetch.sources.popleft())
+                nursery.start_soon(self._attempt, fetch, source)
             changed = fetch.changed
             with trio.move_on_after(STALL_S):
                 await changed.wait()
+
+    def _may_ask(self, fetch: _Fetch) -> bool:
+        """Whether the next source is asked now; a configured peer's turn comes however strangers drag on."""
+        now_s = trio.current_time()
+        if not fetch.asking:
+            return True
+        if now_s - fetch.progress_s >= STALL_S and len(fetch.asking) < ATTEMPTS_MAX:
+            return True
+        is_dragging = now_s - fetch.began_s >= STALL_S and not fetch.asking & self._configured
+        return is_dragging and fetch.sources[0] in self._configured
 
     async def _attempt(self, fetch: _Fetch, source: PeerId) -> None:
         try:
@@ -170,12 +214,16 @@ class Bodies:
             body = await self._ask(fetch, source)
             if fetch.body is None:
                 fetch.body = body
-        except (StreamReset, trio.TooSlowError) as error:
+        except StreamReset as error:
+            fetch.owing.discard(source)
+            log.debug("body_refused", peer=source, error=repr(error))
+        except trio.TooSlowError as error:
             log.debug("body_fetch_failed", peer=source, error=repr(error))
         except Rejected as error:
+            fetch.owing.discard(source)
             self._host.blame(source, Misbehaviour(error.reason), error.message)
         finally:
-            fetch.active -= 1
+            fetch.asking.discard(source)
             fetch.signal()
 
     async def _ask(self, fetch: _Fetch, source: PeerId) -> bytes:

@@ -243,6 +243,8 @@ class Gossip:
         """Get the body of an announced message and have it judged."""
         body = await self._bodies.fetch(announcement, message.author, peer)
         if body is None:
+            # The next who announces it may have it
+            self._pubsub.seen.forget(message.message_id)
             self._count(topic, Direction.IN, Outcome.DROPPED)
             log.info("body_not_found", topic=topic, peer=peer, size=announcement.size)
             return

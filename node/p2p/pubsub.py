@@ -107,6 +107,10 @@ class SeenMessages:
                 return
             del self._seen[oldest]
 
+    def forget(self, message_id: bytes) -> None:
+        """Handle a message anew if it comes again."""
+        self._seen.pop(message_id, None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:

@@ -38,6 +38,9 @@ IN_FLIGHT_MAX: Final = 64
 IN_FLIGHT_PER_PEER_MAX: Final = 16
 """Requests of one peer that we serve at once."""
 
+STRANGERS_IN_FLIGHT_MAX: Final = 32
+"""Requests of all strangers that we serve at once: identities are free, and the rest is for those that we were told of."""
+
 REQUEST_RATE_PER_S: Final = 50.0
 """Requests a peer may make each second."""
 
@@ -80,12 +83,19 @@ class Requests:
     """Asks, and answers, all kinds of requests."""
 
     def __init__(
-        self, host: Host, names: Mapping[RequestKind, str], faults: LinkFaults, metrics: Metrics
+        self,
+        host: Host,
+        names: Mapping[RequestKind, str],
+        faults: LinkFaults,
+        metrics: Metrics,
+        configured: frozenset[PeerId],
     ) -> None:
+        """`configured` are the peers that we were told of; the rest are strangers."""
         self._host = host
         self._names = dict(names)
         self._faults = faults
         self._metrics = metrics
+        self._configured = configured
         self._asking = trio.Semaphore(IN_FLIGHT_MAX)
         self._serving = 0
         self._serving_by_peer: dict[PeerId, int] = {}
@@ -169,8 +179,15 @@ class Requests:
             raise Rejected(Misbehaviour.REQUEST_FLOOD, "too many requests at once")
         if self._serving >= IN_FLIGHT_MAX:
             raise StreamReset("we serve too many requests")
+        if peer not in self._configured and self._serving_strangers() >= STRANGERS_IN_FLIGHT_MAX:
+            raise StreamReset("we serve too many strangers' requests")
         self._serving += 1
         self._serving_by_peer[peer] = of_peer + 1
+
+    def _serving_strangers(self) -> int:
+        return sum(
+            count for peer, count in self._serving_by_peer.items() if peer not in self._configured
+        )
 
     def _leave(self, peer: PeerId) -> None:
         self._serving -= 1

@@ -64,7 +64,8 @@ class Libp2pNetwork:
         self._faults = LinkFaults(random.SystemRandom())
         metrics = Metrics(registry)
         self._host = Host(settings.seed, metrics)
-        self._bodies = Bodies(self._host, f"{prefix}/body/1", self._faults)
+        configured = frozenset(peer.peer_id for peer in settings.peers)
+        self._bodies = Bodies(self._host, f"{prefix}/body/1", self._faults, configured)
         self._gossip = Gossip(
             self._host,
             self._bodies,
@@ -74,7 +75,7 @@ class Libp2pNetwork:
             first_sequence=time.time_ns(),
         )
         kinds = {kind: f"{prefix}/{kind}/1" for kind in RequestKind}
-        self._requests = Requests(self._host, kinds, self._faults, metrics)
+        self._requests = Requests(self._host, kinds, self._faults, metrics, configured)
         self._peers = Peers(self._host, settings.peers, self._faults, metrics)
         self._peers.listeners += [self._gossip, self._bodies, self._requests]
         self._port = 0

@@ -27,7 +27,7 @@ from node.p2p.host import Connection, Host
 from node.p2p.metrics import Metrics
 from node.p2p.network import PeerId, RequestKind, Topic, Verdict
 from node.p2p.scores import Misbehaviour
-from node.p2p.service import Libp2pNetwork, NetworkSettings, StaticPeer
+from node.p2p.service import Libp2pNetwork, NetworkSettings, StaticPeer, peer_id_of
 from node.p2p.streams import OVER
 
 GENESIS = bytes(range(32))
@@ -74,6 +74,12 @@ class Node:
         """How others find it."""
         address = f"/ip4/127.0.0.1/tcp/{self.network.port}"
         return StaticPeer(name=self.name, peer_id=self.peer_id, address=address)
+
+
+def known(name: str) -> StaticPeer:
+    """A configured peer that answers no dial: it comes by itself."""
+    peer_id = peer_id_of(seed_of(name))
+    return StaticPeer(name=name, peer_id=peer_id, address="/ip4/127.0.0.1/tcp/1")
 
 
 async def start_node(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from enum import StrEnum
 
 import pytest
@@ -22,6 +22,7 @@ from tests.node.p2p.nodes import (
     GENESIS,
     PATIENCE_S,
     Node,
+    known,
     settle,
     start_mesh,
     start_node,
@@ -200,6 +201,28 @@ async def test_strangers_that_never_finish_a_request_do_not_stop_others(
             stream = await stranger.open_stream(victim.peer_id, PROTOCOL)
             await stream.write(encode_prefix(100)[:3])
         await still_serves(victim, friend)
+
+
+async def test_strangers_leave_room_for_the_requests_of_configured_peers(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given as many strangers as could hold all that is served at once, each with questions it never ends, then a configured peer is answered."""
+    monkeypatch.setattr(requests, "IO_TIMEOUT_S", 2 * PATIENCE_S)
+    victim = await start_node(nursery, "victim", (known("friend"),))
+    friend = await start_node(nursery, "friend", (victim.as_peer(),))
+    await settle([victim, friend])
+    count = requests.IN_FLIGHT_MAX // requests.IN_FLIGHT_PER_PEER_MAX
+    async with AsyncExitStack() as stack:
+        for number in range(count):
+            stranger = await stack.enter_async_context(stranger_host(victim, f"stranger {number}"))
+            for _ in range(requests.IN_FLIGHT_PER_PEER_MAX):
+                stream = await stranger.open_stream(victim.peer_id, PROTOCOL)
+                with suppress(StreamReset):  # a refusal may come before the question is written
+                    await stream.write(encode_prefix(100)[:3])
+        served = victim.network._requests._serving_by_peer
+        await until("their share", lambda: sum(served.values()) >= requests.STRANGERS_IN_FLIGHT_MAX)
+        await still_serves(victim, friend)
+        assert sum(served.values()) == requests.STRANGERS_IN_FLIGHT_MAX
 
 
 async def test_a_fault_delays_requests(nursery: trio.Nursery) -> None:
