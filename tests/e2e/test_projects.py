@@ -8,11 +8,13 @@ import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import orjson
 import pytest
 from eth_account import Account
+from eth_account.signers.local import LocalAccount
 
 from tests.e2e.devnet import Devnet, wait_for
 from tests.e2e.environments import (
@@ -33,6 +35,9 @@ PROGRAM_DEADLINE_S = 300
 
 JUNK = "test test test test test test test test test test test junk"
 """The mnemonic of the funded accounts."""
+
+ACCOUNT_OF_IGNITION = 5
+"""Index of the account that ignition deploys from; hardhat's tests send from 3 and 4."""
 
 ACCOUNT_OF_FOUNDRY = 9
 """Index of the account that foundry's project sends from."""
@@ -119,7 +124,8 @@ def opened(name: str, folder: Path) -> Project:
 def hardhat(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project of hardhat 3, compiled."""
     project = opened("hardhat", tmp_path_factory.mktemp("projects"))
-    project.run("hardhat", "build")
+    # As ignition wants it; it would compile once more otherwise.
+    project.run("hardhat", "build", "--build-profile", "production")
     return project
 
 
@@ -132,25 +138,41 @@ def foundry(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_hardhat(hardhat: Project, devnet: Devnet) -> None:
-    def use(layer: Layer) -> None:
-        project = hardhat.copied(layer.name)
-        at = {f"{layer.name.upper()}_RPC_URL": layer.url}
-        tested = project.run("hardhat", "test", "nodejs", "--network", layer.name, **at)
-        assert "5 passing" in tested
+    on_both_layers(devnet, partial(hardhat_uses, hardhat))
 
-        # Ignition deploys in steps
-        deploy = ("hardhat", "ignition", "deploy", "ignition/modules/Safebox.ts")
-        settings = {**at, "HARDHAT_IGNITION_CONFIRM_DEPLOYMENT": "false"}
-        assert "successfully deployed" in project.run(*deploy, "--network", layer.name, **settings)
 
-    on_both_layers(devnet, use)
+def hardhat_uses(hardhat: Project, layer: Layer) -> None:
+    """Its tests, and beside them a deployment by ignition, which goes in steps, from an account of its own."""
+    at = {f"{layer.name.upper()}_RPC_URL": layer.url, "HARDHAT_IGNITION_CONFIRM_DEPLOYMENT": "0"}
+    deployer = account(ACCOUNT_OF_IGNITION).address
+
+    def tested() -> str:
+        project = hardhat.copied(f"{layer.name}-tested")
+        return project.run(
+            "hardhat", "test", "nodejs", "--no-compile", "--network", layer.name, **at
+        )
+
+    def deployed() -> str:
+        project = hardhat.copied(f"{layer.name}-deployed")
+        deploy = ("ignition", "deploy", "ignition/modules/Safebox.ts", "--default-sender", deployer)
+        return project.run("hardhat", *deploy, "--network", layer.name, **at)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        tests, deployment = pool.submit(tested), pool.submit(deployed)
+        assert "5 passing" in tests.result()
+        assert "successfully deployed" in deployment.result()
+
+
+def account(index: int) -> LocalAccount:
+    """A funded account."""
+    Account.enable_unaudited_hdwallet_features()
+    found: LocalAccount = Account.from_mnemonic(JUNK, account_path=f"m/44'/60'/0'/0/{index}")
+    return found
 
 
 def foundry_key() -> str:
     """The key that foundry's project sends with."""
-    Account.enable_unaudited_hdwallet_features()
-    path = f"m/44'/60'/0'/0/{ACCOUNT_OF_FOUNDRY}"
-    return f"0x{Account.from_mnemonic(JUNK, account_path=path).key.hex()}"
+    return f"0x{account(ACCOUNT_OF_FOUNDRY).key.hex()}"
 
 
 def test_forge_and_cast(foundry: Project, devnet: Devnet) -> None:

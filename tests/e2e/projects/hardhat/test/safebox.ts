@@ -6,15 +6,22 @@ import { getAddress, parseEther } from 'viem'
 
 const { viem, ethers } = await network.create()
 
+// Only to save time: viem looks for receipts every four seconds by default
+const client = await viem.getPublicClient({ pollingInterval: 250 })
+const mined = async (sent: Promise<`0x${string}`>) => {
+  const hash = await sent
+  await client.waitForTransactionReceipt({ hash })
+  return hash
+}
+
 describe('Safebox, by viem', () => {
-  const deploy = () => viem.deployContract('Safebox', [parseEther('1')])
+  const deploy = () => viem.deployContract('Safebox', [parseEther('1')], { client: { public: client } })
   let safebox: Awaited<ReturnType<typeof deploy>>
   before(async () => {
     safebox = await deploy()
   })
 
   it('is on the chain that was asked for', async () => {
-    const client = await viem.getPublicClient()
     const [id, number] = await safebox.read.chain()
     assert.equal(id, BigInt(await client.getChainId()))
     assert.ok(number > 0n)
@@ -23,7 +30,7 @@ describe('Safebox, by viem', () => {
   it('emits events that decode', async () => {
     const [owner] = await viem.getWalletClients()
     await viem.assertions.emitWithArgs(
-      safebox.write.keep(['for later'], { value: 5n }), safebox, 'Kept',
+      mined(safebox.write.keep(['for later'], { value: 5n })), safebox, 'Kept',
       [0n, getAddress(owner.account.address), 5n, 'for later'])
     const [kept] = await safebox.getEvents.Kept({}, { fromBlock: 0n, strict: true })
     assert.equal(kept.args.memo, 'for later')
@@ -39,7 +46,7 @@ describe('Safebox, by viem', () => {
 
   it('moves balances as told', async () => {
     await viem.assertions.balancesHaveChanged(
-      safebox.write.keep(['measured'], { value: 11n }), [{ address: safebox.address, amount: 11n }])
+      mined(safebox.write.keep(['measured'], { value: 11n })), [{ address: safebox.address, amount: 11n }])
   })
 })
 
