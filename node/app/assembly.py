@@ -213,6 +213,7 @@ def open_rpc(
         blob_fee=partial(blob_fee, forks),
         blob_gas_max=partial(blob_gas_max, forks),
         blobs=BlobParts(reader=engine, kept=core.blobs),
+        refused_blocks=lambda: core.chain.refused_blocks,
         peer_count=lambda: len(network.peers()),
         sync_progress=core.sync_progress,
         devnet=DevnetView(

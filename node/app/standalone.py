@@ -264,6 +264,7 @@ def _open_rpc(
         blob_fee=partial(blob_fee, forks),
         blob_gas_max=partial(blob_gas_max, forks),
         rewards=lambda block: rewards(forks, block.header, ommer_numbers(block.rlp)),
+        refused_blocks=lambda: chain.refused_blocks,
         peer_count=lambda: 0,
         sync_progress=lambda: None,
         devnet=DevnetView(info=lambda: told),

@@ -39,6 +39,7 @@ from node.eth.blocks import Block
 from node.eth.headers import Header
 from node.eth.primitives import Hash32, Slot, ValidatorIndex
 from node.execution.engine import BlockResult
+from node.execution.refused import RefusedBlock
 from node.runtime.clock import SlotClock
 from node.runtime.worker import Worker
 from node.storage.chain_database import ChainDatabase, Conflict
@@ -185,6 +186,11 @@ class Chain:
         return self._store.tree.root_number
 
     # -- blocks
+
+    @property
+    def refused_blocks(self) -> Sequence[RefusedBlock]:
+        """Blocks that execution has refused since the start, the highest first."""
+        return self._importer.refused.highest_first()
 
     def block_by_hash(self, block_hash: Hash32) -> Block | None:
         """Any kept block."""

@@ -40,6 +40,7 @@ from node.consensus.state_transition import CheckedBlock
 from node.errors import MissingState, Rejected
 from node.eth.primitives import Hash32, Slot, ValidatorIndex
 from node.execution.engine import BlockResult
+from node.execution.refused import RefusedBlocks, refused_block
 
 QUEUE_MAX: Final = 256
 """Blocks that may wait for their import: several answers of a range sync, and gossip."""
@@ -76,6 +77,8 @@ class Importer:
         self._futures = FutureQueue()
         self._proposals: dict[tuple[Slot, ValidatorIndex], set[Hash32]] = {}
         self._failures: dict[Hash32, int] = {}
+        self.refused: Final = RefusedBlocks()
+        """Blocks that execution refused."""
 
     # -- offering
 
@@ -170,6 +173,8 @@ class Importer:
                     ticket.pass_check()
         except Rejected as error:
             self._refuse(ticket, error)
+            if error.reason is ImportReason.EXECUTION:
+                await self._keep_refused(ticket)
             return
         step = self._live.finality_step()
         self._finish(ticket, ImportOutcome.IMPORTED)
@@ -180,6 +185,14 @@ class Importer:
             self._finality_moved = trio.Event()
         await self._live.note_fault()
         await self._live.note_evidence()
+
+    async def _keep_refused(self, ticket: Ticket) -> None:
+        if ticket.block_hash in self.refused:
+            return
+        work = partial(refused_block, self._live.engine, ticket.block)
+        found = await self._live.worker.run(work)
+        if found is not None:
+            self.refused.put(found)
 
     def _turn_away(self, ticket: Ticket) -> ImportOutcome | None:
         """What becomes of a block that is not to be judged now; None for one that is. Raises Rejected."""

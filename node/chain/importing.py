@@ -98,6 +98,9 @@ class ChainEngine(Protocol):
     def raw_transactions(self, block: bytes) -> list[bytes]:
         """EIP-2718 transactions of a block."""
 
+    def refused_block_json(self, block: bytes) -> bytes:
+        """A whole block that was refused, with its transactions. Raises InvalidBlock if its body is not its header's."""
+
     def blob_transactions(self, block: bytes) -> list[BlobTransaction]:
         """Blob transactions of a block. Raises InvalidBlock if its body is not its header's."""
 

@@ -207,6 +207,10 @@ class RevmEngine(RevmAnswers):
             for transaction in self._native.decode(transactions)
         ]
 
+    def refused_block_json(self, block: bytes) -> bytes:
+        """A whole block that was refused, with its transactions."""
+        return self._native.refused_block_json(block)
+
     def blob_transactions(self, block: bytes) -> list[BlobTransaction]:
         """Blob transactions of an RLP block, in order."""
         return [

@@ -215,6 +215,9 @@ class Engine(Answers, Protocol):
     def decode(self, transactions: Sequence[bytes]) -> list[Transaction | InvalidTransaction]:
         """Decodes and recovers in parallel; senders are remembered (bounded) for `execute` and `push`."""
 
+    def refused_block_json(self, block: bytes) -> bytes:
+        """A whole block that was refused, with its transactions. Raises InvalidBlock if its body is not its header's."""
+
     def blob_transactions(self, block: bytes) -> list[BlobTransaction]:
         """Blob transactions of an RLP block, in order."""
 

@@ -34,7 +34,7 @@ from node.rpc.namespaces.blobs import BlobParts, BlobsNamespace
 from node.rpc.namespaces.blocks import BlocksNamespace
 from node.rpc.namespaces.bridging import BridgingNamespace
 from node.rpc.namespaces.calls import CallsNamespace
-from node.rpc.namespaces.debug import DebugNamespace
+from node.rpc.namespaces.debug import DebugNamespace, RefusedBlock
 from node.rpc.namespaces.describing import DescribingNamespace
 from node.rpc.namespaces.devnet import DevnetNamespace
 from node.rpc.namespaces.fees import FeesNamespace
@@ -120,6 +120,8 @@ class RpcParts:
     """Most blob gas of a block with a given header, for ratios in fee histories; 0 where there are no blobs."""
     rewards: Callable[[Block], Rewards] = lambda _: Rewards(0, 0)
     """What the protocol pays for a block; nothing on a chain of stake, whose consensus pays."""
+    refused_blocks: Callable[[], Sequence[RefusedBlock]] = tuple
+    """Blocks of others that execution refused, the highest first; on the L2 there are none, for blocks are derived there."""
     peer_count: Callable[[], int]
     """Number of connected peers."""
     sync_progress: Callable[[], SyncProgress | None]
@@ -273,7 +275,14 @@ class RpcService:
             FeesNamespace(blocks, self._fees, worker),
             LogsNamespace(blocks, search, filters, self._hub),
             TxpoolNamespace(pool, engine, worker),
-            DebugNamespace(blocks, engine, turns, transactions, gas_cap=settings.gas_cap),
+            DebugNamespace(
+                blocks,
+                engine,
+                turns,
+                transactions,
+                gas_cap=settings.gas_cap,
+                refused_blocks=parts.refused_blocks,
+            ),
             OtterscanNamespace(
                 blocks, engine, worker, turns, Appearances(chain, engine, turns), parts.rewards
             ),

@@ -10,6 +10,7 @@ Its state is kept at every block. Nothing is pruned.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from node.chain.cache import BlockCache
@@ -18,6 +19,7 @@ from node.eth.forks import ChainConfig
 from node.eth.headers import Header, any_header_of_block, decode_any_header
 from node.eth.primitives import Hash32
 from node.execution.engine import BlockResult
+from node.execution.refused import RefusedBlock, RefusedBlocks, refused_block
 from node.standalone.changes import changed_past
 from node.standalone.database import Entry, NewBlock, StandaloneDatabase
 
@@ -44,6 +46,9 @@ class StandaloneEngine(Protocol):
     def following_header(self, parent_header: bytes, timestamp: int) -> bytes:
         """The header of an empty block on a parent; its roots are not final."""
 
+    def refused_block_json(self, block: bytes) -> bytes:
+        """A whole block that was refused, with its transactions. Raises InvalidBlock if its body is not its header's."""
+
 
 class StandaloneChain:
     """One line of blocks; satisfies what JSON-RPC wants of a chain."""
@@ -61,6 +66,9 @@ class StandaloneChain:
         self._tip = database.load_head()
         self._head = self._load(self._tip)
         self._next: tuple[Hash32, Header] | None = None
+        self._refused: Final = RefusedBlocks()
+        for block in database.load_refused():
+            self._keep_refused(block)
 
     # -- what JSON-RPC reads
 
@@ -131,6 +139,21 @@ class StandaloneChain:
     def blooms(self, first: int, last: int) -> list[tuple[Hash32, bytes]]:
         """Hash and logs bloom of the blocks from one number to another, both included."""
         return [(entry.hash, entry.bloom) for entry in self.database.entries(first, last)]
+
+    @property
+    def refused_blocks(self) -> Sequence[RefusedBlock]:
+        """Blocks at which an import ended because they break a rule, the highest first."""
+        return self._refused.highest_first()
+
+    def save_refused(self, block: bytes) -> None:
+        """Remember a block that breaks a rule, for whoever asks when the import has failed."""
+        self._keep_refused(block)
+        self.database.save_refused([one.rlp for one in self._refused])
+
+    def _keep_refused(self, block: bytes) -> None:
+        found = refused_block(self._engine, block)
+        if found is not None:
+            self._refused.put(found)
 
     def move_to_saved_head(self) -> None:
         """Go on with the head that the database has now."""

@@ -6,7 +6,7 @@
 
 | table | key | value |
 |---|---|---|
-| meta | name | layout, genesis, config (JSON), head, merge |
+| meta | name | layout, genesis, config (JSON), head, merge, refused (RLP, a list of blocks) |
 | blocks | number | the block's RLP |
 | receipts | number | the engine's receipts record |
 | chain | number | hash, total difficulty, logs bloom |
@@ -28,6 +28,8 @@ from node.eth.blocks import Block
 from node.eth.hashing import keccak256
 from node.eth.headers import any_header_of_block
 from node.eth.primitives import Hash32
+from node.eth.rlp import as_bytes, as_list, decode, encode
+from node.execution.refused import BYTES_MAX
 from node.storage.folder import FolderMark
 
 LAYOUT: Final = 1
@@ -47,6 +49,7 @@ _MARK: Final = FolderMark(table=_META, layout=LAYOUT)
 _CONFIG_KEY: Final = b"config"
 _HEAD_KEY: Final = b"head"
 _MERGE_KEY: Final = b"merge"
+_REFUSED_KEY: Final = b"refused"
 
 _BLOOM_BYTES: Final = 256
 _ENTRY_BYTES: Final = 64 + _BLOOM_BYTES
@@ -134,7 +137,21 @@ class StandaloneDatabase:
         """Save the `config` object that is in force from now on."""
         self._tables.write([(_META, _CONFIG_KEY, config)], [])
 
+    def save_refused(self, blocks: Sequence[bytes]) -> None:
+        """Save the blocks that broke a rule, instead of those saved before."""
+        self._tables.write([(_META, _REFUSED_KEY, encode(tuple(blocks)))], [])
+
     # -- loading
+
+    def load_refused(self) -> list[bytes]:
+        """The blocks that broke a rule. Raises Corruption."""
+        value = self._tables.get(_META, _REFUSED_KEY)
+        if value is None:
+            return []
+        try:
+            return [as_bytes(one) for one in as_list(decode(value, max_bytes=BYTES_MAX))]
+        except Rejected as error:
+            raise Corruption(f"{self._folder}: the list of refused blocks: {error}") from error
 
     def load_config(self) -> bytes:
         """The `config` object that the chain was imported with, JSON."""

@@ -103,6 +103,7 @@ def _take(
         engine.flush()
         _save(chain, results)
     if refusal is not None:
+        chain.save_refused(fresh[len(results)])
         failure = ImportFailed(f"{file}: block {tip.number + len(results) + 1}: {refusal}")
     return _TakenIn(len(results), failure)
 

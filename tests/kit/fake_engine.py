@@ -8,6 +8,7 @@ A header's hash and its chain fields are real, so that consensus judges these bl
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -260,6 +261,14 @@ class FakeEngine:
     def raw_transactions(self, block: bytes) -> list[bytes]:
         """The transactions of a block."""
         return [rlp.as_bytes(one) for one in rlp.as_list(rlp.as_list(rlp.decode(block))[1])]
+
+    def refused_block_json(self, block: bytes) -> bytes:
+        """Its number and transactions; the body must be the header's."""
+        self.blob_transactions(block)
+        number, hashes = header_of_block(block).number, self.raw_transactions(block)
+        return json.dumps(
+            {"number": number, "transactions": [one.hex() for one in hashes]}
+        ).encode()
 
     def blob_transactions(self, block: bytes) -> list[BlobTransaction]:
         """Those that are marked so."""

@@ -1,6 +1,6 @@
 """`debug`: raw objects, traces and witnesses.
 
-    debug_getRawHeader, debug_getRawBlock, debug_getRawTransaction, debug_getRawReceipts,
+    debug_getRawHeader, debug_getRawBlock, debug_getRawTransaction, debug_getRawReceipts, debug_getBadBlocks,
     debug_traceTransaction, debug_traceCall, debug_traceBlock, debug_traceBlockByNumber, debug_traceBlockByHash,
     debug_executionWitness
 
@@ -10,8 +10,8 @@ Everything that executes runs in its turn (`node.rpc.turns`).
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Final, Protocol
 
 import orjson
 
@@ -33,6 +33,22 @@ TRACE_CONFIG: Final = "tracers.TraceConfig"
 TRACE_CALL_CONFIG: Final = "tracers.TraceCallConfig"
 
 
+class RefusedBlock(Protocol):
+    """A block that execution refused."""
+
+    @property
+    def hash(self) -> Hash32:
+        """Of its header."""
+
+    @property
+    def rlp(self) -> bytes:
+        """The whole block."""
+
+    @property
+    def json(self) -> bytes:
+        """As JSON-RPC prints it, with its transactions."""
+
+
 class DebugNamespace:
     """Looks inside blocks."""
 
@@ -44,13 +60,15 @@ class DebugNamespace:
         transactions: TransactionsNamespace,
         *,
         gas_cap: int,
+        refused_blocks: Callable[[], Sequence[RefusedBlock]],
     ) -> None:
-        """`gas_cap` is the most gas a traced call may use."""
+        """`gas_cap` is the most gas a traced call may use; `refused_blocks` come the highest first."""
         self._blocks: Final = blocks
         self._engine: Final = engine
         self._turns: Final = turns
         self._transactions: Final = transactions
         self._gas_cap: Final = gas_cap
+        self._refused_blocks: Final = refused_blocks
 
     def methods(self) -> dict[str, Method]:
         """The methods of this module."""
@@ -59,6 +77,7 @@ class DebugNamespace:
             "debug_getRawBlock": Method(self.get_raw_block, 1),
             "debug_getRawTransaction": Method(self.get_raw_transaction, 1),
             "debug_getRawReceipts": Method(self.get_raw_receipts, 1),
+            "debug_getBadBlocks": Method(self.get_bad_blocks, 1),
             "debug_traceTransaction": Method(self.trace_transaction, 2),
             "debug_traceCall": Method(self.trace_call, 3),
             "debug_traceBlock": Method(self.trace_block, 2),
@@ -91,6 +110,19 @@ class DebugNamespace:
         if block is None:
             return [] if isinstance(block_id, BlockHash) else None
         return ["0x" + receipt.hex() for receipt in self._engine.raw_receipts(block.receipts)]
+
+    def get_bad_blocks(self, params: Params, _: Caller) -> list[dict[str, object]]:
+        """The last blocks that execution refused. Raises RpcError for the name of a file, into which geth would write them."""
+        if parameters.optional(params, 0) is not None:
+            raise RpcError(SERVER_ERROR, "nothing is written to files here: ask without one")
+        return [
+            {
+                "block": orjson.Fragment(one.json),
+                "hash": "0x" + one.hash.hex(),
+                "rlp": "0x" + one.rlp.hex(),
+            }
+            for one in self._refused_blocks()
+        ]
 
     def _raw(self, params: Params) -> Block | None:
         """A block; None for a number that there is none of yet. Raises RpcError for an unknown hash, as geth does."""

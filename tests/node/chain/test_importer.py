@@ -134,6 +134,8 @@ async def test_a_block_that_execution_refuses_may_have_been_forwarded_but_is_not
             await ticket.done()
         assert caught.value.reason is ImportReason.EXECUTION
         assert chain.head.header.number == 0
+        await trio.testing.wait_all_tasks_blocked()
+        assert [one.hash for one in chain.refused_blocks] == [first.hash]
         assert chain.wanted == {}
 
 
@@ -147,6 +149,8 @@ async def test_a_tampered_body_does_not_keep_the_honest_block_out(
     async with machine.running(5) as chain:
         with pytest.raises(Rejected):
             await chain.import_envelope(tampered, origin="liar")
+        await trio.testing.wait_all_tasks_blocked()
+        assert chain.refused_blocks == []
 
         outcome = await chain.import_envelope(honest.envelope, origin="honest")
         assert outcome is ImportOutcome.IMPORTED

@@ -430,6 +430,15 @@ class FakeEngine:
         ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeRefused:
+    """A block that was refused."""
+
+    hash: Hash32
+    rlp: bytes
+    json: bytes
+
+
 @dataclass(slots=True)
 class FakeFaults:
     """Remembers faults."""
@@ -468,9 +477,12 @@ class Backend:
     trace_worker: Worker = field(default_factory=InlineWorker)
     event_worker: Worker = field(default_factory=InlineWorker)
 
+    refused: list[FakeRefused] = field(default_factory=list)
+
     def parts(self) -> RpcParts:
         return RpcParts(
             chain=self.chain,
+            refused_blocks=lambda: self.refused,
             engine=self.engine,
             pool=self.pool,
             worker=self.worker,

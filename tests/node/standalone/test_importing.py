@@ -137,6 +137,20 @@ async def test_a_spoiled_header_is_named(
     assert (await refused_last(tmp_path, number, block)).startswith(message)
 
 
+async def test_the_block_that_ends_an_import_is_remembered(tmp_path: Path) -> None:
+    """Given imports that ended at wrong blocks, when the chain is opened again, then it tells which they were."""
+    node = ForeignNode()
+    wrong = [spoiled(blocks()[29], {3: bytes([mark]) * 32}) for mark in (0, 1)]
+    chain = node.start()
+    for block in [*wrong, wrong[0]]:
+        with pytest.raises(ImportFailed):
+            await node.take(
+                chain, write_chain(tmp_path / "chain.rlp", [*blocks()[:29], block, *blocks()[30:]])
+            )
+    assert [one.rlp for one in node.start().refused_blocks] == wrong
+    assert {one.number for one in chain.refused_blocks} == {30}
+
+
 async def test_a_chain_that_does_not_connect_is_told(tmp_path: Path) -> None:
     other = spoiled(blocks()[4], {12: b"another"})
     assert (await refusal(tmp_path, 5, other)).startswith("block 6: does not connect: its parent")

@@ -57,6 +57,7 @@ mod preimages;
 mod prestate;
 mod receipts;
 mod record;
+mod refused;
 mod render;
 mod result;
 mod reverts;

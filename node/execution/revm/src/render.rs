@@ -119,6 +119,19 @@ pub struct BlockJson<'a> {
     pub withdrawals: Option<Vec<WithdrawalJson>>,
 }
 
+impl<'a> BlockJson<'a> {
+    /// A block's, with its transactions in either form.
+    pub fn new(block: &'a Block, transactions: TransactionsJson) -> Self {
+        Self {
+            header: HeaderJson::new(&block.header, block.hash),
+            size: block.rlp.len().into(),
+            transactions,
+            uncles: block.ommers.iter().map(Header::hash_slow).collect(),
+            withdrawals: block.withdrawals.as_ref().map(|list| list.iter().map(Into::into).collect()),
+        }
+    }
+}
+
 /// Where a transaction stands.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
@@ -328,13 +341,7 @@ impl Stored {
         } else {
             TransactionsJson::Hashes(block.transactions.iter().map(keccak256).collect())
         };
-        Ok(BlockJson {
-            header: HeaderJson::new(&block.header, block.hash),
-            size: block.rlp.len().into(),
-            transactions,
-            uncles: block.ommers.iter().map(Header::hash_slow).collect(),
-            withdrawals: block.withdrawals.as_ref().map(|list| list.iter().map(Into::into).collect()),
-        })
+        Ok(BlockJson::new(block, transactions))
     }
 }
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from node.eth.hashing import keccak256
+from node.eth.primitives import Hash32
 from tests.node.rpc.clients import running
-from tests.node.rpc.fakes import Backend, make_block
+from tests.node.rpc.fakes import Backend, FakeRefused, make_block
 
 FIRST = "0x" + keccak256(b"transaction 1").hex()
 UNKNOWN = "0x" + "00" * 31 + "01"
@@ -43,6 +44,22 @@ async def test_what_is_not_there_has_no_bytes() -> None:
             -32000,
             "block #153 not found",
         )
+
+
+async def test_refused_blocks_are_told_as_geth_tells_them() -> None:
+    """Given blocks that execution refused, when asked, then each has hash, block and RLP; nothing is written to files."""
+    backend = Backend(
+        refused=[FakeRefused(hash=Hash32(b"\x11" * 32), rlp=b"\xc0", json=b'{"number":"0x7"}')]
+    )
+    async with running(backend) as server:
+        client = await server.http()
+        told = [{"block": {"number": "0x7"}, "hash": "0x" + "11" * 32, "rlp": "0xc0"}]
+        assert await client.result("debug_getBadBlocks") == told
+        assert await client.result("debug_getBadBlocks", None) == told
+        refusal = (-32000, "nothing is written to files here: ask without one")
+        assert await client.error("debug_getBadBlocks", "blocks.json") == refusal
+        backend.refused.clear()
+        assert await client.result("debug_getBadBlocks") == []
 
 
 async def test_traces_run_on_the_parents_state() -> None:
