@@ -20,8 +20,8 @@ from prometheus_client import CollectorRegistry
 
 from node.blobs.files import FILE_BYTES, BlobFiles, Place
 from node.blobs.metrics import BlobMetrics
-from node.errors import Temporary
-from node.eth.blobs import CELL_PROOFS, Blob, NetworkForm
+from node.blobs.turns import Lane, Turns
+from node.eth.blobs import CELL_PROOFS, COMMITMENT_BYTES, PROOFS_BYTES, Blob, NetworkForm
 from node.eth.primitives import Hash32
 from node.runtime.worker import Worker
 
@@ -42,8 +42,8 @@ BYTES_MAX: Final = 512 * 1024 * 1024
 """All files together: 128 slots of full blocks, for which blobs must be had, are 352 MiB, the pool's another 64, and what
 is fresh 64."""
 
-CHECKS_WAITING_MAX: Final = 16
-"""Lists that wait to be checked, at up to a seventh of a second each; more are turned away."""
+PROVEN_AT_ONCE: Final = 2
+"""Blobs whose cells are proved in one turn, at a third of a second each: a block's blobs come in between."""
 
 PRUNE_EVERY_S: Final = 2.0
 """How often what is old is looked for; it costs a walk over 3,400 entries at most."""
@@ -64,10 +64,6 @@ class BlobChecker(Protocol):
 
     def prove_blobs(self, items: Sequence[BlobItem]) -> list[bytes | None]:
         """The proofs of each blob's cells, given the proof of the whole; None where that one is wrong."""
-
-
-class KeeperBusy(Temporary):
-    """Too many blobs wait to be checked."""
 
 
 class BlobKeeper:
@@ -98,8 +94,7 @@ class BlobKeeper:
         for place in files.places():
             self._index(place)
         self._metrics = BlobMetrics(registry, lambda: len(self._places) * FILE_BYTES)
-        self._checking = trio.Lock()
-        self._waiting = 0
+        self._turns = Turns()
         self._listeners: list[Callable[[], None]] = []
         self._pinned: Callable[[Hash32], bool] = lambda _: False
 
@@ -137,16 +132,25 @@ class BlobKeeper:
 
     # -- coming in
 
-    async def add(self, blobs: Sequence[Blob]) -> bool:
-        """Check and keep blobs; False, and nothing is kept, if one of them is wrong.
+    async def add(self, blobs: Sequence[Blob], *, own: bool) -> bool:
+        """Check and keep a transaction's blobs; False, and nothing is kept, if one of them is wrong.
 
-        Raises KeeperBusy, OSError.
+        `own` ones are those of this node's users. Raises KeeperBusy, OSError.
         """
+        return await self._add(blobs, Lane.USERS if own else Lane.PEERS)
+
+    async def add_wanted(self, blobs: Sequence[Blob]) -> bool:
+        """The same for blobs that blocks wait for: they are checked before all others. Raises KeeperBusy, OSError."""
+        return await self._add(blobs, Lane.BLOCKS)
+
+    async def _add(self, blobs: Sequence[Blob], lane: Lane) -> bool:
         if not self.missing([one.versioned_hash for one in blobs]):
             return True
-        self._enter()
-        try:
+        async with self._turns.turn(lane):
+            # Others may have brought some of them meanwhile
             unknown = set(self.missing([one.versioned_hash for one in blobs]))
+            if not unknown:
+                return True
             fresh = {one.versioned_hash: one for one in blobs if one.versioned_hash in unknown}
             items = [(one.data, one.commitment, one.proofs) for one in fresh.values()]
             verdicts = await self._check(partial(self._checker.verify_blobs, items))
@@ -154,25 +158,25 @@ class BlobKeeper:
             if not all(verdicts):
                 return False
             await self._keep(fresh)
-        finally:
-            self._leave()
         for listener in self._listeners:
             listener()
         return True
 
     async def modernise(self, form: NetworkForm) -> NetworkForm | None:
-        """Prove the cells of a form's blobs, whose whole proofs are checked; None if one is wrong. Raises KeeperBusy."""
-        self._enter()
-        try:
-            items = list(zip(form.blobs, form.commitments, form.proofs, strict=True))
-            proofs = await self._check(partial(self._checker.prove_blobs, items))
-        finally:
-            self._leave()
+        """Prove the cells of a user's blobs, whose whole proofs are checked; None if one is wrong. Raises KeeperBusy."""
+        items = list(zip(form.blobs, form.commitments, form.proofs, strict=True))
         points: list[bytes] = []
-        for of_blob in proofs:
-            if of_blob is None:
-                return None
-            points += [of_blob[start : start + 48] for start in range(0, len(of_blob), 48)]
+        for start in range(0, len(items), PROVEN_AT_ONCE):
+            some = items[start : start + PROVEN_AT_ONCE]
+            async with self._turns.turn(Lane.USERS):
+                proofs = await self._check(partial(self._checker.prove_blobs, some))
+            for of_blob in proofs:
+                if of_blob is None:
+                    return None
+                points += [
+                    of_blob[at : at + COMMITMENT_BYTES]
+                    for at in range(0, PROOFS_BYTES, COMMITMENT_BYTES)
+                ]
         return NetworkForm(
             raw=form.raw,
             version=CELL_PROOFS,
@@ -216,19 +220,9 @@ class BlobKeeper:
             return False
         return place.slot < now - (RETAINED_SLOTS if place.is_of_block else IDLE_SLOTS)
 
-    def _enter(self) -> None:
-        if self._waiting >= CHECKS_WAITING_MAX:
-            raise KeeperBusy
-        self._waiting += 1
-
-    def _leave(self) -> None:
-        self._waiting -= 1
-
     async def _check(self, work: Callable[[], _Answer]) -> _Answer:
-        """One list at a time: others have use for the cores."""
-        async with self._checking:
-            with self._metrics.check_seconds.time():
-                return await self._worker.run(work)
+        with self._metrics.check_seconds.time():
+            return await self._worker.run(work)
 
     async def _keep(self, fresh: dict[Hash32, Blob]) -> None:
         slot = max(0, self._slot())

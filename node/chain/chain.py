@@ -94,6 +94,9 @@ async def open_chain(
     step = live.finality_step()
     if step is not None:
         await live.save_step(step)
+    if blobs is not None:
+        for slot, hashes in await worker.run(partial(opening.blobs_above_finality, store, engine)):
+            blobs.used(hashes, slot)
     chain = Chain(live, options, blobs)
     _log.info(
         "chain_opened",

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
-from node.chain.importing import ChainEngine, Imported
+from node.chain.importing import ChainEngine, Imported, blobs_of
 from node.chain.store import ChainStore
 from node.chain.tree import RECENT_MAX, BlockTree
 from node.consensus.containers import Envelope, decode_evidence
@@ -93,6 +93,19 @@ def restore_state(engine: ChainEngine, database: ChainDatabase, block_hash: Hash
         block = _block(database, block.header.parent_hash)
     for block in reversed(missing):
         _execute_again(engine, database, block)
+
+
+def blobs_above_finality(
+    store: ChainStore, engine: ChainEngine
+) -> list[tuple[Slot, tuple[Hash32, ...]]]:
+    """Slot and blobs of each block above the finalized one: the last process may have ended before it had told that they are used."""
+    lowest = store.fork_choice.slot(store.fork_choice.finalized.block_hash)
+    found: list[tuple[Slot, tuple[Hash32, ...]]] = []
+    for entry in store.tree.entries():
+        if entry.slot > lowest:
+            block = store.block(entry.block_hash)
+            found.append((entry.slot, blobs_of(engine, block.header, block.rlp)))
+    return found
 
 
 def _create(database: ChainDatabase, genesis: Genesis, result: BlockResult) -> None:

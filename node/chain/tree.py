@@ -64,6 +64,10 @@ class BlockTree:
         """A block of the tree."""
         return self._entries.get(block_hash)
 
+    def entries(self) -> tuple[TreeEntry, ...]:
+        """Every block of the tree."""
+        return tuple(self._entries.values())
+
     def is_recent(self, block_hash: Hash32) -> bool:
         """Whether this is one of the canonical blocks remembered below the root."""
         return block_hash in self._recent

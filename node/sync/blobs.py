@@ -1,6 +1,6 @@
 """Blobs that blocks wait for: asked for by versioned hash, and given to whoever asks.
 
-    Chain (BlobsWanted, wanted_blobs) -> a peer each -> answer -> BlobKeeper.add -> Chain goes on with the block
+    Chain (BlobsWanted, wanted_blobs) -> a peer each -> answer -> BlobKeeper.add_wanted -> Chain goes on with the block
 
 The sender of a block is asked first, then everybody in turn, at longer and longer intervals while nobody has it: a proposer
 may have kept it back. A peer that does not have a blob is not blamed; one that sends another, or a wrong one, is.
@@ -64,8 +64,8 @@ class FetchedBlobs(Protocol):
     async def load(self, hashes: Sequence[Hash32]) -> tuple[Blob, ...] | None:
         """These blobs; None if one of them is not here."""
 
-    async def add(self, blobs: Sequence[Blob]) -> bool:
-        """Check and keep blobs; False if one of them is wrong. Raises Temporary."""
+    async def add_wanted(self, blobs: Sequence[Blob]) -> bool:
+        """Check and keep blobs that blocks wait for; False if one of them is wrong. Raises Temporary."""
 
 
 @dataclass(slots=True)
@@ -218,6 +218,6 @@ class BlobService:
         """Ask one peer; whether it had anything. Raises RequestFailed, Rejected, Temporary."""
         answer = await self._network.request(peer, RequestKind.BLOBS, encode_blob_request(hashes))
         blobs = decode_blobs(answer, hashes)
-        if blobs and not await self._keeper.add(blobs):
+        if blobs and not await self._keeper.add_wanted(blobs):
             raise Rejected(SyncReason.WRONG_BLOB, "a blob that its proofs do not fit")
         return bool(blobs)

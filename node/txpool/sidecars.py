@@ -60,8 +60,8 @@ class BlobStore(Protocol):
     async def load(self, hashes: Sequence[Hash32]) -> tuple[Blob, ...] | None:
         """These blobs, in order; None if one of them is not here."""
 
-    async def add(self, blobs: Sequence[Blob]) -> bool:
-        """Check and keep blobs; False if one of them is wrong. Raises Temporary."""
+    async def add(self, blobs: Sequence[Blob], *, own: bool) -> bool:
+        """Check and keep a user's (`own`) or a peer's blobs; False if one of them is wrong. Raises Temporary."""
 
     async def modernise(self, form: NetworkForm) -> NetworkForm | None:
         """Prove the cells of a form's blobs; None if their proofs are wrong. Raises Temporary."""
@@ -146,7 +146,7 @@ class Sidecars:
                 if modern is None:
                     return refusals.WHOLE_BLOB_PROOF
                 form = modern
-            held = await self._store.add(form.sidecar())
+            held = await self._store.add(form.sidecar(), own=own)
         except Temporary:
             return refusals.BUSY
         return None if held else refusals.BLOB_PROOF

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,14 @@ from prometheus_client import CollectorRegistry
 
 from node.blobs.files import FILE_BYTES, FolderFiles, MemoryFiles, Place, decode_file, encode_file
 from node.blobs.keeper import (
-    CHECKS_WAITING_MAX,
     FRESH_SLOTS,
     IDLE_SLOTS,
+    PROVEN_AT_ONCE,
     RETAINED_SLOTS,
     BlobItem,
     BlobKeeper,
-    KeeperBusy,
 )
+from node.blobs.turns import WAITING_MAX, KeeperBusy, Lane
 from node.eth.blobs import BLOB_BYTES, CELLS, Blob as RealBlob, NetworkForm, versioned_hash
 from node.eth.primitives import Hash32
 from node.runtime.worker import InlineWorker
@@ -45,12 +46,14 @@ class Checker:
 
     wrong: set[bytes] = field(default_factory=set)
     calls: list[int] = field(default_factory=list)
+    proved: list[int] = field(default_factory=list)
 
     def verify_blobs(self, items: Sequence[BlobItem]) -> list[bool]:
         self.calls.append(len(items))
         return [commitment not in self.wrong for _, commitment, _ in items]
 
     def prove_blobs(self, items: Sequence[BlobItem]) -> list[bytes | None]:
+        self.proved.append(len(items))
         return [
             None if commitment in self.wrong else proof * CELLS for _, commitment, proof in items
         ]
@@ -89,9 +92,9 @@ async def test_blobs_are_checked_once_and_told(bench: Bench) -> None:
     told: list[int] = []
     keeper.on_arrival(lambda: told.append(len(keeper)))
     assert keeper.missing([name(1), name(1), name(2)]) == [name(1), name(2)]
-    assert await keeper.add([blob(1), blob(2), blob(1)])
-    assert await keeper.add([blob(1), blob(3)])
-    assert await keeper.add([blob(3)])
+    assert await keeper.add([blob(1), blob(2), blob(1)], own=False)
+    assert await keeper.add([blob(1), blob(3)], own=False)
+    assert await keeper.add([blob(3)], own=False)
     assert bench.checker.calls == [2, 1]
     assert told == [2, 3]
     assert await keeper.load([name(3), name(1)]) == (blob(3), blob(1))
@@ -101,31 +104,49 @@ async def test_blobs_are_checked_once_and_told(bench: Bench) -> None:
 async def test_a_wrong_blob_brings_none_in(bench: Bench) -> None:
     keeper = bench.open()
     bench.checker.wrong.add(blob(2).commitment)
-    assert not await keeper.add([blob(1), blob(2)])
+    assert not await keeper.add([blob(1), blob(2)], own=False)
     assert keeper.missing([name(1), name(2)]) == [name(1), name(2)]
 
 
 async def test_too_many_that_wait_are_turned_away(bench: Bench) -> None:
+    """Given as many of peers' lists as may wait and more, then the rest is turned away, and a user's or a block's is not."""
     keeper = bench.open()
     refused: list[int] = []
+    most = WAITING_MAX[Lane.PEERS]
 
     async def offer(number: int) -> None:
         try:
-            assert await keeper.add([blob(number)])
+            assert await keeper.add([blob(number)], own=False)
         except KeeperBusy:
             refused.append(number)
 
+    async def use() -> None:
+        await trio.lowlevel.checkpoint()
+        assert await keeper.add([blob(100)], own=True)
+        assert await keeper.add_wanted([blob(101)])
+
     async with trio.open_nursery() as nursery:
-        for number in range(CHECKS_WAITING_MAX + 3):
+        for number in range(most + 3):
             nursery.start_soon(offer, number)
+        nursery.start_soon(use)
     assert len(refused) == 3
-    assert len(keeper) == CHECKS_WAITING_MAX
+    assert len(keeper) == most + 2
+
+
+async def test_blobs_that_come_twice_at_once_are_checked_once(bench: Bench) -> None:
+    """Given that several peers were asked for the blobs of one block, then what the first brought is not checked again."""
+    keeper = bench.open()
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(keeper.add_wanted, [blob(1), blob(2)])
+        nursery.start_soon(partial(keeper.add, [blob(2), blob(3)], own=False))
+    assert sorted(bench.checker.calls) == [1, 2]
 
 
 async def test_a_restart_finds_what_was_there(bench: Bench) -> None:
     """Given blobs of a block and of the pool, when the process starts again, then both are there, with their times."""
     keeper = bench.open()
-    await keeper.add([blob(1), blob(2)])
+    await keeper.add([blob(1), blob(2)], own=False)
     keeper.used([name(1)], slot=90)
     again = bench.open()
     assert await again.load([name(1), name(2)]) == (blob(1), blob(2))
@@ -137,7 +158,7 @@ async def test_a_restart_finds_what_was_there(bench: Bench) -> None:
 async def test_damage_is_a_blob_that_is_not_here(bench: Bench, tmp_path: Path) -> None:
     """Given files that are cut, changed, misnamed or left half written, then none of them is served."""
     keeper = bench.open()
-    await keeper.add([blob(number) for number in range(4)])
+    await keeper.add([blob(number) for number in range(4)], own=False)
     folder = tmp_path / "blobs"
     paths = {number: next(folder.glob(f"*{name(number).hex()}")) for number in range(4)}
     paths[0].write_bytes(paths[0].read_bytes()[:-1] + b"\xff")
@@ -156,7 +177,7 @@ async def test_damage_is_a_blob_that_is_not_here(bench: Bench, tmp_path: Path) -
 
 async def test_blobs_of_blocks_stay_for_their_time(bench: Bench) -> None:
     keeper = bench.open()
-    await keeper.add([blob(1)])
+    await keeper.add([blob(1)], own=False)
     keeper.used([name(1)], slot=100)
     keeper.used([name(1)], slot=50)
     bench.slot = 100 + RETAINED_SLOTS
@@ -169,7 +190,7 @@ async def test_blobs_of_blocks_stay_for_their_time(bench: Bench) -> None:
 
 async def test_what_the_pool_needs_is_never_forgotten(bench: Bench) -> None:
     keeper = bench.open()
-    await keeper.add([blob(1), blob(2)])
+    await keeper.add([blob(1), blob(2)], own=False)
     keeper.pin(lambda one: one == name(1))
     bench.slot += RETAINED_SLOTS * 2
     keeper.prune()
@@ -180,14 +201,14 @@ async def test_too_many_bytes_push_out_the_least_worthy(bench: Bench) -> None:
     """Given more than there is room for, then what no block came for goes first, then the oldest blocks'; never what the pool needs."""
     bench.bytes_max = 3 * FILE_BYTES
     keeper = bench.open()
-    await keeper.add([blob(3)])
+    await keeper.add([blob(3)], own=False)
     bench.slot += FRESH_SLOTS + 1
     for number in range(3):
-        await keeper.add([blob(number)])
+        await keeper.add([blob(number)], own=False)
         keeper.used([name(number)], slot=90 + number)
     assert keeper.missing([name(number) for number in range(4)]) == [name(3)]
     keeper.pin(lambda one: one == name(0))
-    await keeper.add([blob(4)])
+    await keeper.add([blob(4)], own=False)
     assert keeper.missing([name(number) for number in range(5)]) == [name(1), name(3)]
 
 
@@ -196,15 +217,15 @@ async def test_a_full_disk_takes_what_is_new(bench: Bench) -> None:
     bench.bytes_max = 6 * FILE_BYTES
     keeper = bench.open()
     for number in range(6):
-        await keeper.add([blob(number)])
+        await keeper.add([blob(number)], own=False)
         keeper.used([name(number)], slot=bench.slot)
         bench.slot += 1
     parts = [name(10), name(11)]
-    assert await keeper.add([blob(10)])
-    assert await keeper.add([blob(11)])
+    assert await keeper.add([blob(10)], own=False)
+    assert await keeper.add([blob(11)], own=False)
     assert keeper.missing(parts) == []
     keeper.used(parts, bench.slot)
-    assert await keeper.add([blob(12)])
+    assert await keeper.add([blob(12)], own=False)
     assert keeper.missing([name(12), *parts]) == []
     assert len(keeper) == 6
 
@@ -214,11 +235,11 @@ async def test_a_flood_of_what_is_new_leaves_the_blobs_of_blocks(bench: Bench) -
     bench.bytes_max, bench.fresh_bytes_max = 6 * FILE_BYTES, 2 * FILE_BYTES
     keeper = bench.open()
     for number in range(4):
-        await keeper.add([blob(number)])
+        await keeper.add([blob(number)], own=False)
         keeper.used([name(number)], slot=bench.slot)
     flood = range(10, 15)
     for number in flood:
-        await keeper.add([blob(number)])
+        await keeper.add([blob(number)], own=False)
     assert keeper.missing([name(number) for number in range(4)]) == []
     assert keeper.missing([name(number) for number in flood]) == [name(10), name(11), name(12)]
 
@@ -239,6 +260,29 @@ async def test_an_older_form_gets_the_proofs_of_cells(bench: Bench) -> None:
     assert found.proofs == (b"\x09" * 48,) * CELLS
     bench.checker.wrong.add(one.commitment)
     assert await keeper.modernise(form) is None
+
+
+async def test_a_blocks_blobs_do_not_wait_for_all_that_a_user_wants_proved(bench: Bench) -> None:
+    """Given users with the largest forms of version 0, then what a block waits for is checked after the next two blobs of theirs."""
+    keeper = bench.open()
+    blobs = [blob(number) for number in range(1, 7)]
+    form = NetworkForm(
+        raw=b"\x03",
+        version=0,
+        blobs=tuple(one.data for one in blobs),
+        commitments=tuple(one.commitment for one in blobs),
+        proofs=tuple(bytes([number]) * 48 for number in range(6)),
+    )
+    async with trio.open_nursery() as nursery:
+        for _ in range(WAITING_MAX[Lane.USERS]):
+            nursery.start_soon(keeper.modernise, form)
+        await trio.lowlevel.checkpoint()
+        assert await keeper.add_wanted([blob(9)])
+        assert sum(bench.checker.proved) <= 2 * PROVEN_AT_ONCE
+    assert bench.checker.proved == [PROVEN_AT_ONCE] * 3 * WAITING_MAX[Lane.USERS]
+    found = await keeper.modernise(form)
+    assert found is not None
+    assert found.proofs == tuple(bytes([number]) * 48 for number in range(6) for _ in range(CELLS))
 
 
 def test_a_file_holds_one_blob_of_its_name() -> None:

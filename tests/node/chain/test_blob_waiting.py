@@ -28,12 +28,15 @@ class Blobs:
 
     here: set[Hash32] = field(default_factory=set)
     used_at: dict[Hash32, int] = field(default_factory=dict)
+    kills: bool = False
     listeners: list[Callable[[], None]] = field(default_factory=list)
 
     def missing(self, hashes: Sequence[Hash32]) -> list[Hash32]:
         return [one for one in hashes if one not in self.here]
 
     def used(self, hashes: Sequence[Hash32], slot: int) -> None:
+        if self.kills:
+            raise Killed
         self.used_at |= dict.fromkeys(hashes, slot)
 
     def on_arrival(self, callback: Callable[[], None]) -> None:
@@ -94,6 +97,28 @@ async def test_a_block_waits_for_its_last_blob_and_what_stands_on_it_follows(
         assert chain.wanted_blobs == {}
         assert blobs.used_at == {FIRST: 4, SECOND: 4}
         assert machine.engine.executed == [block.hash, child.hash]
+
+
+class Killed(BaseException):
+    """The end of a process."""
+
+
+async def test_a_process_that_ends_between_block_and_blobs_tells_the_next_that_they_are_used(
+    machine: Machine, blobs: Blobs, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Given a kill after the block is saved and before its blobs are marked, then the next process keeps them as a block's."""
+    block = carrier(machine, 4, FIRST, SECOND)
+    blobs.arrive(FIRST, SECOND)
+    blobs.kills = True
+    with pytest.raises(BaseExceptionGroup) as ended:
+        async with machine.running(6) as chain:
+            await chain.import_envelope(block.envelope, origin="a")
+    assert ended.group_contains(Killed)
+    assert blobs.used_at == {}
+    blobs.kills = False
+    async with machine.running(6) as chain:
+        assert chain.has_block(block.hash)
+        assert blobs.used_at == {FIRST: 4, SECOND: 4}
 
 
 async def test_votes_do_not_make_a_block_without_its_blobs_the_head(

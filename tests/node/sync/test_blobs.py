@@ -69,7 +69,7 @@ class World:
         found = tuple(self.kept[one] for one in hashes if one in self.kept)
         return found if len(found) == len(hashes) else None
 
-    async def add(self, blobs: Sequence[Blob]) -> bool:
+    async def add_wanted(self, blobs: Sequence[Blob]) -> bool:
         if any(one.versioned_hash in self.wrong for one in blobs):
             return False
         self.kept |= {one.versioned_hash: one for one in blobs}

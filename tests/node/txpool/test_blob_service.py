@@ -13,7 +13,8 @@ import trio.testing
 from prometheus_client import CollectorRegistry
 
 from node.blobs.files import MemoryFiles
-from node.blobs.keeper import BlobKeeper, KeeperBusy
+from node.blobs.keeper import BlobKeeper
+from node.blobs.turns import KeeperBusy
 from node.eth import rlp
 from node.eth.blobs import Blob, decode_network_form, encode_network_form
 from node.eth.primitives import Hash32
@@ -179,11 +180,11 @@ async def test_blobs_that_there_was_no_time_to_check_are_fetched_again(
         add = node.keeper.add
         calls: list[int] = []
 
-        async def busy_once(blobs: Sequence[Blob]) -> bool:
+        async def busy_once(blobs: Sequence[Blob], *, own: bool) -> bool:
             calls.append(len(blobs))
             if len(calls) == 1:
                 raise KeeperBusy
-            return await add(blobs)
+            return await add(blobs, own=own)
 
         monkeypatch.setattr(node.keeper, "add", busy_once)
         await node.announced(CARRIER, [node.form(CARRIER, BLOBS)])
@@ -272,7 +273,7 @@ async def test_a_reorganised_transaction_comes_back_without_its_sidecar(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with running() as node:
-        await node.keeper.add(BLOBS)
+        await node.keeper.add(BLOBS, own=True)
         dropped = block(1, b"\x01" * 32)
         node.engine.blocks[dropped.rlp] = [node.engine.raw(CARRIER)]
         await node.service.on_head(block(1, b"\x02" * 32), [dropped])
