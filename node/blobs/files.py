@@ -55,7 +55,7 @@ class BlobFiles(Protocol):
         """Put a blob there. Raises OSError."""
 
     def read(self, place: Place) -> Blob | None:
-        """A blob; None if it is gone or damaged."""
+        """A blob; None if it is gone or damaged. Raises OSError if that cannot be told now."""
 
     def move(self, old: Place, new: Place) -> None:
         """Give a blob another place. Raises OSError."""
@@ -88,14 +88,19 @@ class FolderFiles:
         """Put a blob there. Raises OSError."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
         partial = self._folder / (place.versioned_hash.hex() + _PARTIAL)
-        partial.write_bytes(encode_file(blob))
-        partial.replace(self._folder / place.name)
+        try:
+            partial.write_bytes(encode_file(blob))
+            partial.replace(self._folder / place.name)
+        except OSError:
+            # Where the disk is full, half a file would keep it full
+            partial.unlink(missing_ok=True)
+            raise
 
     def read(self, place: Place) -> Blob | None:
-        """A blob; None if it is gone or damaged."""
+        """A blob; None if it is gone or damaged. Raises OSError if that cannot be told now."""
         try:
             contents = (self._folder / place.name).read_bytes()
-        except OSError:
+        except FileNotFoundError:
             return None
         return decode_file(contents, place.versioned_hash)
 

@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from node.blobs.files import FILE_BYTES, BlobFiles, Place
 from node.blobs.metrics import BlobMetrics
 from node.blobs.turns import Lane, Turns
+from node.errors import Temporary
 from node.eth.blobs import CELL_PROOFS, COMMITMENT_BYTES, PROOFS_BYTES, Blob, NetworkForm
 from node.eth.primitives import Hash32
 from node.runtime.worker import Worker
@@ -64,6 +65,10 @@ class BlobChecker(Protocol):
 
     def prove_blobs(self, items: Sequence[BlobItem]) -> list[bytes | None]:
         """The proofs of each blob's cells, given the proof of the whole; None where that one is wrong."""
+
+
+class NotWritten(Temporary):
+    """The disk is full, or files cannot be opened now."""
 
 
 class BlobKeeper:
@@ -116,11 +121,16 @@ class BlobKeeper:
         return [one for one in dict.fromkeys(hashes) if one not in self._places]
 
     async def load(self, hashes: Sequence[Hash32]) -> tuple[Blob, ...] | None:
-        """These blobs, in order; None if one of them is not here."""
+        """These blobs, in order; None if one of them is not here, or cannot be read now."""
         places = [self._places.get(one) for one in hashes]
         if None in places:
             return None
-        blobs = await self._worker.run(lambda: [self._read(place) for place in places])
+        try:
+            blobs = await self._worker.run(lambda: [self._read(place) for place in places])
+        except OSError as error:
+            # Too many open files, say: what lies there may be sound, and is owed to others
+            _log.warning("blobs_unreadable", error=str(error))
+            return None
         found: list[Blob] = []
         for place, blob in zip(places, blobs, strict=True):
             assert place is not None
@@ -135,12 +145,12 @@ class BlobKeeper:
     async def add(self, blobs: Sequence[Blob], *, own: bool) -> bool:
         """Check and keep a transaction's blobs; False, and nothing is kept, if one of them is wrong.
 
-        `own` ones are those of this node's users. Raises KeeperBusy, OSError.
+        `own` ones are those of this node's users. Raises KeeperBusy, NotWritten.
         """
         return await self._add(blobs, Lane.USERS if own else Lane.PEERS)
 
     async def add_wanted(self, blobs: Sequence[Blob]) -> bool:
-        """The same for blobs that blocks wait for: they are checked before all others. Raises KeeperBusy, OSError."""
+        """The same for blobs that blocks wait for: they are checked before all others. Raises KeeperBusy, NotWritten."""
         return await self._add(blobs, Lane.BLOCKS)
 
     async def _add(self, blobs: Sequence[Blob], lane: Lane) -> bool:
@@ -232,7 +242,12 @@ class BlobKeeper:
             for place in places:
                 self._files.write(place, fresh[place.versioned_hash])
 
-        await self._worker.run(write)
+        try:
+            await self._worker.run(write)
+        except OSError as error:
+            # Whoever waits asks again: a stranger's blobs must not end a process that could go on without them
+            _log.error("blobs_not_written", blobs=len(places), error=str(error))
+            raise NotWritten from error
         for place in places:
             self._index(place)
         self.prune()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +20,7 @@ from node.blobs.keeper import (
     RETAINED_SLOTS,
     BlobItem,
     BlobKeeper,
+    NotWritten,
 )
 from node.blobs.turns import WAITING_MAX, KeeperBusy, Lane
 from node.eth.blobs import BLOB_BYTES, CELLS, Blob as RealBlob, NetworkForm, versioned_hash
@@ -173,6 +175,44 @@ async def test_damage_is_a_blob_that_is_not_here(bench: Bench, tmp_path: Path) -
     again = bench.open()
     assert len(again) == 1
     assert sorted(one.name for one in folder.iterdir()) == sorted([paths[3].name, "README"])
+
+
+async def test_what_cannot_be_read_now_is_not_forgotten(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a process that has too many files open, then a blob is not given, and it is there again as soon as files are."""
+    keeper = bench.open()
+    await keeper.add([blob(1)], own=False)
+
+    def refuse(_: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refuse)
+        assert await keeper.load([name(1)]) is None
+    assert keeper.missing([name(1)]) == []
+    assert await keeper.load([name(1)]) == (blob(1),)
+
+
+async def test_a_full_disk_keeps_nothing_and_ends_nothing(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a disk that is full in the middle of a file, then whoever brought the blob is told to come again, and no half file stays."""
+    keeper = bench.open()
+    write = Path.write_bytes
+
+    def fill(path: Path, contents: bytes) -> int:
+        write(path, contents[:1_000])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", fill)
+        with pytest.raises(NotWritten):
+            await keeper.add_wanted([blob(1)])
+    assert keeper.missing([name(1)]) == [name(1)]
+    assert list((tmp_path / "blobs").iterdir()) == []
+    assert await keeper.add_wanted([blob(1)])
+    assert await keeper.load([name(1)]) == (blob(1),)
 
 
 async def test_blobs_of_blocks_stay_for_their_time(bench: Bench) -> None:
