@@ -137,6 +137,15 @@ class Renderer:
         return text
 
 
+_NAMED = b'"transactionHash":"0x'
+
+
+def transaction_of(receipt: bytes) -> Hash32:
+    """Which transaction a receipt, JSON as the engine prints it, is of; its logs name no other one."""
+    start = receipt.index(_NAMED) + len(_NAMED)
+    return Hash32(bytes.fromhex(receipt[start : start + 64].decode("ascii")))
+
+
 def split_receipts(array: bytes) -> list[bytes]:
     """The receipts of a JSON array, each as it is written.
 

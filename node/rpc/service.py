@@ -166,7 +166,7 @@ class RpcService:
         )
         self._heads: Final = heads
         event_search = LogSearch(parts.chain, parts.engine, parts.event_worker)
-        self._hub: Final = Hub(parts.engine, event_search, filters)
+        self._hub: Final = Hub(parts.engine, event_search, filters, parts.event_worker)
         self._changes: Final = HeadQueue(
             self._tell,
             self._hub.lapse,

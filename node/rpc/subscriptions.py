@@ -20,11 +20,14 @@ import structlog
 import trio
 
 from node.eth.blocks import Block
+from node.eth.primitives import Hash32
 from node.rpc.backend import Engine, SyncProgress
 from node.rpc.dispatch import SLICE_S, Session
 from node.rpc.filters import Filters, new_identity
 from node.rpc.jsonrpc import SERVER_ERROR, RpcError, subscription_text
 from node.rpc.logs import ALTERNATIVES_MAX, TOPICS_MAX, Criteria, LogSearch
+from node.rpc.rendering import split_receipts, transaction_of
+from node.runtime.worker import Worker
 
 SUBSCRIPTIONS_MAX: Final = 4_096
 """Subscriptions of all sessions together."""
@@ -33,10 +36,10 @@ SESSION_SUBSCRIPTIONS_MAX: Final = 256
 """Subscriptions of one session."""
 
 SESSION_ITEMS_MAX: Final = ALTERNATIVES_MAX * (1 + TOPICS_MAX)
-"""Addresses and topics of one session's subscriptions: as many as one subscription can name."""
+"""Addresses, topics and hashes of one session's subscriptions: as many as one subscription can name."""
 
 ITEMS_MAX: Final = SUBSCRIPTIONS_MAX // SESSION_SUBSCRIPTIONS_MAX * SESSION_ITEMS_MAX
-"""Addresses and topics of all subscriptions, 80,000, filled by as many sessions as fill their number: with their bloom masks 24 MiB."""
+"""Addresses, topics and hashes of all subscriptions, 80,000, filled by as many sessions as fill their number: with their bloom masks 24 MiB."""
 
 
 class Topic(StrEnum):
@@ -46,10 +49,14 @@ class Topic(StrEnum):
     LOGS = "logs"
     TRANSACTIONS = "newPendingTransactions"
     SYNCING = "syncing"
+    RECEIPTS = "transactionReceipts"
 
 
-Group = tuple["Topic", "Criteria | None", bool]
-"""Topic, which logs, whether whole transactions: who shares these is sent the same events."""
+Wanted = Criteria | frozenset[Hash32] | None
+"""Which logs, or receipts of which transactions: of all where there are none."""
+
+Group = tuple[Topic, Wanted, bool]
+"""Topic, what of it, whether whole transactions: who shares these is sent the same events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,20 +67,26 @@ class Subscription:
     """Where events are sent."""
     topic: Topic
     """What is sent."""
-    criteria: Criteria | None = None
-    """Which logs."""
+    wanted: Wanted = None
+    """What of it."""
     full: bool = False
     """Whether whole transactions are sent, not only their hashes."""
 
     @property
     def items(self) -> int:
-        """Addresses and topics that it names."""
-        return 0 if self.criteria is None else self.criteria.items
+        """Addresses, topics and hashes that it names."""
+        match self.wanted:
+            case None:
+                return 0
+            case Criteria():
+                return self.wanted.items
+            case _:
+                return len(self.wanted)
 
     @property
     def group(self) -> Group:
         """What it shares with others."""
-        return self.topic, self.criteria, self.full
+        return self.topic, self.wanted, self.full
 
 
 _HEADS: Final = (Topic.NEW_HEADS, None, False)
@@ -90,12 +103,14 @@ class Hub:
         engine: Engine,
         search: LogSearch,
         filters: Filters,
+        worker: Worker,
         *,
         identify: Callable[[], str] = new_identity,
     ) -> None:
         self._engine: Final = engine
         self._search: Final = search
         self._filters: Final = filters
+        self._worker: Final = worker
         self._identify: Final = identify
         self._subscriptions: dict[str, Subscription] = {}
         self._groups: dict[Group, dict[str, Session]] = {}
@@ -165,11 +180,12 @@ class Hub:
             if _HEADS in self._groups:
                 await self._tell(_HEADS, (self._engine.header_json(block.header.encode()),))
             await self._send_logs(block, removed=False)
+            await self._send_receipts(block)
 
     def lapse(self) -> None:
-        """Changes of the head were missed: whoever waits for blocks or logs is cut off and starts anew, knowing it."""
+        """Changes of the head were missed: whoever waits for blocks, logs or receipts is cut off and starts anew, knowing it."""
         for one in list(self._subscriptions.values()):
-            if one.topic in (Topic.NEW_HEADS, Topic.LOGS):
+            if one.topic in (Topic.NEW_HEADS, Topic.LOGS, Topic.RECEIPTS):
                 one.session.cut_off()
         self._filters.drop_all_but_transactions()
         self._log.warning("rpc_subscribers_lapsed")
@@ -199,7 +215,7 @@ class Hub:
         bits = int.from_bytes(block.header.logs_bloom)
         if not bits:
             return
-        subscribed = {criteria for _, criteria, _ in self._groups if criteria is not None}
+        subscribed = {wanted for _, wanted, _ in self._groups if isinstance(wanted, Criteria)}
         for wanted in self._filters.criteria() | subscribed:
             await self._give_way()
             if not wanted.spans(block.header.number) or not wanted.in_bits(bits):
@@ -208,6 +224,24 @@ class Hub:
             if logs:
                 self._filters.logs_matched(wanted, logs)
                 await self._tell((Topic.LOGS, wanted, False), logs)
+
+    async def _send_receipts(self, block: Block) -> None:
+        """The receipts of a block in one list, to each the ones that it wants, if there are any."""
+        groups = [group for group in self._groups if group[0] is Topic.RECEIPTS]
+        if not groups:
+            return
+        receipts = await self._worker.run(
+            lambda: split_receipts(self._engine.receipts_json(block.rlp, block.receipts))
+        )
+        places = {transaction_of(receipt): place for place, receipt in enumerate(receipts)}
+        for group in groups:
+            await self._give_way()
+            hashes, chosen = group[1], receipts
+            if isinstance(hashes, frozenset) and hashes:
+                found = sorted(places[one] for one in hashes if one in places)
+                chosen = [receipts[place] for place in found]
+            if chosen:
+                await self._tell(group, (b"[%b]" % b",".join(chosen),))
 
     async def _tell(self, group: Group, events: Sequence[bytes]) -> None:
         """As `_send`, giving way between subscribers: there may be thousands."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import orjson
 
+from node.eth.primitives import Hash32
 from node.rpc import parameters
 from node.rpc.blocks import Blocks
 from node.rpc.dispatch import Caller, Method, Session
@@ -17,7 +18,10 @@ from node.rpc.filters import FilterKind, Filters
 from node.rpc.jsonrpc import INVALID_PARAMS, METHOD_NOT_FOUND, SERVER_ERROR, RpcError
 from node.rpc.logs import Criteria, LogSearch, check_followed, range_of, read_criteria
 from node.rpc.parameters import BlockHash, Params
-from node.rpc.subscriptions import Hub, Subscription, Topic
+from node.rpc.subscriptions import Hub, Subscription, Topic, Wanted
+
+HASHES_MAX: Final = 200
+"""Transactions of one subscription to receipts: geth's limit."""
 
 
 class LogsNamespace:
@@ -89,15 +93,16 @@ class LogsNamespace:
             raise RpcError(
                 METHOD_NOT_FOUND, f'no "{name[:64]}" subscription in eth namespace'
             ) from None
-        parameters.at_most(params, 2 if topic in (Topic.LOGS, Topic.TRANSACTIONS) else 1)
-        criteria, full = None, False
+        parameters.at_most(params, 1 if topic in (Topic.NEW_HEADS, Topic.SYNCING) else 2)
+        wanted: Wanted = None
         if topic is Topic.LOGS:
-            criteria = read_criteria(params, 1)
-            check_followed(criteria)
-        elif topic is Topic.TRANSACTIONS:
-            full = parameters.boolean(params, 1, default=False)
+            wanted = read_criteria(params, 1)
+            check_followed(wanted)
+        elif topic is Topic.RECEIPTS:
+            wanted = _transaction_hashes(params, 1)
+        full = topic is Topic.TRANSACTIONS and parameters.boolean(params, 1, default=False)
         return self._hub.subscribe(
-            Subscription(session=session, topic=topic, criteria=criteria, full=full)
+            Subscription(session=session, topic=topic, wanted=wanted, full=full)
         )
 
     def unsubscribe(self, params: Params, caller: Caller) -> bool:
@@ -117,6 +122,27 @@ class LogsNamespace:
             first, last = range_of(criteria, lambda tag: self._blocks.require(tag).header.number)
             logs = await self._search.range(criteria, first, last)
         return [orjson.Fragment(log) for log in logs]
+
+
+def _transaction_hashes(params: Params, index: int) -> frozenset[Hash32]:
+    """`transactionHashes` of a subscription; none stands for all. Raises RpcError, worded as geth does."""
+    value = parameters.optional(params, index)
+    if value is None:
+        return frozenset()
+    if not isinstance(value, dict):
+        raise parameters.unfit(value, index, "filters.input")
+    hashes = value.get("transactionHashes")
+    if hashes is None:
+        return frozenset()
+    if not isinstance(hashes, list):
+        raise parameters.unfit(hashes, index, "[]common.Hash")
+    found = frozenset(Hash32(parameters.decode_hash(one, index)) for one in hashes)
+    if len(hashes) > HASHES_MAX:
+        raise RpcError(
+            SERVER_ERROR,
+            "exceed max number of transaction hashes allowed per transactionReceipts subscription",
+        )
+    return found
 
 
 def _session(caller: Caller) -> Session:

@@ -390,10 +390,10 @@ class FakeEngine:
         return [orjson.dumps({"pending": one.hex()}) for one in transactions]
 
     def receipts_json(self, block: bytes, receipts: bytes) -> bytes:
-        return orjson.dumps([{"receiptOf": one} for one in orjson.loads(receipts)])
+        return orjson.dumps([{"transactionHash": "0x" + one} for one in orjson.loads(receipts)])
 
     def receipt_json(self, block: bytes, receipts: bytes, index: int) -> bytes:
-        told = {"receiptOf": orjson.loads(receipts)[index]}
+        told = {"transactionHash": "0x" + orjson.loads(receipts)[index]}
         return orjson.dumps(
             told | ({"p": "x" * self.receipt_padding} if self.receipt_padding else {})
         )

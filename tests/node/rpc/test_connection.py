@@ -39,7 +39,7 @@ def sync(at: int) -> Step:
     raw = b"\x03%d" % at
     return Step(
         call_text(SYNC, "0x" + raw.hex(), identity=at),
-        answer(at, {"receiptOf": keccak256(raw).hex()}),
+        answer(at, {"transactionHash": "0x" + keccak256(raw).hex()}),
     )
 
 

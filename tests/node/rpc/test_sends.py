@@ -44,7 +44,7 @@ def name(raw: bytes) -> str:
 
 
 def receipt(raw: bytes) -> dict[str, object]:
-    return {"receiptOf": keccak256(raw).hex()}
+    return {"transactionHash": "0x" + keccak256(raw).hex()}
 
 
 async def test_the_hash_comes_once_the_receipt_can_be_read() -> None:

@@ -53,7 +53,7 @@ async def test_receipts_counts_and_headers_of_a_block() -> None:
         client = await server.http()
         block = server.backend.chain.canonical[1]
         name = "0x" + block.hash.hex()
-        receipts = [{"receiptOf": keccak256(b"transaction 1").hex()}]
+        receipts = [{"transactionHash": "0x" + keccak256(b"transaction 1").hex()}]
         assert await client.result("eth_getBlockReceipts", "0x1") == receipts
         assert await client.result("eth_getBlockReceipts", {"blockHash": name}) == receipts
         assert await client.result("eth_getBlockReceipts", "earliest") == []

@@ -22,7 +22,9 @@ async def test_a_mined_transaction_is_found_in_every_way() -> None:
         expected = {"hash": FIRST.hex(), "index": 0}
         raw = "0x" + b"transaction 1".hex()
         assert await client.result("eth_getTransactionByHash", NAME) == expected
-        assert await client.result("eth_getTransactionReceipt", NAME) == {"receiptOf": FIRST.hex()}
+        assert await client.result("eth_getTransactionReceipt", NAME) == {
+            "transactionHash": "0x" + FIRST.hex()
+        }
         assert await client.result("eth_getRawTransactionByHash", NAME) == raw
         for place, kind in ((block, "Hash"), ("0x1", "Number")):
             assert (
@@ -89,7 +91,7 @@ async def test_sending_synchronously_waits_for_the_receipt() -> None:
         assert (await client.reply()).json() == {
             "jsonrpc": "2.0",
             "id": 1,
-            "result": {"receiptOf": keccak256(b"\x01\x02").hex()},
+            "result": {"transactionHash": "0x" + keccak256(b"\x01\x02").hex()},
         }
 
 
