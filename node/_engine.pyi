@@ -110,6 +110,14 @@ class NativeEngine:
     def decode(
         self, transactions: Sequence[bytes]
     ) -> list[NativeTransaction | tuple[str, str]]: ...
+    def intermediate_roots(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        *,
+        deadline_us: int | None = None,
+    ) -> list[bytes]: ...
     def refused_block_json(self, block: bytes) -> bytes: ...
     def blob_transactions(self, block: bytes) -> list[tuple[int, bytes, list[bytes]]]: ...
     def execute(

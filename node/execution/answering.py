@@ -214,6 +214,19 @@ class RevmAnswers:
         """Who had a part in each transaction of a block."""
         return self._native.trace_parties(parent_root, block, ancestors, deadline_us=deadline_us)
 
+    def intermediate_roots(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        *,
+        deadline_us: int | None = None,
+    ) -> list[bytes]:
+        """The state's root after each transaction of a block."""
+        return self._native.intermediate_roots(
+            parent_root, block, ancestors, deadline_us=deadline_us
+        )
+
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
         """`debug_executionWitness` with hashes in place of headers."""
         return self._native.execution_witness(parent_header, block, ancestors)

@@ -216,6 +216,16 @@ class Answers(Protocol):
     ) -> bytes:
         """Who had a part in each transaction of a block: a JSON list of {txHash, result: addresses, ascending}."""
 
+    def intermediate_roots(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        *,
+        deadline_us: int | None = None,
+    ) -> list[bytes]:
+        """The state's root after each transaction of a block, as far as it can be executed; raises TimeoutError."""
+
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
         """`debug_executionWitness`: the answer's JSON; its `headers` are hashes, from the parent down."""
 

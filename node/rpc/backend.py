@@ -241,6 +241,16 @@ class Engine(Protocol):
     ) -> bytes:
         """The addresses that had a part in each transaction of a block; raises TimeoutError as `call` does."""
 
+    def intermediate_roots(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        *,
+        deadline_us: int | None = None,
+    ) -> list[bytes]:
+        """`debug_intermediateRoots`; raises TimeoutError as `call` does."""
+
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
         """`debug_executionWitness`; its `headers` are hashes, from the parent down to the oldest that was read."""
 

@@ -2,7 +2,7 @@
 
     debug_getRawHeader, debug_getRawBlock, debug_getRawTransaction, debug_getRawReceipts, debug_getBadBlocks,
     debug_traceTransaction, debug_traceCall, debug_traceBlock, debug_traceBlockByNumber, debug_traceBlockByHash,
-    debug_executionWitness
+    debug_traceBadBlock, debug_intermediateRoots, debug_executionWitness
 
 A trace re-executes on the parent's state; where that is no longer kept, the error says which state is missing.
 Everything that executes runs in its turn (`node.rpc.turns`).
@@ -81,8 +81,10 @@ class DebugNamespace:
             "debug_traceTransaction": Method(self.trace_transaction, 2),
             "debug_traceCall": Method(self.trace_call, 3),
             "debug_traceBlock": Method(self.trace_block, 2),
+            "debug_traceBadBlock": Method(self.trace_bad_block, 2),
             "debug_traceBlockByNumber": Method(self.trace_block_by_number, 2),
             "debug_traceBlockByHash": Method(self.trace_block_by_hash, 2),
+            "debug_intermediateRoots": Method(self.intermediate_roots, 2),
             "debug_executionWitness": Method(self.execution_witness, 1),
         }
 
@@ -203,16 +205,34 @@ class DebugNamespace:
 
     def trace_block(self, params: Params, _: Caller) -> object:
         """What the transactions of a given block did; its parent must be known."""
-        encoded, options = parameters.data(params, 0), _options(params, 1)
+        return self._trace_stranger(parameters.data(params, 0), _options(params, 1))
+
+    def trace_bad_block(self, params: Params, _: Caller) -> object:
+        """What the transactions of a block that was refused did."""
+        wanted, options = parameters.hash32(params, 0), _options(params, 1)
+        for one in self._refused_blocks():
+            if one.hash == wanted:
+                return self._trace_stranger(one.rlp, options)
+        raise RpcError(SERVER_ERROR, f"bad block 0x{wanted.hex()} not found")
+
+    def _trace_stranger(self, encoded: bytes, options: bytes) -> object:
+        """Trace a block that is none of the chain's. Raises RpcError unless it is one and its parent is known."""
+        parent, ancestors = self._below(encoded)
+        return self._trace_given(parent, encoded, ancestors, options)
+
+    def _below(self, encoded: bytes) -> tuple[Block, bytes]:
+        """The parent of a block that may be a stranger's, and the hashes from there on. Raises RpcError."""
         try:
             header = any_header_of_block(encoded)[0]
         except Rejected as error:
-            raise RpcError(SERVER_ERROR, f"could not decode block: {error}") from error
+            raise _no_block(error) from error
+        if not header.number:
+            raise RpcError(SERVER_ERROR, "genesis is not traceable")
         parent = self._blocks.chain.block_by_hash(header.parent_hash)
         if parent is None:
             raise RpcError(SERVER_ERROR, f"parent 0x{header.parent_hash.hex()} not found")
         ancestors = parent.hash + self._blocks.chain.ancestors(parent.hash)
-        return self._trace_given(parent, encoded, ancestors[: 256 * 32], options)
+        return parent, ancestors[: 256 * 32]
 
     async def _trace_given(
         self, parent: Block, encoded: bytes, ancestors: bytes, options: bytes
@@ -221,7 +241,7 @@ class DebugNamespace:
         try:
             return await self._trace_block(parent, encoded, ancestors, options)
         except InvalidBlock as error:
-            raise RpcError(SERVER_ERROR, f"could not decode block: {error}") from error
+            raise _no_block(error) from error
 
     def trace_block_by_number(self, params: Params, _: Caller) -> object:
         """What the transactions of a block did."""
@@ -232,6 +252,31 @@ class DebugNamespace:
         """What the transactions of a block did."""
         block_id, options = BlockHash(parameters.hash32(params, 0)), _options(params, 1)
         return self._trace_known(self._named(block_id), options)
+
+    def intermediate_roots(self, params: Params, _: Caller) -> object:
+        """The state's root after each transaction of a block of the chain, or of one that was refused."""
+        wanted, _ignored = parameters.hash32(params, 0), _options(params, 1)
+        refused = (one.rlp for one in self._refused_blocks() if one.hash == wanted)
+        known = self._blocks.find(BlockHash(wanted))
+        encoded = known.rlp if known is not None else next(refused, None)
+        if encoded is None:
+            raise RpcError(SERVER_ERROR, f"block 0x{wanted.hex()} not found")
+        parent, ancestors = self._below(encoded)
+        return self._intermediate_roots(parent.header.state_root, encoded, ancestors)
+
+    async def _intermediate_roots(
+        self, root: bytes, encoded: bytes, ancestors: bytes
+    ) -> list[str] | None:
+        try:
+            roots = await self._turns.simulate(
+                root,
+                lambda limit_us: self._engine.intermediate_roots(
+                    root, encoded, ancestors, deadline_us=limit_us
+                ),
+            )
+        except InvalidBlock as error:
+            raise _no_block(error) from error
+        return ["0x" + one.hex() for one in roots] or None  # geth has null for an empty list
 
     def execution_witness(self, params: Params, _: Caller) -> object:
         """Everything that executing a block reads."""
@@ -301,6 +346,10 @@ class DebugNamespace:
         if parent is None:
             raise RpcError(SERVER_ERROR, f"parent 0x{parent_hash.hex()} not found")
         return parent, self._blocks.chain.ancestors(block.hash)
+
+
+def _no_block(error: Rejected | InvalidBlock) -> RpcError:
+    return RpcError(SERVER_ERROR, f"could not decode block: {error}")
 
 
 def _transaction_index(params: Params) -> int | None:

@@ -373,6 +373,18 @@ class FakeEngine:
         self._read(parent_root)
         return b"[]"
 
+    def intermediate_roots(
+        self,
+        parent_root: bytes,
+        block: bytes,
+        ancestors: bytes,
+        *,
+        deadline_us: int | None = None,
+    ) -> list[bytes]:
+        self._read(parent_root)
+        self._simulate(root=parent_root, block=block, ancestors=ancestors)
+        return [bytes(32)] * len(self.raw_transactions(block))
+
     def execution_witness(self, parent_header: bytes, block: bytes, ancestors: bytes) -> bytes:
         return b'{"headers":[],"state":["0x01"],"codes":[],"keys":[]}'
 

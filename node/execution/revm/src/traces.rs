@@ -1,5 +1,7 @@
 //! `debug_trace*`: blocks run again, from their system calls on.
 
+mod roots;
+
 use crate::{
     arguments::{self, CallArguments},
     block::Block,
@@ -26,6 +28,7 @@ use pyo3::{prelude::*, types::PyBytes};
 use revm::{
     DatabaseCommit,
     context::{Transaction, TxEnv, result::ResultAndState},
+    database::TransitionState,
 };
 use std::{
     borrow::Cow,
@@ -99,6 +102,8 @@ struct Request<'a> {
     ancestors: &'a [u8],
     plan: Plan,
     patience: Option<Duration>,
+    /// Whether the tries are written between transactions.
+    writes: bool,
 }
 
 impl<'a> Request<'a> {
@@ -120,6 +125,7 @@ impl<'a> Request<'a> {
             ancestors,
             plan,
             patience: deadline_us.map(Duration::from_micros),
+            writes: false,
         })
     }
 
@@ -131,7 +137,7 @@ impl<'a> Request<'a> {
         }
         let (root, ancestors, patience) = (place.root, place.ancestors, place.patience);
         let header = alloy_rlp::encode(&block.header).into();
-        Ok(Self { root, block, header, ancestors, plan: Plan::entries(), patience })
+        Ok(Self { root, block, header, ancestors, plan: Plan::entries(), patience, writes: false })
     }
 
     fn place(&self) -> Place<'_> {
@@ -198,6 +204,7 @@ impl<E: Stage> Replay<E> {
         mut scene: Scene<E>,
         transactions: Vec<(B256, Message<E::Tx>)>,
     ) -> Result<Self> {
+        scene.evm.db_mut().state.transition_state = request.writes.then(TransitionState::default);
         let outcome =
             SystemCaller::new(&*engine.spec).apply_pre_execution_changes(&request.block.header, &mut scene.evm);
         outcome.map_err(|error| scene.explain(error))?;

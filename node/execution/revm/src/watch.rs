@@ -9,14 +9,14 @@
 use crate::{
     backing::View,
     codes::Codes,
-    state::{StateDb, StateError},
+    state::{StateDb, StateError, Update},
 };
 use alloy_primitives::{Address, B256, U256, map::AddressMap};
 use revm::{
     Database, DatabaseCommit, DatabaseRef,
     bytecode::{Bytecode, opcode},
     context_interface::{ContextTr, Host},
-    database::State,
+    database::{State, states::bundle_state::BundleRetention},
     database_interface::bal::EvmDatabaseError,
     handler::instructions::EthInstructions,
     interpreter::{
@@ -101,6 +101,18 @@ pub struct Watched {
 }
 
 impl Watched {
+    /// Writes what has changed into the tries, in memory; gives the root.
+    pub fn write(&mut self, clear_empty: bool) -> std::result::Result<B256, StateError> {
+        let state = &mut self.state;
+        state.merge_transitions(BundleRetention::PlainState);
+        let bundle = state.take_bundle();
+        let mut update = Update::default();
+        state.database.apply(&bundle, clear_empty, &mut update)?;
+        state.cache.accounts.clear();
+        state.cache.contracts.extend(bundle.contracts);
+        Ok(update.root)
+    }
+
     /// The hash of a block that is not among the ancestors.
     fn hash_ahead(&self, number: u64) -> Option<B256> {
         let place = usize::try_from(number.checked_sub(self.number)?).ok();

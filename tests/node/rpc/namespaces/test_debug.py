@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node.errors import InvalidBlock
 from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from tests.node.rpc.clients import running
@@ -60,6 +61,62 @@ async def test_refused_blocks_are_told_as_geth_tells_them() -> None:
         assert await client.error("debug_getBadBlocks", "blocks.json") == refusal
         backend.refused.clear()
         assert await client.result("debug_getBadBlocks") == []
+
+
+async def test_a_refused_block_is_traced_on_its_parent() -> None:
+    """Given a block that execution refused, when traced by its hash, then it runs on its parent's state; no other one does."""
+    backend = Backend()
+    parent = backend.chain.head
+    wrong = make_block(parent.header.number + 1, parent, transactions=[b"a"], salt=b"wrong")
+    backend.refused.append(FakeRefused(hash=wrong.hash, rlp=wrong.rlp, json=b"{}"))
+    async with running(backend) as server:
+        client = await server.http()
+        name = "0x" + wrong.hash.hex()
+        assert await client.result("debug_traceBadBlock", name, {"tracer": "callTracer"}) == []
+        asked = backend.engine.asked[-1]
+        assert (asked["root"], asked["block"]) == (parent.header.state_root, wrong.rlp)
+        known = "0x" + parent.hash.hex()
+        refusal = (-32000, f"bad block {known} not found")
+        assert await client.error("debug_traceBadBlock", known) == refusal
+
+
+async def test_roots_between_transactions_are_told() -> None:
+    """Given blocks of the chain and a refused one, when asked, then each transaction has a root; genesis and strangers have none."""
+    backend = Backend()
+    chain = backend.chain
+    wrong = make_block(4, chain.head, transactions=[b"a", b"b"], salt=b"wrong")
+    backend.refused.append(FakeRefused(hash=wrong.hash, rlp=wrong.rlp, json=b"{}"))
+    root = "0x" + bytes(32).hex()
+    async with running(backend) as server:
+        client = await server.http()
+        known, refused = "0x" + chain.canonical[1].hash.hex(), "0x" + wrong.hash.hex()
+        assert await client.result("debug_intermediateRoots", known) == [root]
+        assert await client.result("debug_intermediateRoots", refused, {}) == [root] * 2
+        assert backend.engine.asked[-1]["root"] == chain.head.header.state_root
+        empty = make_block(4, chain.head)
+        chain.append(empty)
+        assert await client.result("debug_intermediateRoots", "0x" + empty.hash.hex()) is None
+        genesis = "0x" + chain.canonical[0].hash.hex()
+        for name, problem in (
+            (UNKNOWN, f"block {UNKNOWN} not found"),
+            (genesis, "genesis is not traceable"),
+        ):
+            assert await client.error("debug_intermediateRoots", name) == (-32000, problem)
+
+
+async def test_a_block_that_is_none_has_no_roots() -> None:
+    """Given a refused block whose transactions are none, when its roots are asked for, then that is told, and no bug."""
+    backend = Backend()
+    wrong = make_block(4, backend.chain.head, transactions=[b"a"])
+    backend.refused.append(FakeRefused(hash=wrong.hash, rlp=wrong.rlp, json=b"{}"))
+    backend.engine.error = InvalidBlock("transaction", "one", "none")
+    async with running(backend) as server:
+        client = await server.http()
+        for method in ("debug_intermediateRoots", "debug_traceBadBlock"):
+            assert await client.error(method, "0x" + wrong.hash.hex()) == (
+                -32000,
+                "could not decode block: transaction: want one, got none",
+            )
 
 
 async def test_traces_run_on_the_parents_state() -> None:

@@ -24,7 +24,6 @@ use crate::{
     record::Entry,
     rollup::{BASE_FEE_VAULT, MESSAGE_PASSER},
     scene::{Flaw, Machine, Place, Refusal, Scene, Setting, watched},
-    state::Update,
     tracers::SIZE_MAX,
     watch::{Stop, Watched},
 };
@@ -44,7 +43,7 @@ use alloy_trie::{EMPTY_ROOT_HASH, root::ordered_trie_root_encoded};
 use revm::{
     DatabaseCommit,
     context_interface::result::{ExecutionResult, HaltReason, ResultAndState},
-    database::{TransitionState, states::bundle_state::BundleRetention},
+    database::TransitionState,
     database_interface::DatabaseCommitExt,
     primitives::hardfork::SpecId,
 };
@@ -114,7 +113,7 @@ impl<'a> Simulation<'a> {
         stage.unsigned();
         stage.strict = self.mode.validation;
         stage.evm.enable_inspector();
-        write(stage.evm.db_mut(), false)?;
+        stage.evm.db_mut().write(false)?;
         self.system_calls(&mut stage, &header)?;
         let body = self.calls(&mut stage, calls)?;
         spend(&mut stage, BLOCK_SIZE)?;
@@ -124,7 +123,7 @@ impl<'a> Simulation<'a> {
         let clear_empty = self.engine.spec.is_spurious_dragon_active_at_block(header.number);
         self.room = stage.evm.inspector().room();
         let (mut db, _) = stage.evm.finish();
-        header.state_root = write(&mut db, clear_empty)?;
+        header.state_root = db.write(clear_empty)?;
         header.withdrawals_root = match self.engine.rollup() {
             Ok(_) => Some(db.state.database.account(&MESSAGE_PASSER)?.map_or(EMPTY_ROOT_HASH, |it| it.storage_root)),
             Err(_) => withdrawals.as_deref().map(proofs::calculate_withdrawals_root),
@@ -243,7 +242,7 @@ impl<'a> Simulation<'a> {
             None // receipts hold the outcome, not the state
         } else {
             let clear_empty = stage.rules().is_enabled_in(SpecId::SPURIOUS_DRAGON);
-            Some(write(stage.evm.db_mut(), clear_empty)?)
+            Some(stage.evm.db_mut().write(clear_empty)?)
         };
         let logs = stage.evm.inspector_mut().take();
         body.entries.push(Entry {
@@ -341,18 +340,6 @@ impl Body {
         let block = Block { rlp, header, hash, transactions: raws, ommers: Vec::new(), withdrawals };
         Ok(Sealed { block, transactions, calls })
     }
-}
-
-/// Writes what has changed into the tries; gives the root.
-fn write(db: &mut Watched, clear_empty: bool) -> Result<B256> {
-    let state = &mut db.state;
-    state.merge_transitions(BundleRetention::PlainState);
-    let bundle = state.take_bundle();
-    let mut update = Update::default();
-    state.database.apply(&bundle, clear_empty, &mut update)?;
-    state.cache.accounts.clear();
-    state.cache.contracts.extend(bundle.contracts);
-    Ok(update.root)
 }
 
 /// Takes bytes of the answer.
