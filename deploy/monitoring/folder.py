@@ -3,7 +3,7 @@
     Network, the files of this package -> <data>/monitoring/prometheus, <data>/monitoring/grafana
 
 Written anew at every start: ports may have moved, and rules and dashboards are those of the version that runs.
-Whoever changes them copies them elsewhere. Prometheus keeps its own data in there, too, so that `reset` takes it along.
+Whoever changes them copies them elsewhere. Both programs keep their own data in there, too, so that `reset` takes it along.
 """
 
 from __future__ import annotations
@@ -26,6 +26,17 @@ PARTS: Final = (
 PROMETHEUS_PORT: Final = 9_090
 GRAFANA_PORT: Final = 3_000
 """Before the network's port offset."""
+
+GRAFANA_MANNERS: Final = {
+    "GF_AUTH_ANONYMOUS_ENABLED": "true",
+    "GF_AUTH_ANONYMOUS_ORG_ROLE": "Viewer",
+    "GF_ANALYTICS_REPORTING_ENABLED": "false",
+    "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+    "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+    "GF_NEWS_NEWS_FEED_ENABLED": "false",
+    "GF_PLUGINS_PREINSTALL_DISABLED": "true",
+}
+"""Everybody looks on without an account, and nobody outside is asked or told anything; docker-compose.yml says the same."""
 
 
 def write_monitoring(network: Network) -> None:
@@ -61,12 +72,17 @@ def grafana_settings(network: Network) -> dict[str, str]:
     return {
         "PROMETHEUS_URL": f"http://127.0.0.1:{_port(network, PROMETHEUS_PORT)}",
         "FAULTLINE_DASHBOARDS": str(folder / "dashboards"),
+        "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH": str(
+            folder / "dashboards/faultline-network.json"
+        ),
         "GF_PATHS_PROVISIONING": str(folder / "provisioning"),
+        # Its own folder is root's where it came in a package.
+        "GF_PATHS_DATA": str(folder / "data"),
+        "GF_PATHS_LOGS": str(folder / "data/log"),
+        "GF_PATHS_PLUGINS": str(folder / "data/plugins"),
         "GF_SERVER_HTTP_ADDR": "127.0.0.1",
         "GF_SERVER_HTTP_PORT": str(_port(network, GRAFANA_PORT)),
-        "GF_AUTH_ANONYMOUS_ENABLED": "true",
-        "GF_ANALYTICS_REPORTING_ENABLED": "false",
-        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+        **GRAFANA_MANNERS,
     }
 
 

@@ -42,21 +42,27 @@ class Kind(StrEnum):
     """As they are now."""
     BARS = "bargauge"
     """As they are now, side by side."""
-    TABLE = "table"
-    """As they are now, with their labels."""
+
+
+UNJUDGED: Final = {Kind.LINES: "transparent", Kind.NUMBERS: "text", Kind.BARS: "blue"}
+"""Colours of what is not said to be fine."""
 
 
 class Unit(StrEnum):
     """Grafana's names for units."""
 
-    NONE = "short"
+    NONE = "none"
     SECONDS = "s"
     BYTES = "bytes"
     BYTES_PER_SECOND = "Bps"
-    PER_SECOND = "reqps"
+    PER_SECOND = "suffix:/s"
+    PER_MINUTE = "suffix:/min"
     SHARE = "percentunit"
-    ETHER = "suffix: ETH"
-    YES_NO = "bool_yes_no"
+    ETHER = "suffix:ETH"
+
+
+COUNTED: Final = frozenset({Unit.NONE, Unit.PER_SECOND, Unit.PER_MINUTE})
+"""Of things that are counted: where there are none, an axis up to 1 says so; left alone, Grafana draws one up to 100."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +95,12 @@ class Panel:
     """Below this something is wrong."""
     is_stacked: bool = False
     """Whether lines lie on top of each other, because their sum means something."""
+    is_height: bool = False
+    """Whether lines only grow, as blocks' numbers do, so that an axis from 0 would flatten them."""
+    reaches: float | None = None
+    """The least that the axis reaches to; None takes what the unit says."""
+    has_many: bool = False
+    """Whether the legend is so long that it stands beside the picture and scrolls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,16 +184,17 @@ def _process_variable(processes: str) -> JsonValue:
 
 
 def _alert_marks() -> JsonValue:
-    """A mark on every picture from when an alert fires."""
+    """A mark on every picture while an alert fires: one, however many processes it fires for, else they cover the picture."""
     return {
         "name": "Alerts",
         "datasource": DATASOURCE,
         "enable": True,
         "iconColor": "red",
-        "expr": 'ALERTS{alertstate="firing",severity!="info"}',
+        "expr": 'max by (alertname, severity) (ALERTS{alertstate="firing",severity!="info"})',
         "titleFormat": "{{alertname}}",
-        "textFormat": "{{process}}",
-        "step": "2s",
+        "textFormat": "{{severity}}",
+        # Samples this far apart are one mark. Below 10 s Grafana 10 asks for fewer in 15 minutes, and draws each alone.
+        "step": "15s",
     }
 
 
@@ -234,31 +247,51 @@ def _target(panel: Panel, query: Query, index: int) -> JsonValue:
         "legendFormat": query.legend,
         "instant": is_now,
         "range": not is_now,
-        "format": "table" if panel.kind is Kind.TABLE else "time_series",
+        "format": "time_series",
     }
 
 
 def _defaults(panel: Panel) -> dict[str, JsonValue]:
-    steps: list[JsonValue] = [{"color": "green", "value": None}]
-    if panel.red_below is not None:
-        steps = [{"color": "red", "value": None}, {"color": "green", "value": panel.red_below}]
-    if panel.red_above is not None:
-        steps.append({"color": "red", "value": panel.red_above})
-    has_limit = panel.red_above is not None or panel.red_below is not None
     defaults: dict[str, JsonValue] = {
         "unit": panel.unit,
-        "thresholds": {"mode": "absolute", "steps": steps},
+        "thresholds": {"mode": "absolute", "steps": _steps(panel)},
         "color": {"mode": "palette-classic" if panel.kind is Kind.LINES else "thresholds"},
     }
     if panel.kind is Kind.LINES:
-        defaults["custom"] = {
-            "lineWidth": 1,
-            "fillOpacity": 20 if panel.is_stacked else 0,
-            "showPoints": "never",
-            "stacking": {"mode": "normal" if panel.is_stacked else "none", "group": "A"},
-            "thresholdsStyle": {"mode": "line" if has_limit else "off"},
-        }
+        defaults["custom"] = _line_style(panel)
     return defaults
+
+
+def _steps(panel: Panel) -> list[JsonValue]:
+    """What is wrong is red: the colour of a figure, the ground behind lines. What nobody judges has no colour of judgement."""
+    is_judged = _has_limit(panel) and panel.kind is not Kind.LINES
+    fine = "green" if is_judged else UNJUDGED[panel.kind]
+    steps: list[JsonValue] = [{"color": fine, "value": None}]
+    if panel.red_below is not None:
+        steps = [{"color": "red", "value": None}, {"color": fine, "value": panel.red_below}]
+    if panel.red_above is not None:
+        steps.append({"color": "red", "value": panel.red_above})
+    return steps
+
+
+def _has_limit(panel: Panel) -> bool:
+    return panel.red_above is not None or panel.red_below is not None
+
+
+def _line_style(panel: Panel) -> JsonValue:
+    style: dict[str, JsonValue] = {
+        "lineWidth": 1,
+        "fillOpacity": 20 if panel.is_stacked else 0,
+        "showPoints": "never",
+        "stacking": {"mode": "normal" if panel.is_stacked else "none", "group": "A"},
+        "thresholdsStyle": {"mode": "dashed+area" if _has_limit(panel) else "off"},
+    }
+    if not panel.is_height:
+        style["axisSoftMin"] = 0
+    reaches = 1 if panel.reaches is None and panel.unit in COUNTED else panel.reaches
+    if reaches is not None and not panel.is_height:
+        style["axisSoftMax"] = reaches
+    return style
 
 
 def _options(panel: Panel) -> dict[str, JsonValue]:
@@ -268,7 +301,7 @@ def _options(panel: Panel) -> dict[str, JsonValue]:
             return {
                 "legend": {
                     "displayMode": "list",
-                    "placement": "bottom",
+                    "placement": "right" if panel.has_many else "bottom",
                     "showLegend": True,
                     "calcs": [],
                 },
@@ -278,7 +311,7 @@ def _options(panel: Panel) -> dict[str, JsonValue]:
             return {
                 "reduceOptions": reduced,
                 "colorMode": "value",
-                "graphMode": "area",
+                "graphMode": "none",
                 "textMode": "value_and_name",
                 "justifyMode": "auto",
                 "orientation": "auto",
@@ -289,7 +322,7 @@ def _options(panel: Panel) -> dict[str, JsonValue]:
         case Kind.BARS:
             return {
                 "reduceOptions": reduced,
-                "displayMode": "gradient",
+                "displayMode": "basic",
                 "orientation": "horizontal",
                 "showUnfilled": True,
                 "valueMode": "color",
@@ -305,5 +338,3 @@ def _options(panel: Panel) -> dict[str, JsonValue]:
                     "calcs": [],
                 },
             }
-        case Kind.TABLE:
-            return {"showHeader": True, "cellHeight": "sm", "frameIndex": 0}

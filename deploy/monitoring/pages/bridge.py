@@ -18,6 +18,7 @@ BRIDGE: Final = Dashboard(
                     title="Locked on L1, owed by the L2",
                     help="Locked is never less: deposits lock first, withdrawals burn first.",
                     unit=Unit.ETHER,
+                    is_height=True,
                     queries=[
                         Query(
                             expression="max(faultline_bridge_locked_wei) / 1e18", legend="locked"
@@ -26,8 +27,8 @@ BRIDGE: Final = Dashboard(
                     ],
                 ),
                 Panel(
-                    title="Locked for each owed",
-                    help="1 or more.",
+                    title="Locked, of what is owed",
+                    help="100 % or more.",
                     kind=Kind.NUMBERS,
                     unit=Unit.SHARE,
                     red_below=1,
@@ -36,13 +37,21 @@ BRIDGE: Final = Dashboard(
                     ],
                 ),
                 Panel(
-                    title="Lies",
-                    help="Faults proven here, proofs that are stuck, lies that were accepted. The last two are 0.",
+                    title="Lies disproved",
+                    help="Faults that the watchtower proved.",
                     kind=Kind.NUMBERS,
                     queries=[
                         Query(
                             expression="max(faultline_bridge_faults_proven_total)", legend="proven"
-                        ),
+                        )
+                    ],
+                ),
+                Panel(
+                    title="Lies not disproved",
+                    help="Proofs that are stuck, lies that were accepted. 0.",
+                    kind=Kind.NUMBERS,
+                    red_above=1,
+                    queries=[
                         Query(expression="max(faultline_bridge_faults_stuck)", legend="stuck"),
                         Query(
                             expression="max(faultline_bridge_lies_that_stand)", legend="accepted"
@@ -56,6 +65,7 @@ BRIDGE: Final = Dashboard(
                 Panel(
                     title="L2 blocks: safe, claimed, anchored",
                     help="Claims follow the safe head, the anchor follows the claims by a window.",
+                    is_height=True,
                     queries=[
                         Query(
                             expression='faultline_chain_safe_number{process="bridge",layer="l2"}',
@@ -97,6 +107,7 @@ BRIDGE: Final = Dashboard(
                 Panel(
                     title="Games",
                     help="A minute: made, stands, lost.",
+                    unit=Unit.PER_MINUTE,
                     queries=[
                         Query(
                             expression=(
@@ -146,6 +157,7 @@ BRIDGE: Final = Dashboard(
                 Panel(
                     title="Transactions to L1",
                     help="A minute, by role and kind; raised ones were too cheap.",
+                    unit=Unit.PER_MINUTE,
                     queries=[
                         Query(
                             expression=(

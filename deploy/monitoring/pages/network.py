@@ -28,12 +28,15 @@ NETWORK: Final = Dashboard(
                     ],
                 ),
                 Panel(
-                    title="Processes up",
-                    help="All seven of the default devnet.",
+                    title="Processes down",
+                    help="0 is normal: all seven of the default devnet answer.",
                     kind=Kind.NUMBERS,
+                    red_above=1,
                     queries=[
-                        Query(expression='sum(up{job="faultline"})', legend="up"),
-                        Query(expression='count(up{job="faultline"})', legend="known"),
+                        Query(
+                            expression='count(up{job="faultline"} == 0) or vector(0)',
+                            legend="down",
+                        )
                     ],
                 ),
                 Panel(
@@ -62,14 +65,47 @@ NETWORK: Final = Dashboard(
                         )
                     ],
                 ),
+                Panel(
+                    title="L2 head and safe",
+                    help="The highest of all processes. Safe is what L1 holds, seconds behind.",
+                    kind=Kind.NUMBERS,
+                    queries=[
+                        Query(
+                            expression='max(faultline_chain_head_number{layer="l2"})',
+                            legend="head",
+                        ),
+                        Query(
+                            expression='max(faultline_chain_safe_number{layer="l2"})',
+                            legend="safe",
+                        ),
+                    ],
+                ),
+                Panel(
+                    title="Processes by version",
+                    help="One version.",
+                    kind=Kind.NUMBERS,
+                    queries=[
+                        Query(
+                            expression="count by (version) (faultline_build_info)",
+                            legend="{{version}}",
+                        )
+                    ],
+                ),
             ],
         ),
         Row(
             panels=[
                 Panel(
-                    title="L1 heads",
-                    help="One line over the other: everybody has the same head. Two bundles are a fork.",
-                    queries=[Query(expression=f'faultline_chain_head_number{{{MINE},layer="l1"}}')],
+                    title="L1 blocks behind the highest head",
+                    help="0, and 1 while a block travels. A bundle of lines above 0 is a fork, one line is cut off.",
+                    queries=[
+                        Query(
+                            expression=(
+                                'scalar(max(faultline_chain_head_number{layer="l1"})) '
+                                f'- faultline_chain_head_number{{{MINE},layer="l1"}}'
+                            )
+                        )
+                    ],
                 ),
                 Panel(
                     title="L1 slots since the head",
@@ -80,6 +116,7 @@ NETWORK: Final = Dashboard(
                 Panel(
                     title="Blocks dropped by reorganisations",
                     help="In the last minute. 0 is normal; a healed partition shows its depth.",
+                    unit=Unit.PER_MINUTE,
                     queries=[
                         Query(
                             expression=f"increase(faultline_chain_reorg_depth_blocks_sum{{{MINE}}}[1m])",
@@ -98,20 +135,26 @@ NETWORK: Final = Dashboard(
                 ),
                 Panel(
                     title="Bytes on peers' sockets",
-                    help="Both ways; votes make most of an idle devnet's.",
+                    help="In and out together; votes make most of an idle devnet's.",
                     unit=Unit.BYTES_PER_SECOND,
                     queries=[
                         Query(
-                            expression=f"rate(faultline_p2p_bytes_total{{{MINE}}}[1m])",
-                            legend="{{process}} {{direction}}",
+                            expression=(
+                                f"sum by (process) (rate(faultline_p2p_bytes_total{{{MINE}}}[1m]))"
+                            )
                         )
                     ],
                 ),
+            ]
+        ),
+        Row(
+            panels=[
                 Panel(
                     title="Gossip by topic and outcome",
                     help="Duplicates are the price of a mesh; rejected, dropped and failed should be rare.",
                     unit=Unit.PER_SECOND,
                     is_stacked=True,
+                    has_many=True,
                     queries=[
                         Query(
                             expression=(
@@ -125,6 +168,8 @@ NETWORK: Final = Dashboard(
                 Panel(
                     title="Peers blamed",
                     help="By reason, in the last minute. 0 unless somebody sends nonsense.",
+                    unit=Unit.PER_MINUTE,
+                    has_many=True,
                     queries=[
                         Query(
                             expression=(
@@ -167,7 +212,6 @@ NETWORK: Final = Dashboard(
             ]
         ),
         Row(
-            height=6,
             panels=[
                 Panel(
                     title="Memory, share of the limit",
@@ -175,7 +219,9 @@ NETWORK: Final = Dashboard(
                     kind=Kind.BARS,
                     unit=Unit.SHARE,
                     red_above=0.85,
-                    queries=[Query(expression=f"process:faultline_memory:ratio{{{MINE}}}")],
+                    queries=[
+                        Query(expression=f"sort_desc(process:faultline_memory:ratio{{{MINE}}})")
+                    ],
                 ),
                 Panel(
                     title="Disk left",
@@ -183,24 +229,17 @@ NETWORK: Final = Dashboard(
                     kind=Kind.BARS,
                     unit=Unit.SHARE,
                     red_below=0.05,
-                    queries=[Query(expression=f"process:faultline_disk_free:ratio{{{MINE}}}")],
+                    queries=[
+                        Query(expression=f"sort(process:faultline_disk_free:ratio{{{MINE}}})")
+                    ],
                 ),
                 Panel(
                     title="Stores",
                     help="Bytes that each process keeps.",
                     kind=Kind.BARS,
                     unit=Unit.BYTES,
-                    queries=[Query(expression=f"faultline_storage_used_bytes{{{MINE}}}")],
-                ),
-                Panel(
-                    title="Versions",
-                    help="All the same.",
-                    kind=Kind.TABLE,
                     queries=[
-                        Query(
-                            expression=f"count by (version) (faultline_build_info{{{MINE}}})",
-                            legend="{{version}}",
-                        )
+                        Query(expression=f"sort_desc(faultline_storage_used_bytes{{{MINE}}})")
                     ],
                 ),
             ],

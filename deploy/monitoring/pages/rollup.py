@@ -20,6 +20,7 @@ ROLLUP: Final = Dashboard(
                 Panel(
                     title="L2 heads",
                     help="Sealed (latest), on L1 (safe), on final L1 (finalized), of the sequencer.",
+                    is_height=True,
                     queries=[
                         Query(expression=f'{name}{{process="sequencer",layer="l2"}}', legend=legend)
                         for name, legend in (
@@ -37,6 +38,7 @@ ROLLUP: Final = Dashboard(
                 Panel(
                     title="L2 blocks dropped",
                     help="By reorganisations in the last minute; 0 is normal.",
+                    unit=Unit.PER_MINUTE,
                     queries=[
                         Query(
                             expression=f'increase(faultline_chain_reorg_depth_blocks_sum{{{MINE},layer="l2"}}[1m])'
@@ -126,6 +128,7 @@ ROLLUP: Final = Dashboard(
                 Panel(
                     title="Batches",
                     help="A minute: posted, sent again, given up, refused by L1's pool.",
+                    unit=Unit.PER_MINUTE,
                     queries=[
                         Query(
                             expression=f'increase({name}{{process="sequencer"}}[1m])',
@@ -169,6 +172,7 @@ ROLLUP: Final = Dashboard(
                 Panel(
                     title="Records derived",
                     help="A minute, by kind: batch is normal, forced is the sequencer's absence.",
+                    unit=Unit.PER_MINUTE,
                     queries=[
                         Query(
                             expression=(
@@ -182,6 +186,7 @@ ROLLUP: Final = Dashboard(
                 Panel(
                     title="Forced, empty and dropped",
                     help="A minute; 0 is normal. Forced records, records without content, resets, equivocations.",
+                    unit=Unit.PER_MINUTE,
                     red_above=1,
                     queries=[
                         Query(expression=f"sum(increase({name}{{{MINE}}}[1m]))", legend=legend)

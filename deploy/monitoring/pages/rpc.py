@@ -26,6 +26,7 @@ RPC: Final = Dashboard(
                     help="Errors that the caller is told; a wallet's refused transactions are among them.",
                     unit=Unit.SHARE,
                     red_above=0.5,
+                    reaches=1,
                     queries=[Query(expression=f"process:faultline_rpc_errors:ratio1m{{{MINE}}}")],
                 ),
                 Panel(
@@ -34,8 +35,8 @@ RPC: Final = Dashboard(
                     is_stacked=True,
                     queries=[
                         Query(
-                            expression=f"faultline_rpc_connections{{{MINE}}}",
-                            legend="{{process}} {{transport}}",
+                            expression=f"sum by (transport) (faultline_rpc_connections{{{MINE}}})",
+                            legend="{{transport}}",
                         )
                     ],
                 ),

@@ -19,25 +19,26 @@ VALIDATOR: Final = Dashboard(
                     help="Share of the weight whose votes were heard; 1 is normal, under 2/3 nothing is justified.",
                     unit=Unit.SHARE,
                     red_below=0.67,
+                    reaches=1,
                     queries=[
                         Query(expression=f"faultline_consensus_participation_ratio{{{MINE}}}")
                     ],
                 ),
                 Panel(
-                    title="Slot, justified and finalized epoch",
-                    help="Epochs by the clock, justified, finalized: three lines close to each other.",
+                    title="Epoch: clock, justified, finalized",
+                    help="Of the process that is furthest behind: justified is one behind the clock, finalized two.",
+                    kind=Kind.NUMBERS,
                     queries=[
                         Query(
-                            expression=f"faultline_consensus_epoch{{{MINE}}}",
-                            legend="{{process}} clock",
+                            expression=f"max(faultline_consensus_epoch{{{MINE}}})", legend="clock"
                         ),
                         Query(
-                            expression=f"faultline_consensus_justified_epoch{{{MINE}}}",
-                            legend="{{process}} justified",
+                            expression=f"min(faultline_consensus_justified_epoch{{{MINE}}})",
+                            legend="justified",
                         ),
                         Query(
-                            expression=f"faultline_consensus_finalized_epoch{{{MINE}}}",
-                            legend="{{process}} finalized",
+                            expression=f"min(faultline_consensus_finalized_epoch{{{MINE}}})",
+                            legend="finalized",
                         ),
                     ],
                 ),
@@ -54,6 +55,7 @@ VALIDATOR: Final = Dashboard(
                 Panel(
                     title="Blocks proposed",
                     help="A minute; validators take turns by lot.",
+                    unit=Unit.PER_MINUTE,
                     queries=[
                         Query(
                             expression=(
@@ -66,6 +68,7 @@ VALIDATOR: Final = Dashboard(
                 Panel(
                     title="Votes by outcome",
                     help="A minute. Done and head_only are normal; late, failed and refused are not.",
+                    unit=Unit.PER_MINUTE,
                     is_stacked=True,
                     queries=[
                         Query(
@@ -79,16 +82,16 @@ VALIDATOR: Final = Dashboard(
                 ),
                 Panel(
                     title="Duties not done",
-                    help="A minute; 0 is normal.",
+                    help="A minute, votes and blocks; 0 is normal. The votes' outcomes are beside this.",
+                    unit=Unit.PER_MINUTE,
                     queries=[
                         Query(
                             expression=(
-                                "sum by (process, outcome) (increase("
+                                "sum by (process) (increase("
                                 "faultline_validator_duties_total"
                                 f'{{{MINE},outcome=~"refused|late|failed|unknown|rested|withheld"}}'
                                 "[1m]))"
-                            ),
-                            legend="{{process}} {{outcome}}",
+                            )
                         )
                     ],
                 ),
@@ -205,6 +208,7 @@ VALIDATOR: Final = Dashboard(
                 Panel(
                     title="Blobs checked",
                     help="A minute: each once, when it comes. Wrong ones are a peer's or a wallet's.",
+                    unit=Unit.PER_MINUTE,
                     queries=[
                         Query(
                             expression=(
@@ -219,6 +223,7 @@ VALIDATOR: Final = Dashboard(
                     title="Blobs kept",
                     help="For two hours and a quarter, 512 MiB at most.",
                     unit=Unit.BYTES,
+                    reaches=131_072,
                     queries=[Query(expression=f"faultline_blobs_kept_bytes{{{MINE}}}")],
                 ),
             ]

@@ -11,6 +11,7 @@ import yaml
 
 from deploy.docker.preparing import FIXED
 from deploy.manifest import Manifest
+from deploy.monitoring.folder import GRAFANA_MANNERS
 from deploy.network import places
 
 REPOSITORY = Path(__file__).parents[3]
@@ -163,6 +164,13 @@ def test_grafana_asks_nobody_outside() -> None:
         "GF_PLUGINS_PREINSTALL_DISABLED": "true",
     }
     assert {name: told[name] for name in asking} == asking
+
+
+def test_grafana_is_told_the_same_in_a_container_and_on_a_machine() -> None:
+    told = cast("dict[str, str]", services()["grafana"]["environment"])
+    places = ("GF_PATHS_", "GF_DASHBOARDS_", "PROMETHEUS_URL", "FAULTLINE_DASHBOARDS")
+    manners = {name: value for name, value in told.items() if not name.startswith(places)}
+    assert manners == GRAFANA_MANNERS
 
 
 def test_the_image_ends_as_somebody_without_rights() -> None:

@@ -13,7 +13,7 @@ from deploy.monitoring.generated import HERE
 from deploy.monitoring.panels import COLUMNS, PROVISIONED, Dashboard, Panel, Unit, dashboard_json
 from tests.kit.promql import labels_named, selectors
 
-CORE_PANELS = {"timeseries", "stat", "bargauge", "table"}
+CORE_PANELS = {"timeseries", "stat", "bargauge"}
 """Panels that Grafana ships with."""
 
 CHOSEN = {"type": "prometheus", "uid": "${datasource}"}

@@ -18,7 +18,7 @@ from tests.e2e.environments import node_project
 LOCKED = Path(__file__).parent / "grafana"
 """Names the packages that hold the types, and the compiler."""
 
-PANELS = {"timeseries": "TimeSeries", "stat": "Stat", "bargauge": "BarGauge", "table": "Table"}
+PANELS = {"timeseries": "TimeSeries", "stat": "Stat", "bargauge": "BarGauge"}
 """Kind of panel -> the name of its options' types."""
 
 LOOSE = """

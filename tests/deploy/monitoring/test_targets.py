@@ -71,6 +71,9 @@ def test_the_command_shows_how_to_start_both(network: Network) -> None:
     assert told["prometheus"][-1] == "--web.listen-address=127.0.0.1:9390"
     assert told["grafana"]["PROMETHEUS_URL"] == "http://127.0.0.1:9390"
     assert Path(told["grafana"]["FAULTLINE_DASHBOARDS"]).is_dir()
+    for place in ("DATA", "LOGS", "PLUGINS"):
+        written = Path(told["grafana"][f"GF_PATHS_{place}"])
+        assert written.is_relative_to(network.layout.monitoring), place
 
 
 def test_containers_have_theirs_beside_them(network: Network) -> None:
