@@ -19,7 +19,7 @@ import trio
 from node.errors import Rejected
 from node.p2p.faults import LinkFaults
 from node.p2p.host import Host
-from node.p2p.limits import TokenBucket
+from node.p2p.limits import Allowance, TokenBucket
 from node.p2p.network import PeerId
 from node.p2p.rpc import HASH_BYTES, Announcement
 from node.p2p.scores import Misbehaviour
@@ -118,15 +118,21 @@ class Bodies:
     """Keeps, serves and fetches bodies."""
 
     def __init__(
-        self, host: Host, protocol: str, faults: LinkFaults, configured: frozenset[PeerId]
+        self,
+        host: Host,
+        protocol: str,
+        faults: LinkFaults,
+        configured: frozenset[PeerId],
+        allowance: Allowance,
     ) -> None:
-        """`configured` are the peers that we were told of; the rest are strangers."""
+        """`configured` are the peers that we were told of; the rest are strangers, who share an allowance."""
         self.store = BodyStore()
         """What we can serve."""
         self._host = host
         self._protocol = protocol
         self._faults = faults
         self._configured = configured
+        self._allowance = allowance
         self._fetches: dict[bytes, _Fetch] = {}
         self._buckets: dict[PeerId, TokenBucket] = {}
         self._serving: dict[PeerId, int] = {}
@@ -273,6 +279,9 @@ class Bodies:
             if body is None:
                 await stream.reset()
                 return
+            if peer not in self._configured:
+                await self._allowance.wait()
+                self._allowance.settle(len(body))
             await trio.sleep(self._faults.delay_s())
             with trio.fail_after(FETCH_TIMEOUT_S):
                 await stream.write(encode_prefix(len(body)))

@@ -1,13 +1,13 @@
-"""Bounds that several parts share: a token bucket, and a queue that forgets its oldest.
+"""Bounds that several parts share: a token bucket, an allowance that is waited for, and a queue that forgets its oldest.
 
-Neither waits for anything but an item, so nothing that a peer does can make a producer wait.
+No producer ever waits for anything that a peer does.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import trio
 
@@ -38,6 +38,37 @@ class TokenBucket:
             return False
         self.tokens -= tokens
         return True
+
+
+STRANGERS_BYTES_PER_S: Final = 16.0 * 1024 * 1024
+"""What all strangers together are sent when they ask: a sixth of a core, for encryption; a joiner that syncs wants less."""
+
+STRANGERS_BYTES_BURST_S: Final = 4.0
+"""So many seconds' worth at once after a pause."""
+
+ANSWER_BYTES: Final = 1024 * 1024
+"""What an answer is taken for until it is known, so that many at once do not pass together."""
+
+
+class Allowance:
+    """What strangers are sent: whoever asks for more waits. Identities are free, so all of them share one."""
+
+    def __init__(self) -> None:
+        self._spent_until_s = -float("inf")
+
+    async def wait(self) -> None:
+        """Set some of it aside, behind all who came before, and wait until it may be sent; `settle` is to follow."""
+        opens_s = self._spent_until_s - STRANGERS_BYTES_BURST_S
+        self._charge(ANSWER_BYTES)
+        await trio.sleep_until(max(opens_s, trio.current_time()))
+
+    def settle(self, sent: int) -> None:
+        """Say how many bytes it was, 0 if it came to nothing."""
+        self._charge(sent - ANSWER_BYTES)
+
+    def _charge(self, size: int) -> None:
+        begin_s = max(self._spent_until_s, trio.current_time())
+        self._spent_until_s = begin_s + size / STRANGERS_BYTES_PER_S
 
 
 class FreshQueue(Generic[Item]):

@@ -17,7 +17,7 @@ import trio
 from node.errors import Rejected
 from node.p2p.faults import LinkFaults
 from node.p2p.host import Host
-from node.p2p.limits import TokenBucket
+from node.p2p.limits import Allowance, TokenBucket
 from node.p2p.metrics import Direction, Metrics, Outcome
 from node.p2p.network import PeerId, RequestFailed, RequestHandler, RequestKind
 from node.p2p.scores import Misbehaviour
@@ -89,13 +89,15 @@ class Requests:
         faults: LinkFaults,
         metrics: Metrics,
         configured: frozenset[PeerId],
+        allowance: Allowance,
     ) -> None:
-        """`configured` are the peers that we were told of; the rest are strangers."""
+        """`configured` are the peers that we were told of; the rest are strangers, who share an allowance."""
         self._host = host
         self._names = dict(names)
         self._faults = faults
         self._metrics = metrics
         self._configured = configured
+        self._allowance = allowance
         self._asking = trio.Semaphore(IN_FLIGHT_MAX)
         self._serving = 0
         self._serving_by_peer: dict[PeerId, int] = {}
@@ -156,7 +158,7 @@ class Requests:
             raise
         try:
             body = await _read_message(stream, REQUEST_RULES[kind].request_bytes_max)
-            answer = await self._answer(handler, peer, body)
+            answer = await self._answer_allowed(handler, peer, body)
             await trio.sleep(self._faults.delay_s())
             await _write_message(stream, answer, REQUEST_RULES[kind].answer_bytes_max)
             await stream.close_write()
@@ -194,6 +196,18 @@ class Requests:
         self._serving_by_peer[peer] -= 1
         if not self._serving_by_peer[peer]:
             del self._serving_by_peer[peer]
+
+    async def _answer_allowed(self, handler: RequestHandler, peer: PeerId, body: bytes) -> bytes:
+        """The handler's answer, for a stranger when strangers' allowance has room: no work is done before."""
+        if peer in self._configured:
+            return await self._answer(handler, peer, body)
+        answer = b""
+        try:
+            await self._allowance.wait()
+            answer = await self._answer(handler, peer, body)
+        finally:
+            self._allowance.settle(len(answer))
+        return answer
 
     async def _answer(self, handler: RequestHandler, peer: PeerId, body: bytes) -> bytes:
         """The handler's answer; what it rejects is the peer's fault, whatever reason it gives."""

@@ -21,6 +21,7 @@ from node.p2p.bodies import Bodies
 from node.p2p.faults import LinkFaults
 from node.p2p.gossip import Gossip
 from node.p2p.host import Host
+from node.p2p.limits import Allowance
 from node.p2p.metrics import Metrics
 from node.p2p.network import (
     GossipHandler,
@@ -65,7 +66,9 @@ class Libp2pNetwork:
         metrics = Metrics(registry)
         self._host = Host(settings.seed, metrics)
         configured = frozenset(peer.peer_id for peer in settings.peers)
-        self._bodies = Bodies(self._host, f"{prefix}/body/1", self._faults, configured)
+        allowance = Allowance()
+        body = f"{prefix}/body/1"
+        self._bodies = Bodies(self._host, body, self._faults, configured, allowance)
         self._gossip = Gossip(
             self._host,
             self._bodies,
@@ -75,7 +78,7 @@ class Libp2pNetwork:
             first_sequence=time.time_ns(),
         )
         kinds = {kind: f"{prefix}/{kind}/1" for kind in RequestKind}
-        self._requests = Requests(self._host, kinds, self._faults, metrics, configured)
+        self._requests = Requests(self._host, kinds, self._faults, metrics, configured, allowance)
         self._peers = Peers(self._host, settings.peers, self._faults, metrics)
         self._peers.listeners += [self._gossip, self._bodies, self._requests]
         self._port = 0

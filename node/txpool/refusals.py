@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from node.eth.blobs import BLOB_KIND
+
 
 class RefusalReason(StrEnum):
     """Stable names of refusals, for metrics and verdicts."""
@@ -115,6 +117,11 @@ def oversized(size: int, limit: int) -> Refused:
     return Refused(
         RefusalReason.OVERSIZED, f"oversized data: transaction size {size}, limit {limit}"
     )
+
+
+def oversized_on_rollup(raw: bytes, limit: int) -> Refused:
+    """The same where blobs have no network: with blobs a transaction is always too long, and that is not what is wrong with it."""
+    return NO_BLOBS if raw[:1] == bytes((BLOB_KIND,)) else oversized(len(raw), limit)
 
 
 def initcode_too_long(size: int, limit: int) -> Refused:

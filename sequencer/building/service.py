@@ -110,7 +110,7 @@ class Builder:
     def offer(self, raw: bytes, told: Told) -> None:
         """Take a transaction; `told` hears once it is sealed, journaled and its receipt readable, or refused, or waits for a nonce."""
         if len(raw) > TRANSACTION_BYTES_MAX:
-            self._refuse(told, NO_HASH, refusals.oversized(len(raw), TRANSACTION_BYTES_MAX))
+            self._refuse(told, NO_HASH, refusals.oversized_on_rollup(raw, TRANSACTION_BYTES_MAX))
         elif self._is_stopped():
             self._metrics.offered("stopped")
             told(Submission(NO_HASH, STOPPED))

@@ -20,6 +20,7 @@ from node.errors import Rejected
 from node.eth.primitives import Address, Hash32
 from node.p2p.network import RequestFailed
 from node.rpc.backend import PooledTransaction, Submission
+from node.txpool import refusals
 from sequencer.gossiping.wire import (
     FORWARDED_BYTES_MAX,
     FORWARDED_MAX,
@@ -42,7 +43,6 @@ SEEN_TIMEOUT_S: Final = 2.0
 """Gossip brings a block within 100 ms; a replica that is cut off must not hold its users back."""
 
 UNREACHABLE: Final = "the sequencer does not answer; a deposit on L1 reaches the L2 without it"
-OVERSIZED: Final = f"oversized data: transaction size above {TRANSACTION_BYTES_MAX} bytes"
 BUSY: Final = "txpool is full"
 
 Ask = Callable[[bytes], Awaitable[bytes]]
@@ -91,7 +91,8 @@ class ForwardingPool:
     def offer(self, raw: bytes, told: Told) -> None:
         """Forward a transaction; `told` hears what becomes of it."""
         if len(raw) > TRANSACTION_BYTES_MAX:
-            told(Answered(_NO_HASH, OVERSIZED))
+            refusal = refusals.oversized_on_rollup(raw, TRANSACTION_BYTES_MAX)
+            told(Answered(_NO_HASH, refusal.message))
         elif len(self._waiting) + len(self._unseen) >= WAITING_MAX:
             told(Answered(_NO_HASH, BUSY))
         else:

@@ -11,8 +11,10 @@ from pathlib import Path
 import orjson
 import trio
 
+from node.eth.blobs import encode_network_form
 from node.eth.hashing import keccak256
 from sequencer.heads import L2Chain
+from tests.kit.blobs import empty_blob, sign_blobs
 from tests.kit.sequencer_rpc import served_sequencer
 from tests.kit.transfers import sender, sign_transfer
 from tests.node.rpc.clients import HttpClient, WebSocketClient, call_text
@@ -120,6 +122,14 @@ async def test_refusals_are_geths(tmp_path: Path) -> None:
             assert str(message).startswith("nonce too low")
             code, message = await client.error(method, "0x02c0")
             assert code == -32000
+            # Blobs have no network here, in whatever form they come
+            blobs = sign_blobs(RICH[1], [empty_blob()], nonce=0, chain_id=901)
+            for raw in (blobs, encode_network_form(blobs, [empty_blob()])):
+                code, message = await client.error(method, quoted(raw))
+                assert (code, message) == (
+                    -32000,
+                    "transaction type not supported: tx type 3 not supported by this pool",
+                )
 
 
 async def test_a_later_nonce_waits_for_the_earlier_one(tmp_path: Path) -> None:

@@ -6,7 +6,14 @@ import trio
 import trio.testing
 from hypothesis import given, strategies as st
 
-from node.p2p.limits import FreshQueue, TokenBucket
+from node.p2p.limits import (
+    ANSWER_BYTES,
+    STRANGERS_BYTES_BURST_S,
+    STRANGERS_BYTES_PER_S,
+    Allowance,
+    FreshQueue,
+    TokenBucket,
+)
 
 
 def test_bucket_gives_its_burst_then_its_rate() -> None:
@@ -72,3 +79,40 @@ async def test_queue_wakes_its_consumer(nursery: trio.Nursery) -> None:
     await trio.testing.wait_all_tasks_blocked()
 
     assert got == ["one", "two"]
+
+
+async def test_strangers_get_their_rate_and_wait_in_order(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given strangers that ask for large answers all the time, then they get rate times time and a burst, each in its turn."""
+    allowance, answered = Allowance(), list[int]()
+    size = 4 * ANSWER_BYTES
+    began_s = trio.current_time()
+
+    async def ask(who: int) -> None:
+        while trio.current_time() < began_s + 30:
+            await allowance.wait()
+            allowance.settle(size)
+            answered.append(who)
+
+    async with trio.open_nursery() as nursery:
+        for who in range(32):
+            nursery.start_soon(ask, who)
+        await trio.sleep(30)
+        sent = size * len(answered)
+        lasting_s = 30 + STRANGERS_BYTES_BURST_S
+        assert sent >= STRANGERS_BYTES_PER_S * 30
+        # What was under way when the allowance was used up is known only afterwards
+        assert sent <= STRANGERS_BYTES_PER_S * lasting_s + 32 * size
+        assert {answered.count(who) for who in range(32)} <= set(range(2, 8))
+        nursery.cancel_scope.cancel()
+
+
+async def test_small_answers_take_little_of_the_allowance(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    allowance = Allowance()
+    for _ in range(1_000):
+        await allowance.wait()
+        allowance.settle(200)
+    assert trio.current_time() == 0

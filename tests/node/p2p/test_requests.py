@@ -225,6 +225,31 @@ async def test_strangers_leave_room_for_the_requests_of_configured_peers(
         assert sum(served.values()) == requests.STRANGERS_IN_FLIGHT_MAX
 
 
+async def test_what_strangers_are_sent_keeps_no_configured_peer_waiting(
+    nursery: trio.Nursery,
+) -> None:
+    """Given strangers that have used up what they are sent, then one of them waits, before any work is done, and a configured peer does not."""
+    served: list[PeerId] = []
+
+    def prepare(network: Libp2pNetwork) -> None:
+        async def answer(peer: PeerId, _: bytes) -> bytes:
+            served.append(peer)
+            return bytes(1_000)
+
+        network.serve(RequestKind.BLOBS, answer)
+
+    victim = await start_node(nursery, "victim", (known("friend"),), prepare)
+    friend = await start_node(nursery, "friend", (victim.as_peer(),))
+    stranger = await start_node(nursery, "stranger", (victim.as_peer(),))
+    await until("both", lambda: len(victim.network.peers()) == 2)
+    victim.network._requests._allowance.settle(2**40)
+
+    with pytest.raises(RequestFailed):
+        await stranger.network.request(victim.peer_id, RequestKind.BLOBS, b"", timeout_s=0.5)
+    await friend.network.request(victim.peer_id, RequestKind.BLOBS, b"")
+    assert served == [friend.peer_id]
+
+
 async def test_a_fault_delays_requests(nursery: trio.Nursery) -> None:
     one, other = await start_mesh(nursery, 2)
     other.network.set_fault(LinkFault(delay_ms=400))

@@ -15,9 +15,9 @@ from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.p2p.network import PeerId, RequestFailed
 from node.rpc.backend import Submission
+from node.txpool import refusals
 from sequencer.gossiping.forwarding import (
     BUSY,
-    OVERSIZED,
     SEEN_TIMEOUT_S,
     UNREACHABLE,
     WAITING_MAX,
@@ -119,9 +119,11 @@ def test_bounds() -> None:
         pool = ForwardingPool(never, lambda _: False)
         told: list[str | None] = []
         pool.offer(bytes(TRANSACTION_BYTES_MAX + 1), lambda found: told.append(found.refusal))
+        pool.offer(b"\x03" + bytes(TRANSACTION_BYTES_MAX), lambda found: told.append(found.refusal))
         for _ in range(WAITING_MAX + 1):
             pool.offer(b"x", lambda found: told.append(found.refusal))
-        assert told == [OVERSIZED, BUSY]
+        oversized = "oversized data: transaction size 30721, limit 30720"
+        assert told == [oversized, refusals.NO_BLOBS.message, BUSY]
 
     run(history)
 
