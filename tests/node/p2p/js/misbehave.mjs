@@ -54,6 +54,10 @@ const MANNERS = {
   'garbage questions': { act: (node) => flood(node, 'blocks_by_root', randomBytes(40), 1) },
   'garbage status': { act: (node) => flood(node, 'status', randomBytes(150), 1) },
   'status of another network': { act: (node) => flood(node, 'status', encodeStatus(atGenesis(randomBytes(32))), 1) },
+  'announced and never sent': { prepare: silence, act: async (node) => {
+    await gossip(node, names.topic('l1.tx'), announcement())
+    await pause(200)
+  } },
   'junk for blocks': { status: { ...honest, headHash: randomBytes(32), headNumber: 3, headSlot: 4 }, prepare: junkForBlocks, act: ignore },
 }
 
@@ -66,6 +70,13 @@ async function junkForBlocks(node) {
     })
   }
 }
+
+/** Announces transactions that it does not have, and is silent when it is asked for them. */
+async function silence(node) {
+  await node.handle(names.protocol('transactions'), ignore)
+}
+
+const announcement = () => encodeCbor([[], Array.from({ length: 16 }, () => randomBytes(32))])
 
 /** Whether a process takes a peer in again: dialled, it must be cut off before it may ask. */
 async function isRefused(node, address) {
