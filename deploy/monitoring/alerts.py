@@ -1,4 +1,4 @@
-"""What Prometheus warns of. Each has a fault that fires it, or says why no fault does.
+"""What Prometheus warns of, each with the fault that fires it (tests/e2e/test_alerts.py plays them all).
 
 Thresholds count slots, epochs and blocks where they can, so that they hold for slots of 2 s and of 12 s.
 """
@@ -95,10 +95,10 @@ PROCESSES: Final = (
         ),
         for_s=0,
         severity=Severity.WARNING,
-        summary="{{ $labels.process }} met a bug of its own {{ $value }} times",
-        meaning="A call or a peer's message raised an exception that nobody foresaw; whoever asked got -32603.",
-        runbook="`faultline logs {{ $labels.process }}` has the traceback: please report it. Clears when the process is restarted.",
-        fault="none: it takes a bug of ours; rule test",
+        summary="{{ $labels.process }} failed {{ $value }} times for reasons of its own",
+        meaning="A call or a peer's message raised what nobody foresaw: a bug of ours, or data that somebody changed. Whoever asked got -32603.",
+        runbook="`faultline logs {{ $labels.process }}` has the traceback: please report it, unless somebody changed the data. Clears when the process is restarted.",
+        fault="change a row of the bridge's withdrawals.sqlite by hand while it is stopped, and ask for that withdrawal",
     ),
 )
 
@@ -169,6 +169,17 @@ CONSENSUS: Final = (
         meaning="Somebody signed two blocks of one slot or two contradicting votes; a block will carry the proof, and it is slashed.",
         runbook="`devnet_consensus` tells who. Look for one key in two processes, or a signer database that was put back.",
         fault="faultline break equivocate --on validator-3",
+    ),
+    Alert(
+        name="BlobsWithheld",
+        # A block may overtake its blobs, but not by two slots.
+        expression="max_over_time(faultline_chain_blobs_awaited_slots[1m]) >= 2",
+        for_s=0,
+        severity=Severity.WARNING,
+        summary="{{ $labels.process }} waits for a block's blobs, for {{ $value }} slots so far",
+        meaning="A proposer keeps the blobs of its block back, or has lost them. Nobody votes for that block; the chain goes on beside it.",
+        runbook="`faultline break active` (withhold-blobs?); `block_waits_for_blobs` in the log names the block and who sent it. Its transactions wait in its proposer's pool.",
+        fault="faultline break withhold-blobs --on validator-2, and a blob transaction for it",
     ),
     Alert(
         name="ConflictingFinality",
@@ -359,15 +370,15 @@ BRIDGE: Final = (
     Alert(
         name="ChallengerBehind",
         expression=(
-            'faultline_chain_head_number{layer="l1"}\n'
-            "- ignoring (layer) faultline_bridge_judged_l1_number > 8"
+            'max(faultline_chain_head_number{layer="l1"})\n'
+            "- on () group_right () faultline_bridge_judged_l1_number > 8"
         ),
         for_s=6,
         severity=Severity.CRITICAL,
-        summary="{{ $labels.process }} judged no games for {{ $value }} L1 blocks",
-        meaning="It follows L1 but does not look at the games: a lie would go unseen.",
-        runbook="`faultline logs watchtower`; restarting it is safe, it reads the games again.",
-        fault="none: what holds the challenger holds its L1 too; rule test",
+        summary="{{ $labels.process }} has not looked at the games of the last {{ $value }} L1 blocks",
+        meaning="L1 goes on and its games are not judged: a lie would go unseen. A dead watchtower is ProcessDown.",
+        runbook="NodeBehind as well: it does not hear L1, see there. Alone: `faultline logs watchtower`; restarting it is safe, it reads the games again.",
+        fault="faultline break partition groups=watchtower/(all others)",
     ),
 )
 

@@ -115,6 +115,7 @@ class Importer:
         self._bereft.prune(self._finalized_slot())
         self._requeue(self._bereft.take_before(slot - BLOB_WINDOW_SLOTS))
         self._requeue(self._futures.take_due(slot))
+        self._live.metrics.blobs_awaited_slots.set(self._bereft.longest_wait(slot))
 
     def missing_parents(self) -> dict[Hash32, str]:
         """Parents that orphans wait for, each with the sender of a block above it."""
@@ -269,7 +270,7 @@ class Importer:
         if not missing:
             return False
         is_news = ticket.block_hash not in self._bereft
-        self._bereft.add(_waiting(ticket), hashes)
+        self._bereft.add(_waiting(ticket), hashes, now=self._live.slot())
         self._live.events.send(BlobsWanted(block_hash=ticket.block_hash))
         if is_news:
             _log.warning(

@@ -101,6 +101,10 @@ class ChainMetrics:
             "Slots in a row up to the last frozen one whose votes were heard of less than two thirds of the weight;"
             " stands while the head is too old to tell.",
         )
+        self.blobs_awaited_slots = gauge(
+            "faultline_chain_blobs_awaited_slots",
+            "For how many slots a block has waited for its blobs, the one that waits longest; 0 where none waits.",
+        )
         self.safety_faults = counter(
             "faultline_consensus_safety_faults", "Conflicting finality that this process has seen."
         )

@@ -119,6 +119,7 @@ class _Bereft:
 
     block: WaitingBlock
     hashes: tuple[Hash32, ...]
+    since: int
 
 
 class BlobWaitingRoom:
@@ -136,16 +137,21 @@ class BlobWaitingRoom:
     def __contains__(self, block_hash: Hash32) -> bool:
         return block_hash in self._blocks
 
-    def add(self, block: WaitingBlock, hashes: Sequence[Hash32]) -> None:
-        """Keep a block, at the cost of the oldest."""
-        self._blocks.pop(block.block_hash, None)
+    def add(self, block: WaitingBlock, hashes: Sequence[Hash32], *, now: int) -> None:
+        """Keep a block from this slot on, at the cost of the oldest; one that comes again has waited since it first came."""
+        known = self._blocks.pop(block.block_hash, None)
+        since = now if known is None else known.since
         while len(self._blocks) >= BEREFT_MAX or self._bytes() + len(block.envelope) > (
             ORPHAN_BYTES_MAX
         ):
             if not self._blocks:
                 return
             del self._blocks[next(iter(self._blocks))]
-        self._blocks[block.block_hash] = _Bereft(block=block, hashes=tuple(hashes))
+        self._blocks[block.block_hash] = _Bereft(block=block, hashes=tuple(hashes), since=since)
+
+    def longest_wait(self, now: int) -> int:
+        """For how many slots the first of them has waited; 0 where none does."""
+        return max((now - one.since for one in self._blocks.values()), default=0)
 
     def take_complete(self, missing: MissingBlobs) -> list[WaitingBlock]:
         """Remove and give the blocks whose blobs are here now, in order of slot and hash."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sqlite3
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
 import orjson
+from coincurve import PrivateKey
 from eth_account import Account as EthAccount
 
 from deploy.accounts import FundedAccount
@@ -35,6 +37,8 @@ from node.contracts.disputes import GameStatus, resolve
 from node.contracts.withdrawals import check_withdrawal, finalize_withdrawal
 from node.eth.primitives import Address
 from tests.e2e.devnet import Devnet, RpcFailure
+from tests.kit.blobs import make_blob, sign_network_form
+from tests.kit.transfers import Sender
 
 ACCOUNTS: Final = mnemonic_accounts(10)
 ETHER: Final = 10**18
@@ -151,6 +155,14 @@ def full_disk(folder: Path) -> Iterator[None]:
         ballast.unlink()
 
 
+def change_a_row(index: Path) -> str:
+    """Put a row into an index of withdrawals whose block is no number; the hash that it answers to."""
+    name = os.urandom(32)
+    with closing(sqlite3.connect(index)) as connection, connection:
+        connection.execute("INSERT INTO withdrawals VALUES (?, 'the last one', 0)", (name,))
+    return "0x" + name.hex()
+
+
 @contextmanager
 def moved_away(file: Path) -> Iterator[None]:
     """A file that is somewhere else."""
@@ -166,9 +178,9 @@ def moved_away(file: Path) -> Iterator[None]:
 
 
 def nonsense(devnet: Devnet) -> None:
-    """A call of a method that there is not."""
+    """A call of a method that there is not, to a process that answers nothing slowly."""
     try:
-        devnet.rpc("eth_nothing")
+        devnet.rpc("eth_nothing", validator=3)
     except RpcFailure:
         return
     raise AssertionError("eth_nothing was answered")
@@ -183,6 +195,17 @@ def endless(devnet: Devnet) -> None:
     )
     with urllib.request.urlopen(request, timeout=120) as answer:
         answer.read()
+
+
+def send_blob(devnet: Devnet, validator: int) -> None:
+    """Send a blob transaction to one validator."""
+    key = PrivateKey(bytes.fromhex(ACCOUNTS[6].private_key.removeprefix("0x")))
+    sender = Sender(key, bytes.fromhex(ACCOUNTS[6].address[2:]))
+    nonce = devnet.rpc(
+        "eth_getTransactionCount", ACCOUNTS[6].address, "pending", validator=validator
+    )
+    raw = sign_network_form(sender, [make_blob(validator)], nonce=int(str(nonce), 16))
+    devnet.rpc("eth_sendRawTransaction", "0x" + raw.hex(), validator=validator)
 
 
 def transfer_on_l2(devnet: Devnet) -> None:

@@ -125,6 +125,8 @@ def consensus(process: str, slots: Slots) -> dict[str, str]:
         on(process, "faultline_consensus_epoch"): slots.head(share=0.5),
         on(process, "faultline_consensus_finalized_epoch"): slots.head(2, share=0.5),
         on(process, "faultline_consensus_silent_slots"): steady(0),
+        # Blocks overtake their blobs, now and then beyond the end of a slot.
+        on(process, "faultline_chain_blobs_awaited_slots"): "0 0 1 0 " * (SCRAPES // 4),
         on(process, "faultline_consensus_evidence_total"): steady(0),
         on(process, "faultline_consensus_safety_faults_total"): steady(0),
         on(process, "faultline_chain_head_number", layer="l1"): slots.head(),
@@ -311,6 +313,10 @@ CASES: Final[Mapping[str, Case]] = {
             ),
             on(V0, "faultline_chain_reorg_depth_blocks_bucket", layer="l1", le="4.0"): steady(0),
         },
+        processes=(V0,),
+    ),
+    "BlobsWithheld": Case(
+        changed={on(V0, "faultline_chain_blobs_awaited_slots"): f"0+0x{SCRAPES - 30} 1 2 3 0+0x26"},
         processes=(V0,),
     ),
     "ValidatorMisbehaved": once(V0, "faultline_consensus_evidence_total"),

@@ -121,6 +121,29 @@ async def test_a_process_that_ends_between_block_and_blobs_tells_the_next_that_t
         assert blobs.used_at == {FIRST: 4, SECOND: 4}
 
 
+async def test_how_long_a_block_has_waited_is_counted_from_when_it_first_came(
+    machine: Machine, blobs: Blobs, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Given a block of slot 4 that comes in slot 6, and again in slot 7, then it has waited a slot in 7, two in 8, none once its blob is here."""
+    block = carrier(machine, 4, FIRST)
+    slot_seconds = machine.network.genesis.parameters.slot_seconds
+
+    def waited() -> float:
+        return machine.metric("faultline_chain_blobs_awaited_slots")
+
+    async with machine.running(6.1) as chain:
+        await chain.import_envelope(block.envelope, origin="a")
+        assert waited() == 0
+        await trio.sleep(slot_seconds)
+        assert waited() == 1
+        assert await chain.import_envelope(block.envelope, origin="b") is ImportOutcome.UNAVAILABLE
+        await trio.sleep(slot_seconds)
+        assert waited() == 2
+        blobs.arrive(FIRST)
+        await trio.sleep(slot_seconds)
+        assert waited() == 0
+
+
 async def test_votes_do_not_make_a_block_without_its_blobs_the_head(
     machine: Machine, blobs: Blobs, autojump_clock: trio.testing.MockClock
 ) -> None:
