@@ -35,6 +35,7 @@ from multiaddr import Multiaddr  # type: ignore[import-untyped]
 
 from node.errors import Corruption, Rejected
 from node.p2p import patches
+from node.p2p.handshakes import Handshakes
 from node.p2p.metrics import Direction, Metrics
 from node.p2p.negotiation import Answerer, Asker
 from node.p2p.network import PeerId
@@ -303,6 +304,7 @@ class Host:
             ),
         )
         swarm.admits = self._admits
+        swarm.handshakes = Handshakes()
         swarm.auto_connector = patches.PatchedAutoConnector(swarm)
         return swarm
 

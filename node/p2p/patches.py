@@ -40,6 +40,7 @@ from libp2p.transport.tcp import tcp
 from libp2p.utils.varint import decode_uvarint_from_stream
 from multiaddr import Multiaddr  # type: ignore[import-untyped]
 
+from node.p2p.handshakes import Handshakes
 from node.p2p.scores import Misbehaviour
 
 log = structlog.get_logger()
@@ -349,6 +350,8 @@ class PatchedSwarm(swarm.Swarm):
 
     admits: Callable[[ID, bool], bool]
     """Whether a connection with a peer may live; the second argument says that it dialled us."""
+    handshakes: Handshakes
+    """Inbound connections whose peers are not known yet."""
 
     async def add_conn(
         self, muxed_conn: IMuxedConn, direction: str = "unknown"
@@ -368,13 +371,16 @@ class PatchedSwarm(swarm.Swarm):
         """Upgrade an inbound connection and keep its socket until it ends.
 
         Upstream keeps the task, and the slot it holds among all inbound connections, until the swarm stops: after so many
-        reconnections a node accepts nobody any more.
+        reconnections a node accepts nobody any more. Where all slots are taken by handshakes, it refuses the newest.
         """
         raw = RawConnection(read_write_closer, False)
+        connection: IMuxedConn | None = None
         try:
-            connection = await self.upgrade_inbound_raw_conn(raw, maddr)
-            assert isinstance(connection, PatchedYamux)
-            await connection.event_closed.wait()
+            with self.handshakes.one():
+                connection = await self.upgrade_inbound_raw_conn(raw, maddr)
+            if connection is not None:
+                assert isinstance(connection, PatchedYamux)
+                await connection.event_closed.wait()
         except Exception as error:  # noqa: BLE001 - whatever a stranger's handshake raises ends that handshake alone
             log.debug("handshake_failed", error=repr(error))
         finally:

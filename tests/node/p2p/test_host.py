@@ -14,6 +14,7 @@ from libp2p.protocol_muxer.multiselect import Multiselect
 from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 
 from node.p2p import patches
+from node.p2p.handshakes import HANDSHAKES_MAX
 from node.p2p.host import CONNECTIONS_MAX
 from node.p2p.network import RequestFailed, RequestKind
 from node.p2p.streams import StreamReset
@@ -114,6 +115,29 @@ async def test_connections_beyond_the_bound_do_not_reach_memory(nursery: trio.Nu
     # Once they are gone, their slots are free again.
     late = await start_node(nursery, "late", (victim.as_peer(),))
     await until("the late one", lambda: late.peer_names() == {victim.name})
+
+
+async def test_strangers_that_say_nothing_keep_nobody_out(nursery: trio.Nursery) -> None:
+    """Given as many silent sockets as there are connections, then whoever ends its handshake gets in at once."""
+    victim, friend = await start_mesh(nursery, 2)
+    opened: list[int] = []
+
+    async with trio.open_nursery() as strangers:
+
+        async def hold(index: int) -> None:
+            async with stranger_tcp(victim):
+                opened.append(index)
+                await trio.sleep_forever()
+
+        for index in range(CONNECTIONS_MAX + 20):
+            strangers.start_soon(hold, index)
+        await until("the sockets", lambda: len(opened) == CONNECTIONS_MAX + 20)
+        async with stranger_host(victim) as late:
+            await until("the late one", lambda: len(victim.network.peers()) == 2)
+            assert late.is_connected(victim.peer_id)
+        assert len(victim.network._host._swarm.handshakes) <= HANDSHAKES_MAX
+        strangers.cancel_scope.cancel()
+    await still_serves(victim, friend)
 
 
 async def test_a_thousand_reconnections_leave_room(nursery: trio.Nursery) -> None:
