@@ -26,8 +26,8 @@ TURNS: Final = 2
 WAIT_S: Final = 30.0
 """How long a turn is waited for: half of what a trace may take."""
 
-WAITING_MAX: Final = 256
-"""So many may wait, each with its request: a batch of an explorer's in flight on several connections."""
+WAITING_MAX: Final = 64
+"""So many may wait, each with its request, which may have 5 MiB."""
 
 Answer = TypeVar("Answer")
 

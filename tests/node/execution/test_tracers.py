@@ -87,6 +87,23 @@ def test_a_destruction_is_a_call(traced: Traced) -> None:
     ]
 
 
+def test_who_leaves_all_to_himself_ends_too(traced: Traced) -> None:
+    """Given a contract that is its own heir, when traced, then that is a frame with its own ether, not one of another transfer's."""
+    overrides = {KEEPER: {"code": bytes.fromhex("30ff"), "balance": 9}}
+    call = {"from": address_of(SENDER), "to": KEEPER, "value": 5}
+    for tracer in ("callTracer", "erc7562Tracer"):
+        trace = traced.call(call, {"tracer": tracer, "stateOverrides": overrides})
+        (end,) = cast("list[dict[str, object]]", trace["calls"])
+        assert {name: end[name] for name in ("type", "from", "to", "value", "gas", "input")} == {
+            "type": "SELFDESTRUCT",
+            "from": hex_of(KEEPER),
+            "to": hex_of(KEEPER),
+            "value": "0xe",
+            "gas": "0x0",
+            "input": "0x",
+        }
+
+
 def test_flat_calls_leave_precompiles_out(traced: Traced) -> None:
     """Given nested calls, when flattened, then each says where it stands, and precompiles only show if asked for."""
     # When

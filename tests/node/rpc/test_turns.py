@@ -74,7 +74,7 @@ async def test_so_many_may_wait(autojump_clock: MockClock) -> None:
         begun = trio.current_time()
         await refusals(turns, told)
         assert trio.current_time() == begun
-        assert str(told[0]).endswith("256 wait already")
+        assert str(told[0]).endswith(f"{WAITING_MAX} wait already")
         worker.let_go.set()
 
 

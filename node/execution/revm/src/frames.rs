@@ -2,6 +2,7 @@
 //! are rendered from.
 
 use crate::{
+    destruction::Left,
     otterscan,
     outcome::{OPERAND_WORDS, name, protection_words, stack_words},
     watch::{Stop, Watched},
@@ -97,6 +98,16 @@ impl Recorder {
             error: Some(error.into()),
             ..Frame::default()
         });
+    }
+
+    /// Notes a SELFDESTRUCT.
+    pub fn destroyed(&mut self, (from, to, value): Left) {
+        let place = self.frames.len();
+        if let Some(open) = self.open.last() {
+            self.frames[open.place].calls.push(place);
+            let (kind, to, value) = ("SELFDESTRUCT", Some(to), Some(value));
+            self.frames.push(Frame { kind, from, to, value, ..Default::default() });
+        }
     }
 
     /// Fills in what only the end tells.
@@ -241,15 +252,6 @@ impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for Recorder {
         let (result, address) = (&outcome.result, outcome.address);
         if let Some(frame) = self.end(result.result, &result.gas, &result.output, context) {
             frame.to = address.filter(|_| frame.error.is_none());
-        }
-    }
-
-    fn selfdestruct(&mut self, contract: Address, target: Address, value: U256) {
-        let place = self.frames.len();
-        if let Some(open) = self.open.last() {
-            self.frames[open.place].calls.push(place);
-            let (kind, to, value) = ("SELFDESTRUCT", Some(target), Some(value));
-            self.frames.push(Frame { kind, from: contract, to, value, ..Default::default() });
         }
     }
 }

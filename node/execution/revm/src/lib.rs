@@ -27,6 +27,7 @@ mod dao;
 mod database;
 mod deposits;
 mod deriving;
+mod destruction;
 mod edge;
 mod engine;
 mod errors;

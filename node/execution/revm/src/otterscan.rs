@@ -2,12 +2,14 @@
 //!
 //! Both are answers of the engine's own, not tracers that a caller of `debug_trace*` could name.
 
-use crate::{errors::Result, frames::Frame, json, tracers::SIZE_MAX, watch::Watched};
+use crate::{destruction::Destruction, errors::Result, frames::Frame, json, tracers::SIZE_MAX, watch::Watched};
 use alloy_primitives::{Address, Bytes, U256};
 use revm::{
     Inspector,
     context_interface::{ContextTr, JournalTr, Transaction},
-    interpreter::{CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, interpreter::EthInterpreter},
+    interpreter::{
+        CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter,
+    },
 };
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -66,12 +68,16 @@ pub fn aim(context: &mut impl ContextTr, inputs: &CreateInputs) -> Option<Addres
 #[derive(Debug, Default)]
 pub struct Parties {
     met: BTreeSet<Address>,
+    destruction: Destruction,
 }
 
 impl Parties {
     /// The sender and the callee, who take part whatever becomes of it.
     pub fn of(tx: &impl Transaction) -> Self {
-        Self { met: [tx.caller()].into_iter().chain(tx.kind().to().copied()).collect() }
+        Self {
+            met: [tx.caller()].into_iter().chain(tx.kind().to().copied()).collect(),
+            destruction: Destruction::default(),
+        }
     }
 
     /// The answer: a JSON list.
@@ -97,7 +103,13 @@ impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for Parties {
         None
     }
 
-    fn selfdestruct(&mut self, contract: Address, target: Address, _: U256) {
-        self.met.extend([contract, target]);
+    fn step(&mut self, interpreter: &mut Interpreter, context: &mut C) {
+        self.destruction.begin(interpreter, context);
+    }
+
+    fn step_end(&mut self, interpreter: &mut Interpreter, _: &mut C) {
+        if let Some((contract, target, _)) = self.destruction.end(interpreter) {
+            self.met.extend([contract, target]);
+        }
     }
 }

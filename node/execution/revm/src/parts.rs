@@ -1,6 +1,7 @@
 //! What one run is watched by for any number of tracers: each part notes something, and tracers that print it share it.
 
 use crate::{
+    destruction::Destruction,
     errors::{Error, Result},
     frames::{Frame, Recorder},
     opcodes::{Counting, Opcodes},
@@ -9,7 +10,7 @@ use crate::{
     validation::Validation,
     watch::Watched,
 };
-use alloy_primitives::{Address, Log, U256};
+use alloy_primitives::Log;
 use revm::{
     Inspector,
     context::{ContextTr, Transaction, result::ExecutionResult},
@@ -26,6 +27,7 @@ pub struct Parts {
     pub preimages: Preimages,
     notes_preimages: bool,
     opcodes: Vec<Opcodes>,
+    destruction: Destruction,
 }
 
 impl Parts {
@@ -108,6 +110,18 @@ impl<C: ContextTr<Db = Watched, Journal: JournalExt>> Inspector<C, EthInterprete
         if self.notes_preimages {
             self.preimages.step(interpreter, context);
         }
+        if self.recorder.is_some() {
+            self.destruction.begin(interpreter, context);
+        }
+    }
+    fn step_end(&mut self, interpreter: &mut Interpreter, _: &mut C) {
+        let Some(left) = self.destruction.end(interpreter) else { return };
+        if let Some(recorder) = &mut self.recorder {
+            recorder.destroyed(left);
+        }
+        if let Some(validation) = &mut self.validation {
+            validation.destroyed();
+        }
     }
     fn log(&mut self, context: &mut C, log: Log) {
         if let Some(recorder) = &mut self.recorder {
@@ -127,8 +141,5 @@ impl<C: ContextTr<Db = Watched, Journal: JournalExt>> Inspector<C, EthInterprete
     }
     fn create_end(&mut self, context: &mut C, inputs: &CreateInputs, outcome: &mut CreateOutcome) {
         each!(self, part => part.create_end(context, inputs, outcome));
-    }
-    fn selfdestruct(&mut self, contract: Address, target: Address, value: U256) {
-        each!(self, part => Inspector::<C, EthInterpreter>::selfdestruct(part, contract, target, value));
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     validation,
     watch::Watched,
 };
-use alloy_primitives::{Address, Log, U256};
+use alloy_primitives::{Address, Log};
 use revm::{
     Inspector,
     context::{ContextTr, Transaction, result::ResultAndState},
@@ -299,8 +299,5 @@ impl<C: ContextTr<Db = Watched, Journal: JournalExt>> Inspector<C, EthInterprete
     }
     fn create_end(&mut self, context: &mut C, inputs: &CreateInputs, outcome: &mut CreateOutcome) {
         delegate!(self, it => it.create_end(context, inputs, outcome), ());
-    }
-    fn selfdestruct(&mut self, contract: Address, target: Address, value: U256) {
-        delegate!(self, it => Inspector::<C, EthInterpreter>::selfdestruct(it, contract, target, value), ());
     }
 }

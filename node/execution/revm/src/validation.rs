@@ -171,6 +171,13 @@ impl Validation {
         })
     }
 
+    /// Notes a SELFDESTRUCT, which is a frame of its own.
+    pub fn destroyed(&mut self) {
+        if !self.open.is_empty() {
+            self.frames.push(Deeds::default());
+        }
+    }
+
     fn begin(&mut self) {
         self.open.push(self.frames.len());
         self.frames.push(Deeds::default());
@@ -298,11 +305,5 @@ impl<C: ContextTr<Db = Watched, Journal: JournalExt>> Inspector<C, EthInterprete
 
     fn create_end(&mut self, _: &mut C, _: &CreateInputs, _: &mut CreateOutcome) {
         self.open.pop();
-    }
-
-    fn selfdestruct(&mut self, _: Address, _: Address, _: U256) {
-        if !self.open.is_empty() {
-            self.frames.push(Deeds::default());
-        }
     }
 }

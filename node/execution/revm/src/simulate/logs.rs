@@ -3,18 +3,17 @@
 //! ERC-7528 gives to ether. They are shown with the call and are in no receipt.
 
 use crate::{
+    destruction::Destruction,
     outcome::LastStep,
     watch::{Stop, Watched},
 };
 use alloy_primitives::{Address, B256, Log, LogData, U256, address, b256};
 use revm::{
     Inspector,
-    bytecode::opcode,
     context_interface::{ContextTr, JournalTr},
     interpreter::{
         CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, InstructionResult, Interpreter,
         interpreter::EthInterpreter,
-        interpreter_types::{InputsTr, Jumps, LoopControl},
     },
 };
 
@@ -47,8 +46,7 @@ pub struct Logs {
     /// Bytes that the answer may still grow by.
     room: usize,
     last: LastStep,
-    /// A SELFDESTRUCT that is under way: from, to, and what it moves.
-    destruction: Option<(Address, Address, U256)>,
+    destruction: Destruction,
 }
 
 impl Logs {
@@ -62,7 +60,7 @@ impl Logs {
         self.open.clear();
         self.logs.clear();
         self.last = LastStep::default();
-        self.destruction = None;
+        self.destruction = Destruction::default();
     }
 
     /// The logs of the call that has run; none if it has failed.
@@ -114,20 +112,14 @@ impl Logs {
 impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for Logs {
     fn step(&mut self, interpreter: &mut Interpreter, context: &mut C) {
         self.last.step(interpreter, context);
-        if self.trace_transfers && interpreter.bytecode.opcode() == opcode::SELFDESTRUCT {
-            let from = interpreter.input.target_address();
-            let balance = context.journal_mut().load_account(from).map(|account| account.data.info.balance);
-            let to = interpreter.stack.peek(0).map(|word| Address::from_word(word.into()));
-            self.destruction = to.ok().zip(balance.ok()).map(|(to, balance)| (from, to, balance));
+        if self.trace_transfers {
+            self.destruction.begin(interpreter, context);
         }
     }
 
     fn step_end(&mut self, interpreter: &mut Interpreter, context: &mut C) {
-        if let Some((from, to, value)) = self.destruction.take() {
-            let ended = interpreter.bytecode.action().as_ref().and_then(|action| action.instruction_result());
-            if ended == Some(InstructionResult::SelfDestruct) {
-                self.transfer(from, to, value, context);
-            }
+        if let Some((from, to, value)) = self.destruction.end(interpreter) {
+            self.transfer(from, to, value, context);
         }
     }
 
