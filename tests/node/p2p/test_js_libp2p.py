@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import orjson
 import pytest
 import trio
 
+from node.p2p.gossip import TOPIC_RULES
 from node.p2p.network import Topic
 from node.p2p.scores import Misbehaviour
 from node.p2p.service import Libp2pNetwork
@@ -74,3 +77,26 @@ async def test_js_libp2p_asks_us_for_blobs(nursery: trio.Nursery) -> None:
         told = orjson.loads(await trio.to_thread.run_sync(peer.stdout.readline))
     assert told == [one for one in asked if one != asked[2]]
     assert not any(node.blamed(reason) for reason in Misbehaviour)
+
+
+@pytest.mark.timeout(300)
+async def test_js_libp2p_exchanges_large_messages_with_us(nursery: trio.Nursery) -> None:
+    """Given messages that are too large to gossip, when either announces one, then the other fetches it, and nobody is blamed."""
+    node = await start_node(nursery, "node")
+    address = f"/ip4/127.0.0.1/tcp/{node.network.port}/p2p/{node.peer_id}"
+    with js_peer(address, GENESIS.hex(), program="exchange_bodies.mjs") as peer:
+        assert peer.stdout is not None
+        theirs = await trio.to_thread.run_sync(peer.stdout.readline)
+        await until("its body", lambda: bool(node.messages(Topic.L1_BLOCK)))
+        body = os.urandom(TOPIC_RULES[Topic.L1_BLOCK].inline_bytes_max + 1)
+        node.network.publish(Topic.L1_BLOCK, body)
+        fetched = await trio.to_thread.run_sync(peer.stdout.readline)
+    received = {told(one) for one in node.messages(Topic.L1_BLOCK)}
+    assert received == {theirs}
+    assert fetched == told(body)
+    assert not any(node.blamed(reason) for reason in Misbehaviour)
+
+
+def told(body: bytes) -> bytes:
+    """A body as the peer tells of it."""
+    return b"0x%s\n" % hashlib.sha256(body).hexdigest().encode()
