@@ -72,12 +72,25 @@ def concerned(
         )
     else:
         raise CannotBreak(f"{entry.name}: this devnet has no {' or '.join(entry.roles)}")
-    for name in wanted:
-        if name not in plans:
-            raise CannotBreak(f"no process is named {name}; there are {', '.join(plans)}")
-        if name not in able:
-            raise CannotBreak(f"{entry.name}: found {name}, wanted {' or '.join(entry.roles)}")
-    return [plans[name] for name in wanted]
+    asked = [_of_name(plans, name) for name in wanted]
+    for plan in asked:
+        if plan.name not in able:
+            raise CannotBreak(f"{entry.name}: found {plan.name}, wanted {' or '.join(entry.roles)}")
+    return asked
+
+
+def named(network: Network, targets: Sequence[str]) -> list[ProcessPlan]:
+    """The processes of these names; all of them where none is given. Raises CannotBreak for a name that no process has."""
+    plans = {plan.name: plan for plan in network.processes()}
+    if not targets or EVERYBODY in targets:
+        return list(plans.values())
+    return [_of_name(plans, name) for name in targets]
+
+
+def _of_name(plans: Mapping[str, ProcessPlan], name: str) -> ProcessPlan:
+    if name not in plans:
+        raise CannotBreak(f"no process is named {name}; there are {', '.join(plans)}")
+    return plans[name]
 
 
 def ask_each(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,6 +17,10 @@ ANSWER_BYTES_MAX: Final = 64 << 20
 
 class RpcUnavailable(Exception):
     """Nobody answers there, or not in time, or not JSON-RPC."""
+
+
+class NobodyListens(RpcUnavailable):
+    """The port is closed, or no host has the name: no process serves there."""
 
 
 class RpcRefused(Exception):
@@ -72,6 +77,8 @@ def request(
         connection.request(method, parts.path or "/", body, headers)
         response = connection.getresponse()
         return response.status, response.read(ANSWER_BYTES_MAX)
+    except (ConnectionRefusedError, socket.gaierror) as error:
+        raise NobodyListens(f"{url}: {error}") from error
     except (OSError, http.client.HTTPException) as error:
         raise RpcUnavailable(f"{url}: {str(error) or type(error).__name__}") from error
     finally:

@@ -213,11 +213,12 @@ def read_manifest(file: Path) -> list[Setting]:
         ManifestError: when it cannot be read, is no TOML, or holds unknown keys.
     """
     try:
-        raw = file.read_bytes()
+        with file.open("rb") as stream:
+            raw = stream.read(MANIFEST_BYTES_MAX + 1)
     except OSError as error:
         raise ManifestError(f"{file}: cannot be read: {error.strerror}") from error
     if len(raw) > MANIFEST_BYTES_MAX:
-        raise ManifestError(f"{file}: found {len(raw)} bytes, wanted at most {MANIFEST_BYTES_MAX}")
+        raise ManifestError(f"{file}: found more, wanted at most {MANIFEST_BYTES_MAX} bytes")
     try:
         content = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -376,18 +377,31 @@ def _is_loopback(host: str) -> bool:
 
 
 def _explain(error: ValidationError, origins: Mapping[tuple[str, str], str]) -> str:
-    lines = []
+    lines: list[str] = []
+    followed: list[str] = []
     for problem in error.errors(include_url=False):
         path = [str(part) for part in problem["loc"]]
         message = problem["msg"].removeprefix("Value error, ")
         if len(path) < 2:
-            section, _, rest = message.partition(".")
-            origin = origins.get((section, rest.partition(":")[0]), "manifest")
-            lines.append(f"{origin}: {message}")
+            lines.append(f"{_origin_of(message, origins)}: {message}")
             continue
-        origin = origins.get((path[0], path[1]), "default")
         wanted = message
         for beginning in ("Input should be ", "String should ", "a valid "):
             wanted = wanted.removeprefix(beginning)
-        lines.append(f"{origin}: {'.'.join(path)}: found {problem['input']!r}, wanted {wanted}")
-    return "\n".join(lines)
+        wanted = "list" if wanted == "tuple" else wanted
+        origin = origins.get((path[0], path[1]))
+        line = (
+            f"{origin or 'default'}: {'.'.join(path)}: found {problem['input']!r}, wanted {wanted}"
+        )
+        (followed if origin is None else lines).append(line)
+    # A default is wrong only because it follows from another key, which is named then.
+    return "\n".join(lines or followed)
+
+
+def _origin_of(message: str, origins: Mapping[tuple[str, str], str]) -> str:
+    """Where the first key of a message about several was found, or the next one that is no default."""
+    for word in message.replace(":", " ").replace(",", " ").split():
+        section, _, key = word.partition(".")
+        if (section, key) in origins:
+            return origins[section, key]
+    return "manifest"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -268,21 +268,20 @@ def open_network(layout: Layout, resolved: Resolved) -> Network:
     Raises:
         NetworkError: when it was made by another version, or with another manifest.
     """
-    stored = _load(layout)
-    made = stored.manifest.model_dump(mode="json")
     wanted = resolved.manifest.model_dump(mode="json")
-    differences = [
-        f"{resolved.origins.get((section, key), 'default')}: {section}.{key}: "
-        f"found {wanted[section][key]!r}, wanted {made[section][key]!r}, "
-        f"which the network in {layout.data} was made with"
-        for section, key in GENESIS_KEYS
-        if wanted[section][key] != made[section][key]
-    ]
-    if differences:
-        hint = ["(`--fresh` makes a new network, `--data` names another folder)"]
-        raise NetworkError(
-            "\n".join([*differences, *(hint if stored.placement == "machine" else [])])
-        )
+    refuse_other(
+        layout,
+        [
+            Setting(
+                section=section,
+                key=key,
+                value=wanted[section][key],
+                origin=resolved.origins.get((section, key), "default"),
+            )
+            for section, key in GENESIS_KEYS
+        ],
+    )
+    stored = _load(layout)
     network = Network(
         layout=layout,
         manifest=resolved.manifest,
@@ -292,6 +291,25 @@ def open_network(layout: Layout, resolved: Resolved) -> Network:
     )
     save_network(network)
     return network
+
+
+def refuse_other(layout: Layout, settings: Sequence[Setting]) -> None:
+    """Refuse settings that are not what a folder's network was made with. Raises NetworkError that names them all."""
+    stored = _load(layout)
+    made = stored.manifest.model_dump(mode="json")
+    differences = [
+        f"{setting.origin}: {setting.section}.{setting.key}: "
+        f"found {setting.value!r}, wanted {made[setting.section][setting.key]!r}, "
+        f"which the network in {layout.data} was made with"
+        for setting in settings
+        if (setting.section, setting.key) in GENESIS_KEYS
+        and setting.value != made[setting.section][setting.key]
+    ]
+    if differences:
+        hint = ["(`--fresh` makes a new network, `--data` names another folder)"]
+        raise NetworkError(
+            "\n".join([*differences, *(hint if stored.placement == "machine" else [])])
+        )
 
 
 def load_network(layout: Layout) -> Network:

@@ -72,7 +72,8 @@ def token_of(l1: Chain, l2: Chain, address: str) -> Token:
     on_l1 = "0x" + remote.hex() if any(remote) else address
     on_l2 = address if any(remote) else _twin_of(l2, factory, address)
     try:
-        symbol = _text(l1.read(on_l1, encode_call("symbol()")))
+        answer = l1.read(on_l1, encode_call("symbol()"))
+        symbol = _text(answer) if answer else ""  # An account without code answers nothing.
         decimals = int.from_bytes(l1.read(on_l1, encode_call("decimals()")))
     except (RpcRefused, Rejected) as error:
         raise NoToken(f"{on_l1} is no ERC-20 token on L1: {error}") from error

@@ -1,8 +1,9 @@
 """`faultline break`: makes faults on purpose, plays attacks, heals, lists what there is.
 
 NAME key=value ... --on PROCESS -> parameters checked -> devnet_break on every process that is concerned
-heal [NAME]                     -> devnet_heal on every process
-active                          -> devnet_breaks of every process
+heal [NAME] [--on PROCESS]      -> devnet_heal on every process that runs
+active [--on PROCESS]           -> devnet_breaks of every process that runs
+list [NAME]                     -> the catalogue
 NAME of an attack key=value ... -> deploy.commands.attacking
 """
 
@@ -17,7 +18,15 @@ import orjson
 from pydantic import JsonValue
 
 from deploy.adversaries.catalogue import ATTACKS, attack_named
-from deploy.breaking import Answers, CannotBreak, ask_each, check, concerned, entry_named
+from deploy.breaking import (
+    Answers,
+    CannotBreak,
+    ask_each,
+    check,
+    concerned,
+    entry_named,
+    named,
+)
 from deploy.commands.attacking import play
 from deploy.commands.options import (
     CommandFailed,
@@ -27,8 +36,8 @@ from deploy.commands.options import (
     layout_of,
     print_json,
 )
-from deploy.commands.running import loaded
-from deploy.json_rpc import RpcUnavailable
+from deploy.commands.running import running
+from deploy.json_rpc import NobodyListens, RpcUnavailable
 from deploy.network import Network, ProcessPlan
 from node.runtime.fault_catalogue import FAULTS
 from node.runtime.fault_entries import Kind, Parameter
@@ -70,32 +79,57 @@ def break_(
 ) -> int:
     """Break something on purpose, play an attack, heal, or list what there is."""
     if as_list or name in (None, "list"):
-        _print_catalogue(as_json=as_json)
+        asked_for = parameters if name in (None, "list") else (name, *parameters)
+        _print_catalogue(_known_name("list", asked_for), as_json=as_json)
         return 0
-    network = loaded(layout_of(data))
-    attack = attack_named(name or "")
+    assert name is not None
+    network = running(layout_of(data))
+    attack = attack_named(name)
     if attack is not None:
         if targets:
             raise WrongUse(f"{attack.name}: is played from outside; no process does it (--on)")
         return play(
             network, attack, _values(attack.name, attack.parameters, parameters), as_json=as_json
         )
-    if name == "active":
-        answers = _ask(network.processes(), network, "devnet_breaks", [])
-    elif name == "heal":
-        answers = _ask(network.processes(), network, "devnet_heal", list(parameters))
-    else:
-        assert name is not None
-        try:
-            entry = entry_named(name)
-            given = _values(entry.name, entry.parameters, parameters)
-            check(entry, given)
-            plans = concerned(network, entry, given, targets)
-        except CannotBreak as error:
-            raise WrongUse(str(error)) from error
-        answers = _ask(plans, network, "devnet_break", [name, given])
+    try:
+        answers = _answers(network, name, parameters, targets)
+    except CannotBreak as error:
+        raise WrongUse(str(error)) from error
     _print_answers(answers, as_json=as_json)
     return 1 if any(isinstance(answer, Exception) for answer in answers.values()) else 0
+
+
+def _answers(
+    network: Network, name: str, parameters: Sequence[str], targets: Sequence[str]
+) -> Answers:
+    """What the processes say that are asked. Raises CannotBreak, WrongUse, CommandFailed."""
+    if name == "active":
+        if parameters:
+            raise WrongUse(f"active: found {parameters[0]!r}, wanted nothing behind it")
+        return _ask_running(network, targets, "devnet_breaks", [])
+    if name == "heal":
+        fault = _known_name("heal", parameters)
+        if attack_named(fault or "") is not None:
+            raise WrongUse(f"heal: found {fault!r}, wanted a fault: an attack leaves none in force")
+        return _ask_running(network, targets, "devnet_heal", [] if fault is None else [fault])
+    entry = entry_named(name)
+    given = _values(entry.name, entry.parameters, parameters)
+    check(entry, given)
+    return _ask(concerned(network, entry, given, targets), network, "devnet_break", [name, given])
+
+
+def _known_name(title: str, given: Sequence[str]) -> str | None:
+    """The one name of the catalogue that may follow `list` and `heal`. Raises WrongUse."""
+    if not given:
+        return None
+    if len(given) > 1:
+        raise WrongUse(f"{title}: found {given[1]!r}, wanted one name at most")
+    if attack_named(given[0]) is None:
+        try:
+            entry_named(given[0])
+        except CannotBreak as error:
+            raise WrongUse(f"{title}: {error}") from error
+    return given[0]
 
 
 def _values(
@@ -108,6 +142,8 @@ def _values(
         key, equals, text = pair.partition("=")
         if not equals:
             raise WrongUse(f"{title}: found {pair!r}, wanted KEY=VALUE")
+        if key in values:
+            raise WrongUse(f"{title}: parameter {key!r}: found it twice, wanted it once")
         values[key] = _value(kinds.get(key), text)
     return values
 
@@ -134,6 +170,23 @@ def _ask(
     return answers
 
 
+def _ask_running(
+    network: Network, targets: Sequence[str], method: str, parameters: list[JsonValue]
+) -> Answers:
+    """Ask those named, or everybody. Where nobody listens nothing is broken: a process's faults end with it.
+
+    Raises:
+        CannotBreak: a name that no process has.
+        CommandFailed: when nobody answers at all.
+    """
+    answers = _ask(named(network, targets), network, method, parameters)
+    down = [name for name, answer in answers.items() if isinstance(answer, NobodyListens)]
+    for name in down:
+        click.echo(f"{name}: does not run, so nothing is broken there", err=True)
+    nothing: Answers = {name: [] for name in down}
+    return {**answers, **nothing}
+
+
 def _print_answers(answers: Answers, *, as_json: bool) -> None:
     if as_json:
         print_json(
@@ -150,19 +203,23 @@ def _print_answers(answers: Answers, *, as_json: bool) -> None:
             click.echo(f"{name}: {orjson.dumps(answer).decode()}")
 
 
-def _print_catalogue(*, as_json: bool) -> None:
+def _print_catalogue(only: str | None, *, as_json: bool) -> None:
+    faults = [entry for entry in FAULTS if only in (None, entry.name)]
+    attacks = [attack for attack in ATTACKS if only in (None, attack.name)]
     if as_json:
-        faults = [entry.described() for entry in FAULTS]
-        print_json(faults + [attack.described() for attack in ATTACKS])
+        described = [entry.described() for entry in faults]
+        print_json(described + [attack.described() for attack in attacks])
         return
-    click.echo("What a process can do wrong:\n")
-    for entry in FAULTS:
+    if faults:
+        click.echo("What a process can do wrong:\n")
+    for entry in faults:
         click.echo(f"{entry.name} ({', '.join(entry.roles)}): {entry.summary}")
         _print_parameters(entry.parameters)
         click.echo(f"    expect: {entry.expect}")
         click.echo(f"    heals: {entry.heals}\n")
-    click.echo("What can be tried from outside, played to its end:\n")
-    for attack in ATTACKS:
+    if attacks:
+        click.echo("What can be tried from outside, played to its end:\n")
+    for attack in attacks:
         click.echo(f"{attack.name}: {attack.summary}")
         _print_parameters(attack.parameters)
         click.echo(f"    expect: {attack.expect}")

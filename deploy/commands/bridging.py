@@ -15,12 +15,13 @@ import click
 from deploy.accounts import FundedAccount
 from deploy.chains import Chain, TransactionFailed, refusal_of, units_of
 from deploy.commands.options import CommandFailed, WrongUse, layout_of
-from deploy.commands.running import loaded
+from deploy.commands.running import running
 from deploy.json_rpc import RpcRefused, RpcUnavailable
 from deploy.network import Network
 from deploy.progress import Progress
-from deploy.published import Layer
+from deploy.published import Layer, checksummed
 from deploy.tokens import NoToken, Token, token_of
+from node.eth.primitives import Address
 
 ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 """An account or a contract."""
@@ -48,8 +49,8 @@ token_option = click.option(
 
 
 def network_with_l2(data: Path | None) -> Network:
-    """The devnet that is meant. Raises CommandFailed where it has no L2."""
-    network = loaded(layout_of(data))
+    """The devnet that is meant. Raises CommandFailed where it does not run or has no L2."""
+    network = running(layout_of(data))
     if not network.manifest.l2.enabled:
         raise CommandFailed("this devnet has no L2 (l2.enabled = false)")
     return network
@@ -66,6 +67,13 @@ def checked_address(option: str, address: str) -> str:
     """An address that somebody typed. Raises WrongUse."""
     if not ADDRESS.fullmatch(address):
         raise WrongUse(f"{option}: found {address!r}, wanted an address as 0x and 40 hex digits")
+    digits = address[2:]
+    wanted = checksummed(Address(bytes.fromhex(digits)))
+    if digits not in (digits.lower(), digits.upper()) and address != wanted:
+        raise WrongUse(
+            f"{option}: found {address}, whose capitals are no checksum (EIP-55), "
+            f"wanted {wanted} or small letters if it is right"
+        )
     return address
 
 

@@ -11,7 +11,7 @@ import click
 import orjson
 import trio
 
-from deploy.commands.options import CommandFailed, data_option, json_option, layout_of
+from deploy.commands.options import CommandFailed, WrongUse, data_option, json_option, layout_of
 from deploy.commands.preparing import refuse_containers
 from deploy.layout import Layout
 
@@ -82,7 +82,7 @@ def _files(layout: Layout, process: str | None) -> list[Path]:
     if process is None:
         return list(files.values())
     if process not in files:
-        raise CommandFailed(f"no log of {process}; there are {', '.join(files)}")
+        raise WrongUse(f"no log of {process}; there are {', '.join(files)}")
     return [files[process]]
 
 

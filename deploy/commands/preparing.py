@@ -20,7 +20,7 @@ from deploy.manifest import (
     read_manifest,
     resolve,
 )
-from deploy.network import NetworkError, load_network, stored_settings
+from deploy.network import NetworkError, load_network, refuse_other, stored_settings
 
 FLAGS: Final[Mapping[str, tuple[str, str]]] = {
     "--profile": ("network", "profile"),
@@ -43,14 +43,18 @@ def resolve_manifest(
         fresh: whether what the data was made with no longer counts.
     """
     try:
-        return resolve(
-            [
-                *([] if fresh else stored_settings(layout)),
-                *_manifest_settings(manifest),
-                *environment_settings(os.environ),
-                *_flag_settings(flags),
-            ]
-        )
+        stored = [] if fresh else stored_settings(layout)
+        given = [
+            *_manifest_settings(manifest),
+            *environment_settings(os.environ),
+            *_flag_settings(flags),
+        ]
+        try:
+            return resolve([*stored, *given])
+        except ManifestError:
+            if stored:  # What each is right may not fit the data: say that then.
+                refuse_other(layout, given)
+            raise
     except (ManifestError, NetworkError) as error:
         raise WrongUse(str(error)) from error
 

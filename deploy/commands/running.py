@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from deploy.commands.options import (
     CommandFailed,
+    WrongUse,
     data_option,
     json_option,
     layout_of,
@@ -22,8 +23,9 @@ from deploy.commands.preparing import refuse_containers
 from deploy.control import Action, NotRunning, Refused, Request, ask
 from deploy.layout import Layout
 from deploy.lock import is_running
-from deploy.network import Network, NetworkError, load_network
+from deploy.network import Network, NetworkError, ProcessPlan, load_network
 from deploy.observation import Observation, is_alive, observe
+from deploy.supervisor import State
 
 ANSWER_DEADLINE_S: Final = 15.0
 """The supervisor answers by then; stopping everything takes it 3 s."""
@@ -122,14 +124,15 @@ def _observed(
 ) -> list[dict[str, JsonValue]]:
     """What is known of each process, and what the process says itself."""
     plans = {plan.name: plan for plan in network.processes()}
+    stopped = {process["name"] for process in processes if process["state"] == State.STOPPED}
+
+    def look(plan: ProcessPlan) -> Observation:
+        if plan.name in stopped:
+            return Observation(ready=False, reason="")
+        return observe(network.rpc_url(plan), network.metrics_url(plan), plan.layer)
+
     with ThreadPoolExecutor(max_workers=len(plans)) as pool:
-        seen = list(
-            pool.map(
-                lambda plan: observe(network.rpc_url(plan), network.metrics_url(plan), plan.layer),
-                plans.values(),
-            )
-        )
-    observations = dict(zip(plans, seen, strict=True))
+        observations = dict(zip(plans, pool.map(look, plans.values()), strict=True))
     rows = []
     for process in processes:
         name = str(process["name"])
@@ -183,8 +186,12 @@ def processes() -> None:
 
 def _process_command(action: Action, help_text: str, done: str) -> click.Command:
     def run(name: str, data: Path | None) -> None:
-        refuse_containers(layout_of(data), f"docker compose {action} {name}")
-        asked(layout_of(data), action, name)
+        layout = layout_of(data)
+        refuse_containers(layout, f"docker compose {action} {name}")
+        names = [plan.name for plan in running(layout).processes()]
+        if name not in names:
+            raise WrongUse(f"no process is named {name}; there are {', '.join(names)}")
+        asked(layout, action, name)
         click.echo(f"{name}: {done}.")
 
     run.__doc__ = help_text
@@ -208,6 +215,17 @@ def loaded(layout: Layout) -> Network:
         return load_network(layout)
     except NetworkError as error:
         raise CommandFailed(str(error)) from error
+
+
+def running(layout: Layout) -> Network:
+    """The network of a data folder that runs: on the ports of one that does not, another devnet may answer.
+
+    Containers have no supervisor; they answer on ports of their own. Raises CommandFailed.
+    """
+    network = loaded(layout)
+    if network.placement == "machine" and not is_running(layout):
+        raise CommandFailed(f"no devnet runs on {layout.data}; `{_start(network)}` starts it")
+    return network
 
 
 def asked(layout: Layout, action: Action, process: str = "") -> JsonValue:

@@ -135,10 +135,12 @@ class FaultBoard:
     async def heal(self, name: str | None = None) -> list[str]:
         """End one fault, or all; gives the names of those that were in force.
 
+        A fault that only other roles have is not in force here: whoever breaks several processes heals them all alike.
+
         Raises:
-            ValueError: no fault has this name.
+            ValueError: no fault of any role has this name.
         """
-        if name is not None and name not in self._entries:
+        if name is not None and name not in NAMES:
             raise ValueError(self._unknown(name))
         names = list(self._active) if name is None else [name]
         healed = [one for one in names if self._end(one)]

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from deploy.adversaries.catalogue import ATTACKS
 from deploy.cli import main
 from deploy.creation import create
-from deploy.json_rpc import RpcRefused, RpcUnavailable
+from deploy.json_rpc import NobodyListens, RpcRefused, RpcUnavailable
 from deploy.layout import Layout
 from deploy.manifest import Manifest
 from deploy.network import claim
@@ -27,6 +27,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     claim(Layout(tmp_path / "data"))
     create(Layout(tmp_path / "data"), Manifest(), 1_800_000_000)
     monkeypatch.setenv("FAULTLINE_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("deploy.commands.running.is_running", lambda _: True)
     calls: Asked = []
 
     def call(url: str, method: str, *parameters: JsonValue) -> JsonValue:
@@ -108,6 +109,47 @@ def test_healing_asks_everybody_and_tells_who_did_not_answer(
     assert printed["validator-3"] == {"error": "connection refused"}
 
 
+def test_what_does_not_run_has_nothing_to_heal(
+    monkeypatch: pytest.MonkeyPatch, asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def call(url: str, _method: str, *_parameters: JsonValue) -> JsonValue:
+        if url.endswith("8547"):
+            raise NobodyListens("connection refused")
+        return ["delay"]
+
+    monkeypatch.setattr("deploy.breaking.call", call)
+    for arguments in (["heal", "delay"], ["heal"], ["active"]):
+        assert run(monkeypatch, *arguments, "--json") == 0
+        said = capsys.readouterr()
+        assert orjson.loads(said.out)["validator-2"] == []
+        assert orjson.loads(said.out)["bridge"] == ["delay"]
+        assert said.err == "validator-2: does not run, so nothing is broken there\n"
+    assert run(monkeypatch, "delay", "ms=1", "--on", "all", "--json") == 1
+    assert orjson.loads(capsys.readouterr().out)["validator-2"] == {"error": "connection refused"}
+    assert asked == []
+
+
+@pytest.mark.parametrize("arguments", [["heal", "delay"], ["active"]])
+def test_healing_and_looking_ask_those_who_are_named(
+    monkeypatch: pytest.MonkeyPatch, asked: Asked, arguments: list[str]
+) -> None:
+    assert run(monkeypatch, *arguments, "--on", "validator-1", "--on", "bridge") == 0
+    assert [port for port, _, _ in asked] == ["8546", "9546"]
+
+
+@pytest.mark.parametrize("arguments", [["garbage-batch"], ["heal"], ["active"], ["false-output"]])
+def test_a_devnet_that_does_not_run_is_not_asked_on_ports_that_another_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+    asked: Asked,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    monkeypatch.setattr("deploy.commands.running.is_running", lambda _: False)
+    assert run(monkeypatch, *arguments) == 1
+    assert "no devnet runs on" in capsys.readouterr().err
+    assert asked == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -124,6 +166,14 @@ def test_healing_asks_everybody_and_tells_who_did_not_answer(
         (["equivocate", "--on", "sequencer"], "equivocate: found sequencer, wanted validator"),
         (["censor-sender", "address=0x7"], "parameter 'address': want an address as 0x and 40 hex"),
         (["delay", "ms=1", "--on", "validator-9"], "no process is named validator-9"),
+        (["delay", "ms=1", "ms=2", "--on", "all"], "parameter 'ms': found it twice"),
+        (["heal", "explode"], "heal: nothing is called 'explode' in the catalogue"),
+        (["heal", "delay", "drop"], "heal: found 'drop', wanted one name at most"),
+        (["heal", "false-output"], "wanted a fault: an attack leaves none in force"),
+        (["heal", "--on", "validator-9"], "no process is named validator-9"),
+        (["active", "delay"], "active: found 'delay', wanted nothing behind it"),
+        (["list", "explode"], "list: nothing is called 'explode' in the catalogue"),
+        (["--list", "delay", "drop"], "list: found 'drop', wanted one name at most"),
     ],
 )
 def test_a_wrong_request_gives_2_and_asks_nobody(
@@ -171,3 +221,19 @@ def test_the_catalogue_is_listed(
         *(orjson.loads(orjson.dumps(entry.described())) for entry in FAULTS),
         *(orjson.loads(orjson.dumps(attack.described())) for attack in ATTACKS),
     ]
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["--list"]])
+@pytest.mark.parametrize("name", ["late-block", "hostile-step"])
+def test_one_entry_of_the_catalogue_is_listed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    name: str,
+) -> None:
+    assert run(monkeypatch, *arguments, name, "--json") == 0
+    assert [entry["name"] for entry in orjson.loads(capsys.readouterr().out)] == [name]
+    assert run(monkeypatch, *arguments, name) == 0
+    shown = capsys.readouterr().out
+    assert f"{name}" in shown
+    assert "partition" not in shown

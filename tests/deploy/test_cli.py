@@ -9,12 +9,14 @@ from pathlib import Path
 
 import orjson
 import pytest
+from pydantic import JsonValue
 
 from deploy.cli import faultline, main
 from deploy.creation import create
 from deploy.layout import Layout
 from deploy.manifest import Manifest
 from deploy.network import Network, claim
+from deploy.observation import Observation
 from deploy.rendering import addresses_env, addresses_viem, announcement
 from deploy.sections import L2Section
 
@@ -141,6 +143,16 @@ def test_a_wrong_manifest_gives_2_and_names_the_key(
         assert f"{manifest}: network.slot_seconds: found 0, wanted greater than" in said
     manifest.write_text("[network]\nslot_seconds = 3\n")
     assert run(monkeypatch, "config", "check", str(manifest)) == 0
+
+
+def test_what_the_data_was_made_with_is_told_to_a_flag_that_does_not_fit_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], network: Network
+) -> None:
+    assert network.manifest.network.validator_processes == 4
+    assert run(monkeypatch, "up", "--validators", "3") == 2
+    said = capsys.readouterr().err
+    assert "--validators: network.validators: found 3, wanted 4, which the network in " in said
+    assert "`--fresh` makes a new network" in said
 
 
 def test_config_show_tells_what_is_in_force_and_why(
@@ -277,6 +289,38 @@ def test_status_of_a_stopped_devnet_gives_1_and_json(
     }
 
 
+def test_a_stopped_process_is_shown_without_asking_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], network: Network
+) -> None:
+    states = {plan.name: "running" for plan in network.processes()} | {"bridge": "stopped"}
+    processes: list[JsonValue] = [
+        {"name": name, "state": state, "pid": 7, "restarts": 0} for name, state in states.items()
+    ]
+    looked: list[str] = []
+
+    def look(rpc_url: str, _metrics_url: str, _layer: str) -> Observation:
+        looked.append(rpc_url)
+        return Observation(ready=False, reason="it sleeps")
+
+    monkeypatch.setattr("deploy.commands.running.ask", lambda *_, **__: {"processes": processes})
+    monkeypatch.setattr("deploy.commands.running.observe", look)
+    assert run(monkeypatch, "status") == 0
+    lines = capsys.readouterr().out.splitlines()
+    [at] = [place for place, line in enumerate(lines) if line.startswith("bridge (L2)  ")]
+    assert lines[at].split()[2] == "stopped"
+    assert lines[at + 1].startswith("watchtower")
+    assert len(looked) == len(states) - 1
+
+
+def test_a_process_that_there_is_not_gives_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], network: Network
+) -> None:
+    monkeypatch.setattr("deploy.commands.running.is_running", lambda _: True)
+    assert run(monkeypatch, "processes", "kill", "validator-9") == 2
+    names = ", ".join(plan.name for plan in network.processes())
+    assert f"no process is named validator-9; there are {names}" in capsys.readouterr().err
+
+
 def test_logs_are_merged_by_time_and_cut_to_the_last_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], network: Network
 ) -> None:
@@ -296,5 +340,5 @@ def test_logs_are_merged_by_time_and_cut_to_the_last_lines(
     assert run(monkeypatch, "logs", "validator-1", "-n", "1", "--json") == 0
     [line] = capsys.readouterr().out.splitlines()
     assert orjson.loads(line)["slot"] == 3
-    assert run(monkeypatch, "logs", "validator-7") == 1
+    assert run(monkeypatch, "logs", "validator-7") == 2
     assert "there are validator-0, validator-1" in capsys.readouterr().err

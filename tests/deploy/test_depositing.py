@@ -239,6 +239,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FAULTLINE_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("deploy.commands.running.is_running", lambda _: True)
     layout = Layout(tmp_path / "data")
     claim(layout)
     create(layout, Manifest(), 1_800_000_000)
@@ -307,6 +308,10 @@ def test_the_command_deposits_for_the_sender_or_another(
         (["many"], "AMOUNT: found 'many', wanted ETH as a decimal number"),
         (["1", "--to", "0x12"], "--to: found '0x12', wanted an address as 0x and 40 hex digits"),
         (["1", "--from", "10"], "--from: found 10, wanted less than 10"),
+        (
+            ["1", "--to", RECEIVER.address.replace("C", "c", 1)],
+            f"whose capitals are no checksum (EIP-55), wanted {RECEIVER.address} or small letters",
+        ),
     ],
 )
 def test_wrong_usage_gives_2_and_sends_nothing(
@@ -318,6 +323,24 @@ def test_wrong_usage_gives_2_and_sends_nothing(
 ) -> None:
     assert run(monkeypatch, *arguments) == 2
     assert message in capsys.readouterr().err
+    assert given == []
+
+
+def test_an_address_without_capitals_has_no_checksum(
+    monkeypatch: pytest.MonkeyPatch, given: list[Given]
+) -> None:
+    digits = RECEIVER.address[2:]
+    for address in (f"0x{digits.lower()}", f"0x{digits.upper()}"):
+        assert run(monkeypatch, "1", "--to", address) == 0
+    assert len(given) == 2
+
+
+def test_nothing_is_sent_to_whoever_has_the_ports_of_a_devnet_that_does_not_run(
+    monkeypatch: pytest.MonkeyPatch, given: list[Given], capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("deploy.commands.running.is_running", lambda _: False)
+    assert run(monkeypatch, "1") == 1
+    assert "no devnet runs on" in capsys.readouterr().err
     assert given == []
 
 

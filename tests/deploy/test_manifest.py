@@ -88,7 +88,7 @@ def test_keys_are_shared_by_at_most_four_processes(validators: int, processes: i
             "found 'A devnet', wanted match pattern '^[a-z][a-z0-9-]{0,30}$'",
         ),
         ("rpc", "base_port", 0, "found 0, wanted greater than or equal to 1"),
-        ("rpc", "allowed_hosts", "a", "found 'a', wanted tuple"),
+        ("rpc", "allowed_hosts", "a", "found 'a', wanted list"),
         ("bridge", "bond_wei", 0, "found 0, wanted greater than or equal to 1"),
         ("bridge", "quiet_s", -1, "found -1, wanted greater than or equal to 0"),
         ("l2", "gas_limit", 1, "found 1, wanted greater than or equal to 4000000"),
@@ -102,6 +102,12 @@ def test_keys_are_shared_by_at_most_four_processes(validators: int, processes: i
 def test_a_wrong_value_is_named(section: str, key: str, value: JsonValue, error: str) -> None:
     assert errors_of(setting(section, key, value, "f.toml")) == [
         f"f.toml: {section}.{key}: {error}"
+    ]
+
+
+def test_defaults_that_follow_a_wrong_value_are_not_told() -> None:
+    assert errors_of(setting("network", "slot_seconds", 10**9, "f.toml")) == [
+        "f.toml: network.slot_seconds: found 1000000000, wanted less than or equal to 600"
     ]
 
 
@@ -138,6 +144,11 @@ def test_a_window_in_which_nobody_can_answer_is_refused() -> None:
     ]
     without = setting("l2", "enabled", False)
     manifest_of(setting("bridge", "challenge_window_s", 1), without)
+
+
+def test_a_default_that_something_else_collides_with_is_told_with_where_that_was_found() -> None:
+    [error] = errors_of(setting("rpc", "base_port", 9_000, "f.toml"))
+    assert error == "f.toml: p2p.base_port: found 9000, wanted a range apart from rpc.base_port"
 
 
 def test_port_ranges_must_not_meet() -> None:
@@ -180,6 +191,11 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert manifest.network.slot_seconds == 3
     assert manifest.rpc.allowed_hosts == ("a",)
     assert not manifest.faults.enabled
+
+
+def test_a_file_without_an_end_is_not_read_whole() -> None:
+    with pytest.raises(ManifestError, match="/dev/zero: found more, wanted at most 1048576 bytes"):
+        read_manifest(Path("/dev/zero"))
 
 
 def test_a_file_that_is_no_toml_or_not_there_is_named(tmp_path: Path) -> None:

@@ -351,6 +351,7 @@ def test_a_strangers_proof_that_began_anew_is_no_certain_reorganisation() -> Non
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FAULTLINE_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("deploy.commands.running.is_running", lambda _: True)
     layout = Layout(tmp_path / "data")
     claim(layout)
     manifest = Manifest(bridge=BridgeSection(enabled=True), l2=L2Section(replicas=0))

@@ -163,6 +163,13 @@ async def test_a_wrong_parameter_is_named(
     assert board.active() == []
 
 
+async def test_a_fault_of_other_roles_is_healed_by_having_none_of_it() -> None:
+    board = FaultBoard(faults_of("sequencer"))
+    await board.inject("delay", {"ms": 1})
+    assert await board.heal("equivocate") == []
+    assert [fault["name"] for fault in board.active()] == ["delay"]
+
+
 async def test_healing_an_unknown_fault_names_it() -> None:
     with pytest.raises(ValueError, match="no fault is called 'nonsense'"):
         await FaultBoard().heal("nonsense")
