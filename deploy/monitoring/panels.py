@@ -140,7 +140,7 @@ def dashboard_json(dashboard: Dashboard, siblings: Sequence[Dashboard]) -> bytes
         "version": 1,
         "editable": False,
         "graphTooltip": 1,
-        "refresh": "5s",
+        "refresh": "10s",
         "time": {"from": "now-15m", "to": "now"},
         "timezone": "browser",
         "templating": {"list": [_datasource_variable(), _process_variable(dashboard.processes)]},

@@ -183,8 +183,8 @@ BRIDGE: Final = Dashboard(
                     ],
                 ),
                 Panel(
-                    title="L1 blocks whose games are not judged",
-                    help="0 or 1.",
+                    title="L1 blocks not judged",
+                    help="Whose games the watchtower has not looked at yet: 0 or 1.",
                     red_above=8,
                     queries=[
                         Query(

@@ -40,7 +40,7 @@ NETWORK: Final = Dashboard(
                     ],
                 ),
                 Panel(
-                    title="L1 head and finalized",
+                    title="L1 head, final",
                     help="The highest of all processes. Finalized is some four blocks behind.",
                     kind=Kind.NUMBERS,
                     queries=[
@@ -66,7 +66,7 @@ NETWORK: Final = Dashboard(
                     ],
                 ),
                 Panel(
-                    title="L2 head and safe",
+                    title="L2 head, safe",
                     help="The highest of all processes. Safe is what L1 holds, seconds behind.",
                     kind=Kind.NUMBERS,
                     queries=[
@@ -81,8 +81,8 @@ NETWORK: Final = Dashboard(
                     ],
                 ),
                 Panel(
-                    title="Processes by version",
-                    help="One version.",
+                    title="Versions",
+                    help="How many processes run which; one is normal.",
                     kind=Kind.NUMBERS,
                     queries=[
                         Query(
@@ -115,12 +115,15 @@ NETWORK: Final = Dashboard(
                 ),
                 Panel(
                     title="Blocks dropped by reorganisations",
-                    help="In the last minute. 0 is normal; a healed partition shows its depth.",
+                    help="In the last minute, the most of any process. 0 is normal; a healed partition shows its depth.",
                     unit=Unit.PER_MINUTE,
                     queries=[
                         Query(
-                            expression=f"increase(faultline_chain_reorg_depth_blocks_sum{{{MINE}}}[1m])",
-                            legend="{{process}} {{layer}}",
+                            expression=(
+                                "max by (layer) (increase("
+                                f"faultline_chain_reorg_depth_blocks_sum{{{MINE}}}[1m]))"
+                            ),
+                            legend="{{layer}}",
                         )
                     ],
                 ),
@@ -140,7 +143,8 @@ NETWORK: Final = Dashboard(
                     queries=[
                         Query(
                             expression=(
-                                f"sum by (process) (rate(faultline_p2p_bytes_total{{{MINE}}}[1m]))"
+                                "sum without (direction) "
+                                f"(rate(faultline_p2p_bytes_total{{{MINE}}}[1m]))"
                             )
                         )
                     ],
