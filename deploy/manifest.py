@@ -29,6 +29,7 @@ from deploy.sections import (
     RpcSection,
     Section,
 )
+from node.config import wanted_by
 
 MANIFEST_BYTES_MAX: Final = 1 << 20
 """A manifest is never longer than this."""
@@ -385,14 +386,8 @@ def _explain(error: ValidationError, origins: Mapping[tuple[str, str], str]) -> 
         if len(path) < 2:
             lines.append(f"{_origin_of(message, origins)}: {message}")
             continue
-        wanted = message
-        for beginning in ("Input should be ", "String should ", "a valid "):
-            wanted = wanted.removeprefix(beginning)
-        wanted = "list" if wanted == "tuple" else wanted
         origin = origins.get((path[0], path[1]))
-        line = (
-            f"{origin or 'default'}: {'.'.join(path)}: found {problem['input']!r}, wanted {wanted}"
-        )
+        line = f"{origin or 'default'}: {'.'.join(path)}: found {problem['input']!r}, wanted {wanted_by(problem)}"
         (followed if origin is None else lines).append(line)
     # A default is wrong only because it follows from another key, which is named then.
     return "\n".join(lines or followed)

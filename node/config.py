@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 CONFIG_BYTES_MAX: Final = 1 << 20
 """A configuration file is never longer than this."""
@@ -144,11 +145,12 @@ def read_config(file: Path, model: type[Config]) -> Config:
         ConfigError: with the key, the file, what was found and what is wanted.
     """
     try:
-        raw = file.read_bytes()
+        with file.open("rb") as stream:
+            raw = stream.read(CONFIG_BYTES_MAX + 1)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
     if len(raw) > CONFIG_BYTES_MAX:
-        raise ConfigError(f"{file}: {len(raw)} bytes, at most {CONFIG_BYTES_MAX} are read")
+        raise ConfigError(f"{file}: found more, wanted at most {CONFIG_BYTES_MAX} bytes")
     try:
         orjson.loads(raw)
     except orjson.JSONDecodeError as error:
@@ -163,12 +165,25 @@ def _explain(file: Path, error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
-        if not key:  # What concerns several keys names them itself.
+        if problem["type"] == "value_error" and not key:  # What concerns several keys names them.
             lines.append(f"{file}: {problem['msg'].removeprefix('Value error, ')}")
-            continue
-        found = "" if problem["type"] == "missing" else f", found {problem['input']!r}"
-        lines.append(f"{file}: {key}: {problem['msg']}{found}")
+        elif problem["type"] == "missing":
+            lines.append(f"{file}: {key}: found nothing, wanted a value")
+        elif problem["type"] == "extra_forbidden":
+            lines.append(f"{file}: {key}: found {problem['input']!r}, wanted no key of this name")
+        else:
+            place = f"{key}: " if key else ""
+            lines.append(f"{file}: {place}found {problem['input']!r}, wanted {wanted_by(problem)}")
     return "\n".join(lines)
+
+
+def wanted_by(problem: ErrorDetails) -> str:
+    """What pydantic wants in place of what it found, in a few words."""
+    wanted = problem["msg"].removeprefix("Value error, ")
+    for beginning in ("Input should be ", "String should ", "a valid "):
+        wanted = wanted.removeprefix(beginning)
+    wanted = wanted.replace("match pattern", "a match of", 1)
+    return "list" if wanted == "tuple" else wanted
 
 
 def _resolve(config: NodeConfig, folder: Path) -> NodeConfig:

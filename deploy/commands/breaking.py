@@ -17,6 +17,7 @@ import click
 import orjson
 from pydantic import JsonValue
 
+from deploy.adversaries.attack import Attack
 from deploy.adversaries.catalogue import ATTACKS, attack_named
 from deploy.breaking import (
     Answers,
@@ -35,12 +36,13 @@ from deploy.commands.options import (
     json_option,
     layout_of,
     print_json,
+    process_names,
 )
 from deploy.commands.running import running
 from deploy.json_rpc import NobodyListens, RpcUnavailable
 from deploy.network import Network, ProcessPlan
 from node.runtime.fault_catalogue import FAULTS
-from node.runtime.fault_entries import Kind, Parameter
+from node.runtime.fault_entries import CatalogueEntry, Kind, Parameter
 
 EXAMPLES: Final = "\b\n" + "\n".join(
     (
@@ -57,14 +59,35 @@ EXAMPLES: Final = "\b\n" + "\n".join(
 """What `--help` shows; the first line keeps click from joining the others."""
 
 
+def _words(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Completes names of the catalogue, also behind `list` and `heal`, and the keys of what was named."""
+    name = context.params.get("name")
+    entries: list[CatalogueEntry | Attack] = [*FAULTS, *ATTACKS]
+    words = [entry.name for entry in entries]
+    if name is None:
+        words += ["list", "active", "heal"]
+    elif name == "heal":
+        words = [entry.name for entry in FAULTS]
+    elif name != "list":
+        words = [
+            f"{one.name}=" for entry in entries if entry.name == name for one in entry.parameters
+        ]
+    return [word for word in words if word.startswith(incomplete)]
+
+
 @click.command("break", epilog=EXAMPLES)
-@click.argument("name", required=False, metavar="[NAME|list|active|heal]")
-@click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...")
+@click.argument("name", required=False, metavar="[NAME|list|active|heal]", shell_complete=_words)
+@click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=_words)
 @click.option(
     "--list", "as_list", is_flag=True, help="List what can be broken, and what to expect."
 )
 @click.option(
-    "--on", "targets", multiple=True, metavar="PROCESS", help="Whom to break; `all` for everybody."
+    "--on",
+    "targets",
+    multiple=True,
+    metavar="PROCESS",
+    shell_complete=process_names,
+    help="Whom to break, heal or look at; `all` for everybody.",
 )
 @data_option
 @json_option

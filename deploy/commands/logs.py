@@ -11,7 +11,14 @@ import click
 import orjson
 import trio
 
-from deploy.commands.options import CommandFailed, WrongUse, data_option, json_option, layout_of
+from deploy.commands.options import (
+    CommandFailed,
+    WrongUse,
+    data_option,
+    json_option,
+    layout_of,
+    process_names,
+)
 from deploy.commands.preparing import refuse_containers
 from deploy.layout import Layout
 
@@ -42,7 +49,7 @@ class _Followed:
 
 
 @click.command("logs")
-@click.argument("process", required=False)
+@click.argument("process", required=False, shell_complete=process_names)
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
 @click.option(
     "-n",

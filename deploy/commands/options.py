@@ -10,6 +10,7 @@ import click
 import orjson
 
 from deploy.layout import Layout, find_layout
+from deploy.network import NetworkError, load_network
 
 
 class CommandFailed(click.ClickException):
@@ -49,6 +50,17 @@ manifest_option = click.option(
     help="Manifest; ./faultline.toml where there is one.",
 )
 """--manifest FILE"""
+
+
+def process_names(
+    context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """Completes the name of a process of the devnet that is meant; nothing where there is none."""
+    try:
+        processes = load_network(layout_of(context.params.get("data"))).processes()
+    except NetworkError:
+        return []
+    return [plan.name for plan in processes if plan.name.startswith(incomplete)]
 
 
 def layout_of(data: Path | None, manifest: Path | None = None) -> Layout:

@@ -18,6 +18,7 @@ from deploy.commands.options import (
     json_option,
     layout_of,
     print_json,
+    process_names,
 )
 from deploy.commands.preparing import refuse_containers
 from deploy.control import Action, NotRunning, Refused, Request, ask
@@ -195,7 +196,7 @@ def _process_command(action: Action, help_text: str, done: str) -> click.Command
         click.echo(f"{name}: {done}.")
 
     run.__doc__ = help_text
-    command = click.argument("name")(data_option(run))
+    command = click.argument("name", shell_complete=process_names)(data_option(run))
     return processes.command(action)(command)
 
 

@@ -79,12 +79,29 @@ def test_every_command_has_help(
     assert "Usage: faultline " + command in capsys.readouterr().out
 
 
-def test_completion_offers_commands() -> None:
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("faultline pro", ["processes"]),
+        ("faultline break late", ["late-block", "late-challenger"]),
+        ("faultline break ac", ["active"]),
+        ("faultline break heal late", ["late-block"]),
+        ("faultline break delay m", ["ms="]),
+        ("faultline break delay --on seq", ["sequencer"]),
+        ("faultline processes stop validator-", [f"validator-{index}" for index in range(4)]),
+        ("faultline logs b", ["bridge"]),
+        ("faultline logs --data absent b", []),
+    ],
+)
+def test_completion_offers_commands_names_and_processes(
+    network: Network, typed: str, offered: list[str]
+) -> None:
     environment = {
         "_FAULTLINE_COMPLETE": "bash_complete",
-        "COMP_WORDS": "faultline pro",
-        "COMP_CWORD": "1",
+        "COMP_WORDS": typed,
+        "COMP_CWORD": str(len(typed.split()) - 1),
         "PATH": "/usr/bin:/bin",
+        "FAULTLINE_DATA": str(network.layout.data),
     }
     done = subprocess.run(
         [sys.executable, "-m", "deploy.cli"],
@@ -94,7 +111,7 @@ def test_completion_offers_commands() -> None:
         check=False,
         cwd=Path(__file__).parents[2],
     )
-    assert done.stdout.split() == ["plain,processes"]
+    assert done.stdout.split() == [f"plain,{word}" for word in offered]
 
 
 def test_a_file_that_may_not_be_read_or_written_is_named(

@@ -85,7 +85,7 @@ def test_keys_are_shared_by_at_most_four_processes(validators: int, processes: i
             "network",
             "name",
             "A devnet",
-            "found 'A devnet', wanted match pattern '^[a-z][a-z0-9-]{0,30}$'",
+            "found 'A devnet', wanted a match of '^[a-z][a-z0-9-]{0,30}$'",
         ),
         ("rpc", "base_port", 0, "found 0, wanted greater than or equal to 1"),
         ("rpc", "allowed_hosts", "a", "found 'a', wanted list"),

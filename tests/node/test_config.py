@@ -34,14 +34,11 @@ def test_defaults_and_relative_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"nickname": "x"}, "nickname: Extra inputs are not permitted, found 'x'"),
-        (
-            {"rpc": {"port": 70_000}},
-            "rpc.port: Input should be less than or equal to 65535, found 70000",
-        ),
-        ({"rpc": {"port": "8545"}}, "rpc.port: Input should be a valid integer, found '8545'"),
-        ({"name": "Validator 0"}, "name: String should match pattern"),
-        ({"p2p": {"port": 1}}, "p2p.key_file: Field required"),
+        ({"nickname": "x"}, "nickname: found 'x', wanted no key of this name"),
+        ({"rpc": {"port": 70_000}}, "rpc.port: found 70000, wanted less than or equal to 65535"),
+        ({"rpc": {"port": "8545"}}, "rpc.port: found '8545', wanted integer"),
+        ({"name": "Validator 0"}, "name: found 'Validator 0', wanted a match of"),
+        ({"p2p": {"port": 1}}, "p2p.key_file: found nothing, wanted a value"),
     ],
 )
 def test_errors_name_key_and_file(tmp_path: Path, change: dict[str, object], told: str) -> None:
@@ -56,5 +53,7 @@ def test_no_file_no_json_and_too_much(tmp_path: Path) -> None:
         load_config(tmp_path / "absent.json")
     with pytest.raises(ConfigError, match="no JSON"):
         load_config(written(tmp_path, b"{"))
-    with pytest.raises(ConfigError, match="are read"):
+    with pytest.raises(ConfigError, match="found more, wanted at most 1048576 bytes"):
         load_config(written(tmp_path, b" " * (1 << 21)))
+    with pytest.raises(ConfigError, match=r"config\.json: found \[\], wanted an object"):
+        load_config(written(tmp_path, b"[]"))

@@ -52,9 +52,9 @@ def test_a_replica_forwards_to_a_peer_and_may_force(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (SEQUENCER | {"nickname": "x"}, "nickname: Extra inputs are not permitted, found 'x'"),
-        (SEQUENCER | {"role": "bridge"}, "role: Input should be 'sequencer' or 'replica', found"),
-        (SEQUENCER | {"batcher": {"interval_ms": 1}}, "batcher.interval_ms: Input should be gr"),
+        (SEQUENCER | {"nickname": "x"}, "nickname: found 'x', wanted no key of this name"),
+        (SEQUENCER | {"role": "bridge"}, "role: found 'bridge', wanted 'sequencer' or 'replica'"),
+        (SEQUENCER | {"batcher": {"interval_ms": 1}}, "batcher.interval_ms: found 1, wanted gr"),
         (
             SEQUENCER | {"unsafe_key_file": None},
             "unsafe_key_file: a sequencer needs it, a replica has none",
