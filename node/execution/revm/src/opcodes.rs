@@ -8,6 +8,7 @@ use crate::{
     tracers::SIZE_MAX,
     watch::{Stop, Watched},
 };
+use alloy_primitives::map::HashMap;
 use revm::{
     Inspector,
     context_interface::ContextTr,
@@ -17,7 +18,7 @@ use revm::{
         interpreter_types::{Jumps, LegacyBytecode},
     },
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 /// What a name takes in an answer, with its count, at most.
 const ENTRY_SIZE: usize = 64;
@@ -53,7 +54,7 @@ pub struct Opcodes {
 impl Opcodes {
     /// Nothing has run.
     pub fn new(counting: Counting) -> Self {
-        Self { counting, counts: HashMap::new(), before: [None; 2], depth: 0, last_depth: 0 }
+        Self { counting, counts: HashMap::default(), before: [None; 2], depth: 0, last_depth: 0 }
     }
 
     /// The answer: a number, or counts by name.
