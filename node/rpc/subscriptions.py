@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 import orjson
@@ -230,18 +231,23 @@ class Hub:
         groups = [group for group in self._groups if group[0] is Topic.RECEIPTS]
         if not groups:
             return
-        receipts = await self._worker.run(
-            lambda: split_receipts(self._engine.receipts_json(block.rlp, block.receipts))
-        )
-        places = {transaction_of(receipt): place for place, receipt in enumerate(receipts)}
+        every, by_hash = await self._worker.run(partial(self._receipts, block))
         for group in groups:
             await self._give_way()
-            hashes, chosen = group[1], receipts
+            hashes = group[1]
             if isinstance(hashes, frozenset) and hashes:
-                found = sorted(places[one] for one in hashes if one in places)
-                chosen = [receipts[place] for place in found]
-            if chosen:
-                await self._tell(group, (b"[%b]" % b",".join(chosen),))
+                found = sorted(by_hash[one] for one in hashes if one in by_hash)
+                if found:
+                    chosen = b",".join(receipt for _, receipt in found)
+                    await self._tell(group, (b"[%b]" % chosen,))
+            elif by_hash:
+                await self._tell(group, (every,))
+
+    def _receipts(self, block: Block) -> tuple[bytes, dict[Hash32, tuple[int, bytes]]]:
+        """A block's receipts, and each with its place by transaction; runs in the worker."""
+        every = self._engine.receipts_json(block.rlp, block.receipts)
+        receipts = enumerate(split_receipts(every))
+        return every, {transaction_of(receipt): (place, receipt) for place, receipt in receipts}
 
     async def _tell(self, group: Group, events: Sequence[bytes]) -> None:
         """As `_send`, giving way between subscribers: there may be thousands."""
