@@ -116,6 +116,7 @@ class DebugNamespace:
     def get_bad_blocks(self, params: Params, _: Caller) -> list[dict[str, object]]:
         """The last blocks that execution refused. Raises RpcError for the name of a file, into which geth would write them."""
         if parameters.optional(params, 0) is not None:
+            parameters.text(params, 0)
             raise RpcError(SERVER_ERROR, "nothing is written to files here: ask without one")
         return [
             {

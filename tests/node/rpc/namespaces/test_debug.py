@@ -59,6 +59,10 @@ async def test_refused_blocks_are_told_as_geth_tells_them() -> None:
         assert await client.result("debug_getBadBlocks", None) == told
         refusal = (-32000, "nothing is written to files here: ask without one")
         assert await client.error("debug_getBadBlocks", "blocks.json") == refusal
+        assert await client.error("debug_getBadBlocks", 1) == (
+            -32602,
+            "invalid argument 0: json: cannot unmarshal number into Go value of type string",
+        )
         backend.refused.clear()
         assert await client.result("debug_getBadBlocks") == []
 
