@@ -27,6 +27,7 @@ from node.errors import Corruption, InvalidCall, MissingState
 from node.rpc import jsonrpc
 from node.rpc.jsonrpc import (
     INTERNAL_ERROR,
+    LIMIT_EXCEEDED,
     NOTIFICATION,
     SERVER_ERROR,
     InvalidRequest,
@@ -50,6 +51,13 @@ LARGE_BATCH_BYTES: Final = 1 << 20
 
 LARGE_BATCHES_AT_ONCE: Final = 2
 """So many go on beside each other: forty answers of 60 MB that were put together at once took 1.5 GB and the loop for seconds."""
+
+
+COUNTED_BYTES_MIN: Final = 64 << 10
+"""Requests that are answered later count from this length on: a thousand of shorter ones are 64 MiB."""
+
+HELD_BYTES_MAX: Final = 128 << 20
+"""Bytes of such requests that wait or run; a thousand calls of 5 MiB could wait for two threads."""
 
 
 class Session(Protocol):
@@ -107,6 +115,7 @@ class Dispatcher:
         self._timer = timer
         self._side_by_side = frozenset(name for name, one in methods.items() if one.side_by_side)
         self._large_batches = trio.Semaphore(LARGE_BATCHES_AT_ONCE)
+        self._held_bytes = 0
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
     def answer(self, body: bytes, caller: Caller) -> Answer:
@@ -116,10 +125,23 @@ class Dispatcher:
         except RpcError as error:
             return jsonrpc.error_text(None, error) if body.strip() else b""
         if type(message) is list:
-            return self._batch(message, caller)
-        return self._call(message, caller)
+            answer = self._batch(message, caller)
+            return answer if len(body) < COUNTED_BYTES_MIN else self._hold(answer, len(body))
+        return self._call(message, caller, len(body))
 
-    def _call(self, message: object, caller: Caller) -> Answer:
+    async def _hold(self, answer: Coroutine[object, object, bytes], size: int) -> bytes:
+        """An answer whose request of `size` bytes counts as long as it is under way; an error where there is no room."""
+        if self._held_bytes + size > HELD_BYTES_MAX:
+            answer.close()
+            return jsonrpc.error_text(None, _busy())
+        self._held_bytes += size
+        try:
+            return await answer
+        finally:
+            self._held_bytes -= size
+
+    def _call(self, message: object, caller: Caller, size: int = 0) -> Answer:
+        """Answer a call, of a request of `size` bytes if it is one of its own."""
         try:
             method, params, identity = jsonrpc.read_call(message)
         except InvalidRequest as error:
@@ -133,7 +155,7 @@ class Dispatcher:
         try:
             result = entry.handler(positional(params, entry.arguments_max), caller)
             if type(result) is CoroutineType:
-                return self._finish(result, method, identity, started)
+                return self._finish(result, method, identity, started, size)
             if type(result) is Later:
                 return self._finish_later(result, method, identity, started)
             return self._succeed(result, method, identity, started)
@@ -148,13 +170,21 @@ class Dispatcher:
         method: str,
         identity: object,
         started: float,
+        size: int,
     ) -> bytes:
+        counted = size if size >= COUNTED_BYTES_MIN else 0
+        if counted and self._held_bytes + counted > HELD_BYTES_MAX:
+            result.close()
+            return self._fail(_busy(), method, identity, started)
+        self._held_bytes += counted
         try:
             return self._succeed(await result, method, identity, started)
         except Corruption:
             raise
         except Exception as error:  # noqa: BLE001  # see the module's docstring
             return self._fail(error, method, identity, started)
+        finally:
+            self._held_bytes -= counted
 
     def _finish_later(
         self, result: Later[object], method: str, identity: object, started: float
@@ -235,6 +265,10 @@ class Dispatcher:
     def _is_side_by_side(self, message: object) -> bool:
         method = message.get("method") if isinstance(message, dict) else None
         return isinstance(method, str) and method in self._side_by_side
+
+
+def _busy() -> RpcError:
+    return RpcError(LIMIT_EXCEEDED, "too many long requests in progress")
 
 
 class _Batch:
