@@ -76,6 +76,10 @@ class Devnet:
         self.l1: Layer = self._layer("l1")
         """The proof-of-stake chain."""
 
+    def __repr__(self) -> str:
+        """As pytest shows it beside a failed test."""
+        return f"<Devnet on {self.data}, L1 at {self.l1.url}>"
+
     @property
     def l2(self) -> Layer:
         """The rollup. Raises LookupError where there is none."""

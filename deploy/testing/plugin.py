@@ -24,7 +24,7 @@ import pytest
 
 if TYPE_CHECKING:
     from deploy.testing.devnet import Devnet
-    from deploy.testing.sharing import Share  # noqa: F401  # of the key below
+    from deploy.testing.run_folder import RunFolder  # noqa: F401  # of the key below
 
 FOLDER_KEY: Final = "faultline_folder"
 """What the controller tells a worker."""
@@ -41,7 +41,7 @@ SOURCES: Final = Path(__file__).resolve().parents[2]
 NAME_BYTES_MAX: Final = 200
 """Of a folder's name; file systems take 255."""
 
-_SHARE: Final = pytest.StashKey["Share"]()
+_RUN_FOLDER: Final = pytest.StashKey["RunFolder"]()
 
 
 class _WorkerNode(Protocol):
@@ -97,26 +97,36 @@ def pytest_configure_node(node: _WorkerNode) -> None:
         return
     if _taken_name() is not None:
         return  # A test that wants a devnet says so; others need none.
-    from deploy.testing.sharing import Share
+    from deploy.testing.run_folder import RunFolder
 
-    if _SHARE not in config.stash:
-        config.stash[_SHARE] = Share.make(keeps=config.getoption("--faultline-keep"))
-    node.workerinput[FOLDER_KEY] = str(config.stash[_SHARE].folder)
+    if _RUN_FOLDER not in config.stash:
+        config.stash[_RUN_FOLDER] = RunFolder.make()
+    node.workerinput[FOLDER_KEY] = str(config.stash[_RUN_FOLDER].folder)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In xdist's controller: end what the workers shared."""
-    share = session.config.stash.get(_SHARE, None)
-    if share is None:
+    run = session.config.stash.get(_RUN_FOLDER, None)
+    if run is None:
         return
+    if not run.was_used:
+        run.drop()
+        return
+    from deploy.testing.sharing import end
+
     try:
-        _save_logs(session, share.data)
+        _save_logs(session, run.data)
     except OSError as error:
-        terminal = session.config.pluginmanager.get_plugin("terminalreporter")
-        if isinstance(terminal, pytest.TerminalReporter):
-            terminal.write_line(f"Faultline: the devnet's logs could not be copied: {error}")
+        _say(session.config, f"the devnet's logs could not be copied: {error}")
     finally:
-        share.end()
+        end(run, keeps=session.config.getoption("--faultline-keep"))
+
+
+def _say(config: pytest.Config, line: str) -> None:
+    """Write a line to the terminal, if there is one."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if isinstance(terminal, pytest.TerminalReporter):
+        terminal.write_line(f"Faultline: {line}")
 
 
 def _save_logs(session: pytest.Session, data: Path) -> None:

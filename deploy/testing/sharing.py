@@ -1,6 +1,6 @@
 """One devnet for all workers of a test run: started by the first that needs it, ended by the run.
 
-    controller: Share.make -> folder, lease ---------------------------------------> end: down, folder deleted
+    controller: RunFolder.make -> folder, lease -----------------------------------> end: down, folder deleted
     worker: open_or_start(folder) -> alone? -> runs already: use it, else start it -> Devnet
 
 pytest-xdist's workers are processes that know nothing of each other; the folder that the controller tells them is what they share.
@@ -13,42 +13,22 @@ import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import JsonValue
 
 from deploy.layout import Layout
-from deploy.lease import Lease
 from deploy.lock import is_running
 from deploy.testing.devnet import Devnet
-from deploy.testing.starting import Running, StartFailed, new_folder, start
+from deploy.testing.run_folder import RunFolder, turns_of
+from deploy.testing.starting import Running, StartFailed, start
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """The controller's end of it."""
-
-    folder: Path
-    """What the workers are told."""
-    _running: Running
-
-    @classmethod
-    def make(cls, *, keeps: bool) -> Share:
-        """Make the folder and hold its lease."""
-        folder = new_folder()
-        running = _running_in(folder, keeps=keeps)
-        running.lease = Lease(folder / "lease")
-        return cls(folder=folder, _running=running)
-
-    @property
-    def data(self) -> Path:
-        """Where the devnet's data lies, if a worker has started it."""
-        return self._running.data
-
-    def end(self) -> None:
-        """Stop the devnet if a worker has started it, and delete the folder unless it is kept. Raises StopFailed."""
-        self._running.end()
+def end(run: RunFolder, *, keeps: bool) -> None:
+    """Stop the devnet if it runs, and delete the folder unless it is kept. Raises StopFailed."""
+    running = _running_in(run.folder, keeps=keeps)
+    running.lease = run.lease
+    running.end()
 
 
 def open_or_start(
@@ -83,7 +63,7 @@ def _running_in(folder: Path, *, keeps: bool) -> Running:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold a lock, so that one worker starts it and the others wait for that."""
-    descriptor = os.open(folder / "starting", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(turns_of(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -39,6 +39,7 @@ from deploy.manifest import (
 )
 from deploy.network import NetworkError, busy_ports, load_network, stored_settings
 from deploy.testing.places import NoFreePlace, Place, take_place
+from deploy.testing.run_folder import lease_of, new_folder
 
 START_DEADLINE_S: Final = 300.0
 """`faultline up` gives up on its own before."""
@@ -115,7 +116,7 @@ class Running:
     def up(self) -> None:
         """Start it, or go on with its chain; returns when it is ready. Raises StartFailed."""
         if self.folder != self.data:
-            self._up("--manifest", self.folder / "faultline.toml", "--lease", self.folder / "lease")
+            self._up("--manifest", self.folder / "faultline.toml", "--lease", lease_of(self.folder))
             return
         # Somebody else's: it goes on as they had it, and outlives us.
         with tempfile.TemporaryDirectory() as folder:
@@ -185,18 +186,13 @@ def start(
         folder=folder,
         data=(data or folder / "devnet").expanduser().resolve(),
         keeps=keeps,
-        lease=Lease(folder / "lease"),
+        lease=Lease(lease_of(folder)),
     )
     with ExitStack() as failed:
         failed.callback(running.end)
         _up(running, given, port_offset)
         failed.pop_all()
     return running
-
-
-def new_folder() -> Path:
-    """A folder for a devnet of ours; its name is short, because it holds a socket."""
-    return Path(tempfile.mkdtemp(prefix="faultline-"))
 
 
 def _up(running: Running, given: Sequence[Setting], port_offset: int | None) -> None:

@@ -54,6 +54,7 @@ def test_other_programs_are_told_everything(devnet_to_break: Devnet) -> None:
     assert told["ACCOUNT_9_PRIVATE_KEY"] == net.accounts[9].private_key
     assert told["L1_PORTAL_ADDRESS"] == net.l1.contracts["portal"]
     assert devnet.rpc_url() in net.viem
+    assert repr(net) == f"<Devnet on {devnet.data}, L1 at {devnet.rpc_url()}>"
     assert net.faultline("addresses", "--format", "env").splitlines()[0] in {
         f"{name}={value}" for name, value in told.items()
     }

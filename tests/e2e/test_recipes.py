@@ -140,6 +140,39 @@ def test_the_workflow_uses_what_there_is() -> None:
     assert commands.count(kept["with"]["path"]) == 2
 
 
+def test_the_workflow_is_one_to_those_who_check_workflows() -> None:
+    actionlint = shutil.which("actionlint")
+    if actionlint is None:
+        pytest.skip(
+            "actionlint is not installed: names, inputs and expressions of the workflow cannot be checked"
+        )
+    workflow = str(RECIPES / "github-actions" / "faultline.yml")
+    done = subprocess.run(
+        [actionlint, "-no-color", workflow], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_workflow_without_its_source_says_so() -> None:
+    """Given a repository that has not set the variable, then the step names it, instead of pip a requirement of nothing."""
+    workflow = yaml.safe_load((RECIPES / "github-actions" / "faultline.yml").read_text())
+    [build] = [
+        step for step in workflow["jobs"]["test"]["steps"] if step.get("name") == "Build Faultline"
+    ]
+    [line] = [line for line in build["run"].splitlines() if line.startswith("pip wheel")]
+    environment = {**os.environ, "DEVNET_SOURCE": ""}
+    done = subprocess.run(
+        ["bash", "-e", "-c", line],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "DEVNET_SOURCE: is a variable of the repository that is not set" in done.stderr
+
+
 def test_the_variables_of_the_table_are_set(devnet: Devnet) -> None:
     told = attach(devnet.data).environment
     for named in (RECIPES / "README.md").read_text().split("`")[1::2]:

@@ -146,3 +146,40 @@ def test_who_reads_of_a_failure_knows_what_becomes_of_its_logs(
     told = run(tmp_path, *option)
     assert told.count("deleted with the devnet; --faultline-logs DIR keeps a copy") == deleted
     assert told.count("logs: ") == 2
+
+
+CONTROLLER = """
+import sys
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):
+        ours = sorted(name for name in sys.modules if name.split(".")[0] in {"deploy", "node", "pydantic"})
+        print("imported:", *ours)
+"""
+"""Tells what xdist's controller has imported."""
+
+
+def test_a_run_that_wants_no_devnet_pays_for_none(tmp_path: Path) -> None:
+    """Given workers that ask for no devnet, then the controller imports nothing of one, and no folder stays."""
+    (tmp_path / "test_theirs.py").write_text("def test_plain():\n    pass\n")
+    (tmp_path / "conftest.py").write_text(CONTROLLER)
+    (tmp_path / "temporary").mkdir()
+    plugins = ["-p", "no:faultline", "-p", "pytest_faultline", "-p", "no:cacheprovider", "-s"]
+    path = [str(REPOSITORY / "deploy" / "wheel" / "purelib"), str(REPOSITORY)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "1", "--rootdir", str(tmp_path), *plugins],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path),
+            "TMPDIR": str(tmp_path / "temporary"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "1 passed in" in done.stdout, done.stdout + done.stderr
+    ours = "deploy deploy.lease deploy.testing deploy.testing.run_folder"
+    assert f"imported: {ours}\n" in done.stdout
+    assert list((tmp_path / "temporary").glob("faultline-*")) == []
