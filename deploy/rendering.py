@@ -111,7 +111,9 @@ def _viem_chain(network: Network, layer: Layer) -> list[str]:
     own = [
         f"    {name}: {{ address: '{address}' }}," for name, address in _contracts(network, layer)
     ]
-    first, further = [], []
+    # viem looks for news twice a block, or every four seconds where it does not know how long one takes; chainConfig says it of an L2.
+    first = [f"  blockTime: {network.manifest.network.slot_seconds * 1_000},"]
+    further = []
     if layer == "l2":
         # viem's op-stack actions look up L1's contracts in the L2's chain object, by L1's chain id.
         first = ["  ...chainConfig,"]

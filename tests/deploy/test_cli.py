@@ -206,6 +206,7 @@ def test_accounts_are_printed_for_people_and_programs(
         ("env", "L1_RPC_URL=http://127.0.0.1:8545"),
         ("viem", "    multicall3: { address: '0xcA11bde05977b3631167028862bE2a173976CA11' },"),
         ("viem", "  id: 900,"),
+        ("viem", "  blockTime: 2000,"),
         ("table", "L2, chain id 901"),
         ("table", "  sequencer                    http://127.0.0.1:9545"),
         ("table", "  inbox                        0x4C00000000000000000000000000000000000001"),
