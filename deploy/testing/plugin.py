@@ -41,7 +41,11 @@ SOURCES: Final = Path(__file__).resolve().parents[2]
 NAME_BYTES_MAX: Final = 200
 """Of a folder's name; file systems take 255."""
 
+KEPT_KEY: Final = "faultline_kept"
+"""What a worker tells the controller."""
+
 _RUN_FOLDER: Final = pytest.StashKey["RunFolder"]()
+_KEPT: Final = pytest.StashKey[list[str]]()
 
 
 class _WorkerNode(Protocol):
@@ -49,6 +53,7 @@ class _WorkerNode(Protocol):
 
     config: pytest.Config
     workerinput: dict[str, str]
+    workeroutput: dict[str, str]
 
 
 class NameTaken(Exception):
@@ -93,7 +98,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: _WorkerNode) -> None:
     """In xdist's controller: tell a worker which folder all of them share."""
     config = node.config
-    if config.getoption("--faultline-per-worker") or config.getoption("--faultline-data"):
+    if config.getoption("--faultline-per-worker"):
         return
     if _taken_name() is not None:
         return  # A test that wants a devnet says so; others need none.
@@ -102,6 +107,19 @@ def pytest_configure_node(node: _WorkerNode) -> None:
     if _RUN_FOLDER not in config.stash:
         config.stash[_RUN_FOLDER] = RunFolder.make()
     node.workerinput[FOLDER_KEY] = str(config.stash[_RUN_FOLDER].folder)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """In xdist's workers: a test that breaks the devnet that all share runs while no other test uses it."""
+    shared = getattr(item.config, "workerinput", {}).get(FOLDER_KEY)
+    used = set(getattr(item, "fixturenames", ())) & {"faultline_devnet", "faultline_breakable"}
+    if shared is None or not used or _taken_name() is not None:  # The fixture will say so.
+        return (yield)
+    from deploy.testing.run_folder import turn
+
+    with turn(Path(shared), alone="faultline_breakable" in used):
+        return (yield)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -119,7 +137,35 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     except OSError as error:
         _say(session.config, f"the devnet's logs could not be copied: {error}")
     finally:
-        end(run, keeps=session.config.getoption("--faultline-keep"))
+        keeps = session.config.getoption("--faultline-keep")
+        end(run, keeps=keeps)
+        if keeps:
+            _keep(session.config, str(run.data))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: _WorkerNode) -> None:
+    """In xdist's controller: hear of a devnet that was a worker's own."""
+    data = getattr(node, "workeroutput", {}).get(
+        KEPT_KEY
+    )  # A worker that was killed tells nothing.
+    if data is not None:
+        _keep(node.config, data)
+
+
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    """Say where what was kept is."""
+    for data in config.stash.get(_KEPT, []):
+        _say(config, f"the devnet's data and logs are in {data}")
+
+
+def _keep(config: pytest.Config, data: str) -> None:
+    """Remember to say where a devnet's data is; a worker tells the controller."""
+    told: dict[str, str] | None = getattr(config, "workeroutput", None)
+    if told is not None:
+        told[KEPT_KEY] = data
+    else:
+        config.stash.setdefault(_KEPT, []).append(data)
 
 
 def _say(config: pytest.Config, line: str) -> None:
@@ -197,7 +243,10 @@ def faultline_devnet(request: pytest.FixtureRequest) -> Iterator[Devnet]:
         file = None if manifest is None else Path(manifest).resolve()
         yield open_or_start(Path(shared), manifest=file, settings={})
     else:
-        with devnet(manifest=manifest, keep=config.getoption("--faultline-keep")) as net:
+        keeps = config.getoption("--faultline-keep")
+        with devnet(manifest=manifest, keep=keeps) as net:
+            if keeps:
+                _keep(config, str(net.data))
             yield net
             _save_logs(request.session, net.data)
 

@@ -20,7 +20,7 @@ from pydantic import JsonValue
 from deploy.layout import Layout
 from deploy.lock import is_running
 from deploy.testing.devnet import Devnet
-from deploy.testing.run_folder import RunFolder, turns_of
+from deploy.testing.run_folder import RunFolder, start_of
 from deploy.testing.starting import Running, StartFailed, start
 
 
@@ -63,7 +63,7 @@ def _running_in(folder: Path, *, keeps: bool) -> Running:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold a lock, so that one worker starts it and the others wait for that."""
-    descriptor = os.open(turns_of(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(start_of(folder), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -148,6 +149,14 @@ def test_who_reads_of_a_failure_knows_what_becomes_of_its_logs(
     assert told.count("logs: ") == 2
 
 
+@pytest.mark.parametrize("option", [[], ["-n", "1", "--faultline-per-worker"]], ids=["alone", "-n"])
+def test_what_is_kept_is_said_at_the_end(tmp_path: Path, option: list[str]) -> None:
+    told = run(tmp_path, "--faultline-keep", *option)
+    [line] = [line for line in told.splitlines() if line.startswith("Faultline: ")]
+    assert re.fullmatch(r"Faultline: the devnet's data and logs are in \S+/net\d+", line)
+    assert "Faultline: " not in run(tmp_path, *option)
+
+
 CONTROLLER = """
 import sys
 
@@ -183,3 +192,54 @@ def test_a_run_that_wants_no_devnet_pays_for_none(tmp_path: Path) -> None:
     ours = "deploy deploy.lease deploy.testing deploy.testing.run_folder"
     assert f"imported: {ours}\n" in done.stdout
     assert list((tmp_path / "temporary").glob("faultline-*")) == []
+
+
+SHARING = """
+import fcntl
+from pathlib import Path
+import pytest
+
+@pytest.fixture(scope="session")
+def faultline_devnet():
+    return None
+
+@pytest.fixture
+def faultline_breakable(faultline_devnet):
+    return None
+
+@pytest.fixture
+def contract(faultline_breakable):
+    return None
+
+@pytest.fixture
+def may_lock(request):
+    file = Path(request.config.workerinput["faultline_folder"]) / "users"
+
+    def probe(how):
+        with file.open("a") as opened:
+            try:
+                fcntl.flock(opened, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    return lambda: (probe(fcntl.LOCK_SH), probe(fcntl.LOCK_EX))
+
+def test_uses(faultline_devnet, may_lock):
+    assert may_lock() == (True, False)
+
+def test_breaks(faultline_breakable, may_lock):
+    assert may_lock() == (False, False)
+
+def test_breaks_by_a_fixture_of_its_own(contract, may_lock):
+    assert may_lock() == (False, False)
+
+def test_plain(may_lock):
+    assert may_lock() == (True, True)
+"""
+"""Of a run whose workers share a devnet: who else may have it now, others who use it and one who breaks it."""
+
+
+def test_a_test_that_breaks_the_shared_devnet_has_it_alone(tmp_path: Path) -> None:
+    run(tmp_path, "-n", "1", tests=SHARING, ends="4 passed in")
+    run(tmp_path, "-n", "1", "--faultline-data", "theirs", tests=SHARING, ends="4 passed in")
