@@ -133,6 +133,7 @@ async def _serve(
         await nursery.start(follow_chain, core.chain, core.pool, rpc)
         nursery.start_soon(follow_sync, core.sync_progress, rpc.sync_changed)
         await bind(nursery, f"rpc.port {config.rpc.port}", rpc.serve)
+        health.is_started = True
         _log.info("node_started", head=core.chain.head.header.number)
         task_status.started()
 

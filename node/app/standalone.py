@@ -174,16 +174,16 @@ async def _serve(
     for gauge in (heads.head_number, heads.safe_number, heads.finalized_number):
         gauge.set(chain.tip.number)
     async with trio.open_nursery() as nursery:
+        health = Health(registry=registry)
         if config.metrics_port is not None:
-            health = partial(
-                serve_health, Health(registry=registry), host=config.host, port=config.metrics_port
-            )
-            metrics = await bind(nursery, f"--metrics-port {config.metrics_port}", health)
+            serve = partial(serve_health, health, host=config.host, port=config.metrics_port)
+            metrics = await bind(nursery, f"--metrics-port {config.metrics_port}", serve)
             _log.info("metrics_served", url=f"http://{config.host}:{metrics}/metrics")
         await nursery.start(pool.run)
         port = await bind(nursery, f"--rpc-port {config.rpc_port}", rpc.serve)
         url = f"http://{config.host}:{port}"
         told |= describe(chain, url)
+        health.is_started = True
         _log.info(
             "node_started",
             rpc=url,

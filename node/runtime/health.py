@@ -2,7 +2,7 @@
 
     Prometheus, probes -> GET /metrics | /healthz | /readyz
 
-`/healthz` answers while the loop turns; `/readyz` answers 200 only when every check agrees.
+`/healthz` answers while the loop turns; `/readyz` answers 200 only when everything runs and every check agrees.
 Deliberately absent: anything that changes state.
 """
 
@@ -58,11 +58,15 @@ class Health:
     """What /metrics prints."""
     checks: dict[str, Check] = field(default_factory=dict)
     """What must agree before the process is ready, by name."""
+    is_started: bool = False
+    """Whether every port is bound and everything runs; said by whoever starts it, and nothing is ready before."""
     loop_delay_s: float = 0.0
     """How late the last heartbeat was."""
 
     def reasons(self) -> Mapping[str, str]:
         """Why the process is not ready, by check; empty when it is."""
+        if not self.is_started:
+            return {"start": "not everything runs yet"}
         found = {name: check() for name, check in self.checks.items()}
         return {name: reason for name, reason in found.items() if reason is not None}
 

@@ -125,6 +125,7 @@ async def run_l2(
         await nursery.start(rollup.run, rpc)
         for task in beside:
             await nursery.start(task)
+        health.is_started = True
         _log.info(
             "l2_node_started",
             role=kind,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import secrets
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
 import pytest
@@ -15,6 +19,7 @@ from deploy.breaking import CannotBreak
 from deploy.interpreting import SOURCES
 from deploy.layout import Layout
 from deploy.lock import is_running
+from deploy.testing import library
 from deploy.testing.devnet import CommandFailed, Devnet as Net, NotBroken, attach
 from tests.e2e.devnet import FOLLOWERS, Devnet
 
@@ -100,12 +105,38 @@ def test_whatever_a_test_leaves_broken_recovers(devnet_to_break: Devnet) -> None
     assert sequencer.metrics()['faultline_chain_head_number{layer="l2"}'] > 0
     assert '"event"' in sequencer.log()
 
+    # Who follows the chain again is ready only once it answers
+    validator = net.processes["validator-1"]
+    validator.stop()
+    validator.start()
+    assert validator.rpc("devnet_breaks") == []
+
     # Everything at once, also by who has not started it
     reached = net.l1.number()
     net.stop()
     assert "validator-0 is not ready" in net.summary()
     net.recover()
     assert net.l1.number() >= reached
+
+
+def test_the_readmes_example_does_what_it_says(
+    devnet_to_break: Devnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given what its readers copy first, when it is run on a devnet that is there, then it passes."""
+    text = (Path(library.__file__).parent / "README.md").read_text()
+    example = text.partition("```python\n")[2].partition("```")[0]
+    net = attach(devnet_to_break.data)
+    receiver = (
+        f"0x{secrets.token_hex(20)}"  # The example's own has its ether already where it ran before.
+    )
+    assert '"0x" + "ab" * 20' in example
+    offered = SimpleNamespace(devnet=lambda: nullcontext(net), ETHER=library.ETHER)
+    monkeypatch.setitem(sys.modules, "faultline", offered)
+    found: dict[str, Callable[[], None]] = {}
+    exec(example.replace('"0x" + "ab" * 20', repr(receiver)), {"__name__": "theirs"}, found)  # noqa: S102
+    [test] = [one for name, one in found.items() if name.startswith("test_")]
+    test()
+    assert "is broken" not in net.summary()
 
 
 RUN: Final = """

@@ -44,6 +44,11 @@ async def test_metrics_health_and_readiness() -> None:
         assert b"process_cpu_seconds_total" in metrics
         assert (await ask(port, get("/healthz"))).startswith(b"HTTP/1.1 200")
 
+        early = await ask(port, get("/readyz"))
+        assert early.startswith(b"HTTP/1.1 503")
+        body = orjson.loads(early.partition(b"\r\n\r\n")[2])
+        assert body == {"ready": False, "reasons": {"start": "not everything runs yet"}}
+        health.is_started = True
         unready = await ask(port, get("/readyz"))
         assert unready.startswith(b"HTTP/1.1 503")
         body = orjson.loads(unready.partition(b"\r\n\r\n")[2])
