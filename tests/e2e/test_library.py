@@ -126,15 +126,14 @@ def test_the_readmes_example_does_what_it_says(
     text = (Path(library.__file__).parent / "README.md").read_text()
     example = text.partition("```python\n")[2].partition("```")[0]
     net = attach(devnet_to_break.data)
-    receiver = (
-        f"0x{secrets.token_hex(20)}"  # The example's own has its ether already where it ran before.
-    )
+    # The example's own receiver has its ether already where it ran before.
+    receiver = f"0x{secrets.token_hex(20)}"
     assert '"0x" + "ab" * 20' in example
     offered = SimpleNamespace(devnet=lambda: nullcontext(net), ETHER=library.ETHER)
     monkeypatch.setitem(sys.modules, "faultline", offered)
-    found: dict[str, Callable[[], None]] = {}
-    exec(example.replace('"0x" + "ab" * 20', repr(receiver)), {"__name__": "theirs"}, found)  # noqa: S102
-    [test] = [one for name, one in found.items() if name.startswith("test_")]
+    theirs: dict[str, Callable[[], None]] = {}
+    exec(example.replace('"0x" + "ab" * 20', repr(receiver)), theirs)  # noqa: S102
+    [test] = [one for name, one in theirs.items() if name.startswith("test_")]
     test()
     assert "is broken" not in net.summary()
 
