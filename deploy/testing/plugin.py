@@ -138,9 +138,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         _say(session.config, f"the devnet's logs could not be copied: {error}")
     finally:
         keeps = session.config.getoption("--faultline-keep")
-        end(run, keeps=keeps)
         if keeps:
             _keep(session.config, str(run.data))
+        end(run, keeps=keeps)
 
 
 @pytest.hookimpl(optionalhook=True)
