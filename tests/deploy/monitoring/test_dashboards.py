@@ -7,10 +7,20 @@ from itertools import pairwise
 
 import orjson
 import pytest
+import yaml
 
 from deploy.monitoring.dashboards import DASHBOARDS
 from deploy.monitoring.generated import HERE
-from deploy.monitoring.panels import COLUMNS, PROVISIONED, Dashboard, Panel, Unit, dashboard_json
+from deploy.monitoring.panels import (
+    COLUMNS,
+    COUNTED,
+    PROVISIONED,
+    Dashboard,
+    Kind,
+    Panel,
+    Unit,
+    dashboard_json,
+)
 from tests.kit.promql import labels_named, selectors
 
 CORE_PANELS = {"timeseries", "stat", "bargauge"}
@@ -39,6 +49,58 @@ def test_panels_tile_the_grid_without_overlap(dashboard: Dashboard) -> None:
     assert len(cells) == len(set(cells))
     assert max(x for x, _ in cells) < COLUMNS
     assert [panel["id"] for panel in drawn] == list(range(1, len(drawn) + 1))
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.uid)
+def test_titles_fit_into_a_window_of_1280_pixels(dashboard: Dashboard) -> None:
+    """A letter has some 7 pixels, a column 52; the margins and the help's sign take 70."""
+    for panel in orjson.loads(dashboard_json(dashboard, DASHBOARDS))["panels"]:
+        assert 7 * len(panel["title"]) <= 52 * panel["gridPos"]["w"] - 70, panel["title"]
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.uid)
+def test_what_is_past_a_limit_is_red_and_nothing_else_is(dashboard: Dashboard) -> None:
+    drawn = orjson.loads(dashboard_json(dashboard, DASHBOARDS))["panels"]
+    for panel, rendered in zip(panels(dashboard), drawn, strict=True):
+        steps = rendered["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        red = [step["value"] for step in steps if step["color"] == "red"]
+        wrong: list[float | None] = []
+        if panel.red_below is not None:
+            wrong.append(None)  # from the bottom up to the limit
+        if panel.red_above is not None:
+            wrong.append(panel.red_above)
+        assert red == wrong, panel.title
+        if panel.kind is Kind.LINES:
+            assert "green" not in {step["color"] for step in steps}, panel.title
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.uid)
+def test_a_count_of_nothing_has_an_axis_up_to_1(dashboard: Dashboard) -> None:
+    drawn = orjson.loads(dashboard_json(dashboard, DASHBOARDS))["panels"]
+    for panel, rendered in zip(panels(dashboard), drawn, strict=True):
+        style = rendered["fieldConfig"]["defaults"].get("custom", {})
+        if panel.kind is Kind.LINES and not panel.is_height:
+            assert style["axisSoftMin"] == 0
+            assert panel.unit not in COUNTED or style["axisSoftMax"] >= 1, panel.title
+
+
+def test_an_alert_is_one_mark_however_many_processes_it_fires_for() -> None:
+    for dashboard in DASHBOARDS:
+        rendered = orjson.loads(dashboard_json(dashboard, DASHBOARDS))
+        (mark,) = rendered["annotations"]["list"]
+        assert mark["expr"].startswith("max by (alertname, severity) (ALERTS{")
+        # Grafana 10 asks for a hundred samples and joins those that are no further apart than the step.
+        assert rendered["time"] == {"from": "now-15m", "to": "now"}
+        assert int(mark["step"].removesuffix("s")) * 100 >= 15 * 60
+
+
+def test_grafana_finds_every_folder_that_it_looks_into() -> None:
+    """It logs an error for one that is missing, and for a file in it that it cannot read."""
+    provisioning = HERE / "grafana/provisioning"
+    for name in ("alerting", "dashboards", "datasources", "notifiers", "plugins"):
+        files = list((provisioning / name).glob("*.yml"))
+        assert files, name
+        assert all(yaml.safe_load(file.read_text())["apiVersion"] == 1 for file in files)
 
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda one: one.uid)
