@@ -2,7 +2,7 @@
 
     Chain (BlobsWanted, wanted_blobs) -> a peer each -> answer -> BlobKeeper.add_wanted -> Chain goes on with the block
 
-The sender of a block is asked first, then everybody in turn, at longer and longer intervals while nobody has it: a proposer
+The sender of a block is asked first, then everybody in turn, strangers last, at longer and longer intervals while nobody has it: a proposer
 may have kept it back. A peer that does not have a blob is not blamed; one that sends another, or a wrong one, is.
 Most blobs are here before their block: transactions bring them (node.txpool).
 """
@@ -39,6 +39,9 @@ FETCHES_MAX: Final = 16
 
 FETCHES_PER_PEER_MAX: Final = 4
 """Of them, those to one peer: all blobs of a full block; one that answers nothing holds up no other."""
+
+FETCHES_OF_STRANGERS_MAX: Final = 8
+"""Of them, those to all strangers: identities are free, and the rest is for the peers that we were told of."""
 
 PATIENCE_S: Final = 1.0
 """When a peer has not answered for so long, another is asked as well: who sends a block may mean to keep its blobs late."""
@@ -103,6 +106,7 @@ class BlobService:
         self._searches: dict[Hash32, _Search] = {}
         self._wake = trio.Event()
         self._under_way: Tally[PeerId] = Tally()
+        self._strangers: frozenset[PeerId] = frozenset()
         self._requests = Counter(
             "faultline_blobs_requests",
             "Requests for blobs that blocks wait for, by what came of them.",
@@ -156,21 +160,41 @@ class BlobService:
         wanted = self._chain.wanted_blobs
         self._searches = {one: self._searches.get(one, _Search()) for one in wanted}
         present = sorted(info.peer_id for info in self._network.peers())
+        self._strangers = frozenset(one.peer_id for one in self._network.peers() if not one.name)
         now_s = trio.current_time()
         groups: dict[PeerId, list[list[Hash32]]] = {}
         for blob, origin in wanted.items():
             search = self._searches[blob]
             if not search.is_due(now_s):
                 continue
-            # The sender of the block first, then the others in turn.
-            turn = [peer for peer in present if peer == origin]
-            turn += [peer for peer in present if peer != origin]
-            for attempts in range(search.attempts, search.attempts + len(turn)):
-                peer = turn[attempts % len(turn)]
-                if peer not in search.asked and self._put(blob, peer, groups):
-                    self._asked(search, peer, attempts, len(turn), now_s)
-                    break
+            # Strangers last; of either the sender of the block first, then the others in turn.
+            turn = sorted(present, key=lambda peer: (peer in self._strangers, peer != origin))
+            self._ask_next(blob, search, turn, groups, now_s)
         return [(peer, hashes) for peer, lists in groups.items() for hashes in lists]
+
+    def _ask_next(
+        self,
+        blob: Hash32,
+        search: _Search,
+        turn: Sequence[PeerId],
+        groups: dict[PeerId, list[list[Hash32]]],
+        now_s: float,
+    ) -> None:
+        """Ask the next who has room; where only strangers are left and have none, the round is over."""
+        is_held_up = False
+        for attempts in range(search.attempts, search.attempts + len(turn)):
+            peer = turn[attempts % len(turn)]
+            if attempts > search.attempts and peer == turn[0]:
+                if not is_held_up:
+                    search.attempts = attempts
+                    search.next_s = now_s + _pause_s(attempts - 1, len(turn))
+                return
+            if peer in search.asked:
+                continue
+            if self._put(blob, peer, groups):
+                self._asked(search, peer, attempts, len(turn), now_s)
+                return
+            is_held_up |= peer not in self._strangers
 
     def _put(self, blob: Hash32, peer: PeerId, groups: dict[PeerId, list[list[Hash32]]]) -> bool:
         """Add a blob to what a peer is asked for, if it may be asked for one more."""
@@ -178,8 +202,11 @@ class BlobService:
         if of_peer and len(of_peer[-1]) < BLOBS_MAX:
             of_peer[-1].append(blob)
             return True
-        under_way = self._under_way.total() + sum(map(len, groups.values()))
-        if under_way >= FETCHES_MAX or self._under_way[peer] + len(of_peer) >= FETCHES_PER_PEER_MAX:
+        asked = self._under_way + Tally({one: len(lists) for one, lists in groups.items()})
+        if asked.total() >= FETCHES_MAX or asked[peer] >= FETCHES_PER_PEER_MAX:
+            return False
+        of_strangers = sum(count for one, count in asked.items() if one in self._strangers)
+        if peer in self._strangers and of_strangers >= FETCHES_OF_STRANGERS_MAX:
             return False
         of_peer.append([blob])
         return True
@@ -188,9 +215,8 @@ class BlobService:
         self, search: _Search, peer: PeerId, attempts: int, peers: int, now_s: float
     ) -> None:
         """Note that a peer is asked; after each round through all of them there is a pause, longer every time."""
-        pause_s = min(PAUSE_MAX_S, FIRST_PAUSE_S * 2 ** min(attempts // peers, 8))
         is_round_over = (attempts + 1) % peers == 0
-        search.next_s = now_s + (pause_s if is_round_over else 0.0)
+        search.next_s = now_s + (_pause_s(attempts, peers) if is_round_over else 0.0)
         search.attempts = attempts + 1
         search.asked_s = now_s
         search.asked.add(peer)
@@ -221,3 +247,8 @@ class BlobService:
         if blobs and not await self._keeper.add_wanted(blobs):
             raise Rejected(SyncReason.WRONG_BLOB, "a blob that its proofs do not fit")
         return bool(blobs)
+
+
+def _pause_s(attempts: int, peers: int) -> float:
+    """How long a blob rests after the round that an attempt belongs to."""
+    return min(PAUSE_MAX_S, FIRST_PAUSE_S * 2.0 ** min(attempts // peers, 8))

@@ -13,7 +13,8 @@ Three kinds of task, in this order of importance:
    While ranges bring blocks, nothing is asked for by root: it would not connect.
 3. *Status*: of a new peer at once, of every peer once an epoch.
 
-A peer that does not deliver what it claims to have rests, twice as long each time.
+A peer that does not deliver what it claims to have rests, twice as long each time; one that never spoke of a block need not have it.
+Strangers are asked after configured peers, and two at a time.
 Deliberately absent: judging blocks, sending, clocks.
 """
 
@@ -28,6 +29,9 @@ from node.sync.messages import BLOCKS_MAX, Status
 
 TASKS_MAX: Final = 4
 """Requests under way at once."""
+
+TASKS_OF_STRANGERS_MAX: Final = 2
+"""Of them, those to strangers: identities are free, and each may be silent for as long as a request lasts."""
 
 PEERS_MAX: Final = 64
 """Peers that are kept track of; more than a devnet has."""
@@ -72,6 +76,8 @@ class LocalView:
     """Missing roots, each with the peer that mentioned it."""
     has_block: Callable[[Hash32], bool]
     """Whether a block is imported."""
+    strangers: frozenset[str] = frozenset()
+    """Peers that we were not told of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +156,8 @@ class FetchRoots:
     """The missing block."""
     depth: int
     """Blocks in all, the missing one included; at most 64."""
+    is_owed: bool = True
+    """Whether the peer has mentioned the block: who has not need not have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +211,18 @@ def delivered(state: SyncState, task: Task) -> SyncState:
     if isinstance(task, FetchRoots):
         return _without_root(state, task.root)
     return state
+
+
+def absent(state: SyncState, task: FetchRoots, now_ms: int) -> SyncState:
+    """A peer says that it does not have a block; it rests only if it had mentioned it.
+
+    Anybody can name a block that does not exist: everybody who is asked for it would rest, the longer the more are named.
+    """
+    known = state.peers.get(task.peer)
+    rested = failed(state, task, now_ms)
+    if known is None or task.is_owed:
+        return rested
+    return _with_peer(rested, task.peer, replace(known, busy=False))
 
 
 def failed(state: SyncState, task: Task, now_ms: int) -> SyncState:
@@ -303,16 +323,20 @@ def _choose_root(
         attempts = state.roots.get(root, Attempts())
         if attempts.busy or attempts.rests_until_ms > now_ms:
             continue
-        peers = [name for name in _idle_peers(state, now_ms) if name not in attempts.tried]
+        peers = [name for name in _idle_peers(state, view, now_ms) if name not in attempts.tried]
         if not peers:
             continue
-        peer = min(peers, key=lambda name: (name != origin, not _claims(state, name, root), name))
+        owing = {name for name in peers if name == origin or _claims(state, name, root)}
+        # Who mentioned it, who has it as its head, who was configured
+        _, _, _, peer = min(
+            (name != origin, name not in owing, name in view.strangers, name) for name in peers
+        )
         attempts = replace(
             attempts, count=attempts.count + 1, tried=(*attempts.tried, peer), busy=True
         )
         depth = max(attempts.depth, _gap(state, peer, root, view))
         state = replace(_mark_busy(state, peer), roots={**state.roots, root: attempts})
-        return state, FetchRoots(peer=peer, root=root, depth=depth)
+        return state, FetchRoots(peer=peer, root=root, depth=depth, is_owed=peer in owing)
     return None
 
 
@@ -322,13 +346,13 @@ def _choose_range(
     ranging = state.ranging
     if ranging is not None and ranging.busy:
         return None
-    idle = _idle_peers(state, now_ms)
+    idle = _idle_peers(state, view, now_ms)
     ahead = [name for name in idle if _is_far_ahead(state.peers[name].status, view, ranging)]
     if not ahead:
         return None
     ranging = _range_from(view, 0) if ranging is None else ranging
     first = ranging.next_number
-    peer = max(ahead, key=lambda name: _promise(state.peers[name]))
+    peer = max(ahead, key=lambda name: _promise(state.peers[name], name in view.strangers))
     status = state.peers[peer].status
     assert status is not None
     count = max(1, min(BLOCKS_MAX, status.head_number - first + 1))
@@ -339,7 +363,7 @@ def _choose_range(
 def _choose_status(
     state: SyncState, view: LocalView, now_ms: int
 ) -> tuple[SyncState, AskStatus] | None:
-    for name in _idle_peers(state, now_ms):
+    for name in _idle_peers(state, view, now_ms):
         peer = state.peers[name]
         if peer.status is None or now_ms - peer.status_at_ms >= view.status_every_ms:
             # The time counts from the asking, so that a peer that never answers is not asked in a loop.
@@ -400,11 +424,12 @@ def _range_from(view: LocalView, overlap: int) -> RangeState:
     return RangeState(next_number=first, overlap=overlap)
 
 
-def _promise(peer: Peer) -> tuple[int, int, int, bytes]:
-    """How much a peer's chain promises, the more the better; the hash only decides ties."""
+def _promise(peer: Peer, is_stranger: bool) -> tuple[int, bool, int, int, bytes]:
+    """How much a peer's chain promises, the more the better; a stranger's claim is the last, and the hash only decides ties."""
     status = peer.status
     assert status is not None
-    return (-peer.failures, status.finalized_epoch, status.head_slot, status.head_hash)
+    claim = status.finalized_epoch, status.head_slot, status.head_hash
+    return (-peer.failures, not is_stranger, *claim)
 
 
 def _claims(state: SyncState, name: str, root: Hash32) -> bool:
@@ -412,11 +437,15 @@ def _claims(state: SyncState, name: str, root: Hash32) -> bool:
     return status is not None and status.head_hash == root
 
 
-def _idle_peers(state: SyncState, now_ms: int) -> Sequence[str]:
+def _idle_peers(state: SyncState, view: LocalView, now_ms: int) -> Sequence[str]:
+    """Who may be asked now: strangers as long as not too many of them are."""
+    asked = sum(peer.busy for name, peer in state.peers.items() if name in view.strangers)
     return sorted(
         name
         for name, peer in state.peers.items()
-        if not peer.busy and peer.rests_until_ms <= now_ms
+        if not peer.busy
+        and peer.rests_until_ms <= now_ms
+        and (name not in view.strangers or asked < TASKS_OF_STRANGERS_MAX)
     )
 
 

@@ -84,6 +84,10 @@ class Progress:
     """Highest number that a peer which delivers has told."""
 
 
+class _Absent(Exception):
+    """A peer does not have a block."""
+
+
 class SyncService:
     """Synchronisation of one node. Make it before the network runs, then `run` it."""
 
@@ -207,6 +211,10 @@ class SyncService:
                     await self._fetch_roots(task)
                 case FetchRange():
                     await self._fetch_range(task)
+        except _Absent:
+            outcome = "failed"
+            assert isinstance(task, FetchRoots)
+            self._state = planner.absent(self._state, task, self._now_ms())
         except (RequestFailed, Temporary):
             outcome = "failed"
             self._state = planner.failed(self._state, task, self._now_ms())
@@ -231,7 +239,7 @@ class SyncService:
         body = encode_root_request(task.root, task.depth)
         branch = await self._fetch(task.peer, RequestKind.BLOCKS_BY_ROOT, body, task.depth)
         if not branch:
-            raise RequestFailed("the block is not there")
+            raise _Absent
         if branch[-1].proposed.block_hash != task.root:
             raise Rejected(SyncReason.UNASKED, "the last block is not the one asked for")
         if not self._connects(branch):
@@ -331,6 +339,7 @@ class SyncService:
             status_every_ms=1_000 * parameters.slot_seconds * parameters.slots_per_epoch,
             wanted=chain.wanted,
             has_block=chain.has_block,
+            strangers=frozenset(one.peer_id for one in self._network.peers() if not one.name),
         )
 
     def _now_ms(self) -> int:

@@ -27,6 +27,7 @@ from node.sync.blob_messages import (
 )
 from node.sync.blobs import (
     ASKED_AT_ONCE_MAX,
+    FETCHES_OF_STRANGERS_MAX,
     FETCHES_PER_PEER_MAX,
     PATIENCE_S,
     PAUSE_MAX_S,
@@ -51,6 +52,7 @@ class World:
     blamed: list[tuple[str, bool]] = field(default_factory=list)
     silent: set[str] = field(default_factory=set)
     stalling: set[str] = field(default_factory=set)
+    strangers: set[str] = field(default_factory=set)
     withheld: bool = False
     events: Events[ChainEvent] = field(default_factory=Events)
     began_s: float = field(default_factory=trio.current_time)
@@ -83,7 +85,7 @@ class World:
         return [
             PeerInfo(
                 peer_id=PeerId(one),
-                name=one,
+                name="" if one in self.strangers else one,
                 address="",
                 inbound=False,
                 score=0.0,
@@ -192,6 +194,41 @@ async def test_all_that_stall_are_asked_a_bounded_number_of_times(
         assert len(world.asked) == ASKED_AT_ONCE_MAX
         await trio.sleep(10 * STALL_S)
     assert len(world.asked) <= ASKED_AT_ONCE_MAX * 12
+
+
+async def test_strangers_are_asked_last(autojump_clock: trio.testing.MockClock) -> None:
+    """Given a block that came from a stranger, when it and all others are silent, then a configured peer is not waited for."""
+    strangers = [f"a{number}" for number in range(16)]
+    have: dict[str, dict[Hash32, Blob]] = {one: {} for one in strangers}
+    world = World(wanted={name(1): "a0"}, have={**have, "z": {name(1): blob(1)}})
+    world.strangers |= set(strangers)
+    world.stalling |= set(strangers)
+    async with running(world):
+        await trio.sleep(PATIENCE_S / 2)
+        assert [peer for peer, _, _ in world.asked] == ["z"]
+        assert set(world.kept) == {name(1)}
+
+
+async def test_silent_strangers_leave_room_for_configured_peers(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given more blobs that only strangers could have than there are requests, then those of a configured peer come at once."""
+    strangers = [f"a{number}" for number in range(16)]
+    hidden = {name(number): "a0" for number in range(1, 200)}
+    have: dict[str, dict[Hash32, Blob]] = {one: {} for one in strangers}
+    world = World(wanted=dict(hidden), have=have)
+    world.strangers |= set(strangers)
+    world.stalling |= set(strangers)
+    async with running(world):
+        await trio.sleep(PATIENCE_S / 2)
+        assert len(world.asked) == FETCHES_OF_STRANGERS_MAX
+        world.have["z"] = {name(200): blob(200)}
+        world.wanted[name(200)] = "z"
+        world.events.send(BlobsWanted(block_hash=ZERO_HASH))
+        await trio.sleep(PATIENCE_S)
+        assert name(200) in world.kept
+        asked_of_strangers = [peer for peer, _, _ in world.asked if peer in world.strangers]
+        assert len(asked_of_strangers) == FETCHES_OF_STRANGERS_MAX
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,13 @@ from node.sync.planner import (
     REST_MS,
     ROOT_REST_MS,
     TASKS_MAX,
+    TASKS_OF_STRANGERS_MAX,
     AskStatus,
     FetchRange,
     FetchRoots,
     LocalView,
     SyncState,
+    absent,
     best_unknown_head,
     connected,
     delivered,
@@ -125,7 +127,8 @@ def test_the_next_peer_is_asked_when_the_first_has_it_not() -> None:
 
     state = failed(state, tasks[0], NOW_MS)
 
-    assert plan(state, view, NOW_MS)[1] == [FetchRoots(peer="one", root=name(9), depth=1)]
+    wanted = FetchRoots(peer="one", root=name(9), depth=1, is_owed=False)
+    assert plan(state, view, NOW_MS)[1] == [wanted]
 
 
 def test_a_root_that_nobody_has_rests() -> None:
@@ -140,6 +143,56 @@ def test_a_root_that_nobody_has_rests() -> None:
     later = NOW_MS + ROOT_REST_MS
     fresh = replace(state, peers=with_peers(**peers).peers)
     assert [task for task in plan(fresh, view, later)[1] if isinstance(task, FetchRoots)] != []
+
+
+def test_who_never_spoke_of_a_block_need_not_have_it() -> None:
+    """Given blocks that do not exist, then who named them rests longer and longer, and nobody else does."""
+    state = with_peers(honest=status_at(5), other=status_at(5), stranger=status_at(5))
+    now_ms = NOW_MS
+    asked: list[str] = []
+    for number in range(100, 120):
+        view = view_at(5, wanted={name(number): "stranger"})
+        for _ in range(3):
+            state, tasks = plan(state, view, now_ms)
+            for task in tasks:
+                if isinstance(task, FetchRoots):
+                    asked.append(task.peer)
+                    state = absent(state, task, now_ms)
+                else:
+                    state = delivered(state, task)
+        now_ms += 1_000
+    assert {"honest", "other", "stranger"} == set(asked)
+    assert state.peers["stranger"].failures > 3
+    for one in ("honest", "other"):
+        assert (state.peers[one].failures, state.peers[one].rests_until_ms) == (0, 0)
+
+
+def test_who_claims_a_head_and_does_not_have_it_rests() -> None:
+    state, [task] = plan(with_peers(liar=status_at(6)), view_at(5), NOW_MS)
+    assert isinstance(task, FetchRoots)
+    state = absent(state, task, NOW_MS)
+    assert state.peers["liar"].failures == 1
+    assert not state.peers["liar"].busy
+
+
+def test_strangers_leave_room_for_configured_peers() -> None:
+    """Given strangers that are silent whatever they are asked, then configured peers are asked beside them."""
+    strangers = {f"a{number}": status_at(6) for number in range(16)}
+    wanted = {name(number): f"a{number}" for number in range(16)}
+    view = replace(view_at(5, wanted=wanted), strangers=frozenset(strangers))
+    state, tasks = plan(with_peers(**strangers, honest=status_at(5)), view, NOW_MS)
+    asked = [task.peer for task in tasks]
+    assert sum(peer in strangers for peer in asked) == TASKS_OF_STRANGERS_MAX
+    assert "honest" in asked
+    state = connected(state, "zealous")
+    assert [task.peer for task in plan(state, view, NOW_MS)[1]] == ["zealous"]
+
+
+def test_a_configured_peers_chain_is_taken_before_a_strangers_better_one() -> None:
+    state = with_peers(stranger=status_at(900, finalized=800), honest=status_at(500))
+    view = replace(view_at(5), strangers=frozenset({"stranger"}))
+    state, tasks = plan(state, view, NOW_MS)
+    assert tasks == [FetchRange(peer="honest", first=6, count=64)]
 
 
 def test_the_head_of_a_close_peer_is_fetched_by_root() -> None:

@@ -155,6 +155,30 @@ async def test_a_block_whose_parent_was_lost_brings_the_parent_by_root(
         )
 
 
+async def test_blocks_on_parents_that_nobody_has_make_no_honest_peer_rest(
+    network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
+) -> None:
+    """Given a stranger's blocks on unknown parents, which anybody can make, then honest peers are asked and not held against it."""
+    blocks = chain_of(network, range(4, 20))
+    clock = clock_at(network.genesis, 20.1)
+    machine = Machine(network=network)
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(
+            running_node(hub, "first", Machine(network=network), clock)
+        )
+        second = await stack.enter_async_context(running_node(hub, "second", machine, clock))
+        for node in (first, second):
+            await node.give(blocks[:2])
+        await trio.sleep(1)
+        for block in blocks[5:14:2]:
+            await second.chain.import_envelope(block.envelope, origin="gone")
+        await trio.sleep(1)
+        labels = {"kind": "FetchRoots", "outcome": "failed"}
+        assert machine.metric("faultline_sync_requests_total", **labels) >= 5
+        [known] = second.sync._state.peers.values()
+        assert (known.failures, known.rests_until_ms) == (0, 0)
+
+
 async def test_a_vote_for_an_unknown_head_brings_the_head(
     network: TestNetwork, hub: MemoryHub, autojump_clock: trio.testing.MockClock
 ) -> None:
