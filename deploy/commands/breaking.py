@@ -59,6 +59,10 @@ EXAMPLES: Final = "\b\n" + "\n".join(
 """What `--help` shows; the first line keeps click from joining the others."""
 
 
+NOBODY_ANSWERS: Final = "no process answers: is the devnet running?"
+"""What is said when all that were asked are silent."""
+
+
 def _words(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Completes names of the catalogue, also behind `list` and `heal`, and the keys of what was named."""
     name = context.params.get("name")
@@ -189,7 +193,7 @@ def _ask(
 ) -> Answers:
     answers = ask_each(network, plans, method, parameters)
     if all(isinstance(answer, RpcUnavailable) for answer in answers.values()):
-        raise CommandFailed("no process answers: is the devnet running?")
+        raise CommandFailed(NOBODY_ANSWERS)
     return answers
 
 
@@ -202,8 +206,10 @@ def _ask_running(
         CannotBreak: a name that no process has.
         CommandFailed: when nobody answers at all.
     """
-    answers = _ask(named(network, targets), network, method, parameters)
+    answers = ask_each(network, named(network, targets), method, parameters)
     down = [name for name, answer in answers.items() if isinstance(answer, NobodyListens)]
+    if len(down) == len(network.processes()):
+        raise CommandFailed(NOBODY_ANSWERS)
     for name in down:
         click.echo(f"{name}: does not run, so nothing is broken there", err=True)
     nothing: Answers = {name: [] for name in down}

@@ -387,11 +387,15 @@ class Policy:
 
 PREFLIGHT: Final = (
     b"access-control-allow-methods: POST, GET, OPTIONS\r\n"
-    b"access-control-allow-headers: content-type\r\n"
+    b"access-control-allow-headers: content-type, authorization, *\r\n"
     b"access-control-allow-private-network: true\r\n"
     b"access-control-max-age: 600\r\n"
 )
-"""Header lines that answer a browser's question before a cross-site POST."""
+"""Header lines that answer a browser's question before a cross-site POST.
+
+Any header may come along, as with geth: pages add some of their own (tracing, keys of providers), and none means anything here.
+`*` stands for all but `authorization` (Fetch standard), and for nothing in browsers that do not know it.
+"""
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 """Asks the client for the body."""

@@ -124,8 +124,26 @@ def test_what_does_not_run_has_nothing_to_heal(
         assert orjson.loads(said.out)["validator-2"] == []
         assert orjson.loads(said.out)["bridge"] == ["delay"]
         assert said.err == "validator-2: does not run, so nothing is broken there\n"
+    assert run(monkeypatch, "heal", "--on", "validator-2", "--json") == 0
+    assert orjson.loads(capsys.readouterr().out) == {"validator-2": []}
     assert run(monkeypatch, "delay", "ms=1", "--on", "all", "--json") == 1
     assert orjson.loads(capsys.readouterr().out)["validator-2"] == {"error": "connection refused"}
+    assert asked == []
+
+
+@pytest.mark.parametrize("arguments", [["heal"], ["active"]])
+def test_a_devnet_of_which_nobody_listens_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+    asked: Asked,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    def call(_url: str, _method: str, *_parameters: JsonValue) -> JsonValue:
+        raise NobodyListens("connection refused")
+
+    monkeypatch.setattr("deploy.breaking.call", call)
+    assert run(monkeypatch, *arguments) == 1
+    assert "no process answers: is the devnet running?" in capsys.readouterr().err
     assert asked == []
 
 
