@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -36,6 +37,12 @@ CAST_KEY: Final = "0x2a871d0798f97d79848a013d4936a73bf4cc922c825d33c1cf7073dff6d
 
 COMMAND_KEY: Final = "0x7c852118294e51e653712a81e05800f419141751be58f605c371e15141b007a6"
 """Its account 3, which the command line uses."""
+
+README_KEY: Final = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+"""Its account 0, whose key the README shows."""
+
+READER_KEY: Final = "0x8b3a350cf5c34c9194ca85829a2df0ec3153be0318b5e2d3348e872092edffba"
+"""Its account 5, for whoever runs what the README shows."""
 
 STAGES: Final = ("initiated", "provable", "proven", "in_challenge", "finalizable", "settled")
 """In their order."""
@@ -106,6 +113,7 @@ def users(bridged: Bridged) -> Iterator[dict[str, Future[object]]]:
             "ethers": pool.submit(script, "ethers_bridge.mjs"),
             "cast": pool.submit(cast_deposits_and_withdraws, bridged),
             "the command line": pool.submit(the_command_line_moves_tokens_both_ways, bridged),
+            "the README's lines": pool.submit(the_readme_deposits_and_withdraws, bridged),
         }
 
 
@@ -124,9 +132,26 @@ def test_wallets_deposit_and_withdraw_by_themselves(
     assert isinstance(users[script].result(SCRIPT_DEADLINE_S), dict)
 
 
-@pytest.mark.parametrize("tool", ["cast", "the command line"])
+@pytest.mark.parametrize("tool", ["cast", "the command line", "the README's lines"])
 def test_tools_deposit_and_withdraw(users: dict[str, Future[object]], tool: str) -> None:
     users[tool].result(SCRIPT_DEADLINE_S)
+
+
+def the_readme_deposits_and_withdraws(bridged: Bridged) -> None:
+    """Its two pieces with viem's op-stack actions, one behind the other, as they stand there."""
+    readme = (WALLETS.parents[2] / "README.md").read_text()
+    pieces = [
+        piece
+        for piece in re.findall(r"```js\n(.*?)```", readme, re.DOTALL)
+        if "depositTransaction" in piece or "proveWithdrawal" in piece
+    ]
+    assert len(pieces) == 2
+    script = "".join(pieces)
+    assert README_KEY in script
+    (bridged.folder / "readme.mjs").write_text(script.replace(README_KEY, READER_KEY))
+    deposited, settled = _output(["node", "readme.mjs"], bridged.folder).splitlines()
+    assert deposited.startswith("success in L2 block ")
+    assert settled == "success"
 
 
 def cast_deposits_and_withdraws(bridged: Bridged) -> None:
