@@ -6,7 +6,6 @@ use crate::{
     engine::{Engine, NativeEngine},
     errors::Result,
     json,
-    tracers::SIZE_MAX,
 };
 use alloy_primitives::{B256, Bytes};
 use pyo3::{prelude::*, types::PyBytes};
@@ -34,7 +33,7 @@ fn execution_witness(engine: &Engine, parent: &[u8], block: &[u8], ancestors: &[
         state: values(witness.nodes),
         keys: Vec::new(),
     };
-    json::bytes_within(&answer, SIZE_MAX)
+    json::bytes_within(&answer, json::SIZE_MAX)
 }
 
 #[pymethods]

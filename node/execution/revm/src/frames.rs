@@ -3,7 +3,6 @@
 
 use crate::{
     destruction::Left,
-    otterscan,
     outcome::{OPERAND_WORDS, name, protection_words, stack_words},
     watch::{Stop, Watched},
 };
@@ -11,7 +10,7 @@ use alloy_primitives::{Address, Bytes, Log, U256};
 use revm::{
     Inspector,
     bytecode::opcode,
-    context_interface::{ContextTr, CreateScheme, Transaction, result::ExecutionResult},
+    context_interface::{ContextTr, CreateScheme, JournalTr, Transaction, result::ExecutionResult},
     interpreter::{
         CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, Gas, InstructionResult, Interpreter,
         interpreter::EthInterpreter, interpreter_types::Jumps,
@@ -238,7 +237,7 @@ impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for Recorder {
         let frame = Frame {
             kind: if matches!(inputs.scheme(), CreateScheme::Create2 { .. }) { "CREATE2" } else { "CREATE" },
             from: inputs.caller(),
-            aim: otterscan::aim(context, inputs),
+            aim: aim(context, inputs),
             input: inputs.init_code().clone(),
             gas: inputs.gas_limit(),
             value: Some(inputs.value()),
@@ -254,4 +253,10 @@ impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for Recorder {
             frame.to = address.filter(|_| frame.error.is_none());
         }
     }
+}
+
+/// Where a creation would put its contract, before it runs.
+pub fn aim(context: &mut impl ContextTr, inputs: &CreateInputs) -> Option<Address> {
+    let nonce = context.journal_mut().load_account(inputs.caller()).ok()?.data.info.nonce;
+    Some(inputs.created_address(nonce))
 }

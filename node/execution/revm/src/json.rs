@@ -5,6 +5,9 @@ use alloy_primitives::U256;
 use serde::{Serialize, Serializer};
 use std::io;
 
+/// Most bytes of an answer: what RPC may send.
+pub const SIZE_MAX: usize = 64 << 20;
+
 /// A number as JSON-RPC writes it: hex, no leading zeros.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Quantity(pub u64);

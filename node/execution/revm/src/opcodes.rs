@@ -5,7 +5,6 @@ use crate::{
     errors::Result,
     json,
     outcome::name,
-    tracers::SIZE_MAX,
     watch::{Stop, Watched},
 };
 use alloy_primitives::map::HashMap;
@@ -70,7 +69,7 @@ impl Opcodes {
         let word = |opcode: &Option<u8>| opcode.map(name).unwrap_or_default();
         let words = |gram: &Gram| gram[3 - length..].iter().map(word).collect::<Vec<_>>().join("-");
         let named: BTreeMap<_, _> = self.counts.iter().map(|(gram, count)| (words(gram), count)).collect();
-        json::bytes_within(&named, SIZE_MAX)
+        json::bytes_within(&named, json::SIZE_MAX)
     }
 
     /// The gram that an instruction ends, if it ends one, as geth's scripts see it.
@@ -100,7 +99,7 @@ impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for Opcodes {
         }
         let Some(gram) = self.gram(interpreter.bytecode.opcode()) else { return };
         *self.counts.entry(gram).or_default() += 1;
-        if self.counts.len() * ENTRY_SIZE > SIZE_MAX {
+        if self.counts.len() * ENTRY_SIZE > json::SIZE_MAX {
             context.db_mut().watch.stop(Stop::Size);
         }
     }

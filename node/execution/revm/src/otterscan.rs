@@ -2,11 +2,17 @@
 //!
 //! Both are answers of the engine's own, not tracers that a caller of `debug_trace*` could name.
 
-use crate::{destruction::Destruction, errors::Result, frames::Frame, json, tracers::SIZE_MAX, watch::Watched};
+use crate::{
+    destruction::Destruction,
+    errors::Result,
+    frames::{self, Frame},
+    json,
+    watch::Watched,
+};
 use alloy_primitives::{Address, Bytes, U256};
 use revm::{
     Inspector,
-    context_interface::{ContextTr, JournalTr, Transaction},
+    context_interface::{ContextTr, Transaction},
     interpreter::{
         CallInputs, CallOutcome, CallScheme, CreateInputs, CreateOutcome, Interpreter, interpreter::EthInterpreter,
     },
@@ -54,13 +60,7 @@ pub fn entries(frames: &[Frame], precompiles: &BTreeSet<Address>) -> Result<Vec<
             failed,
         });
     }
-    json::bytes_within(&out, SIZE_MAX)
-}
-
-/// Where a creation would put its contract, before it runs.
-pub fn aim(context: &mut impl ContextTr, inputs: &CreateInputs) -> Option<Address> {
-    let nonce = context.journal_mut().load_account(inputs.caller()).ok()?.data.info.nonce;
-    Some(inputs.created_address(nonce))
+    json::bytes_within(&out, json::SIZE_MAX)
 }
 
 /// Notes who called, was called, created, was created or destroyed, or was left something: no data, so a hostile
@@ -82,7 +82,7 @@ impl Parties {
 
     /// The answer: a JSON list.
     pub fn finish(&self) -> Result<Vec<u8>> {
-        json::bytes_within(&self.met, SIZE_MAX)
+        json::bytes_within(&self.met, json::SIZE_MAX)
     }
 }
 
@@ -99,7 +99,7 @@ impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for Parties {
 
     fn create(&mut self, context: &mut C, inputs: &mut CreateInputs) -> Option<CreateOutcome> {
         self.met.insert(inputs.caller());
-        self.met.extend(aim(context, inputs));
+        self.met.extend(frames::aim(context, inputs));
         None
     }
 

@@ -4,9 +4,10 @@ use crate::{
     destruction::Destruction,
     errors::{Error, Result},
     frames::{Frame, Recorder},
+    json,
     opcodes::{Counting, Opcodes},
     preimages::Preimages,
-    tracers::{Kind, SIZE_MAX},
+    tracers::Kind,
     validation::Validation,
     watch::Watched,
 };
@@ -51,7 +52,7 @@ impl Parts {
     }
 
     fn record(&mut self, first_log: usize) {
-        self.recorder.get_or_insert_with(|| Recorder::new(first_log, SIZE_MAX));
+        self.recorder.get_or_insert_with(|| Recorder::new(first_log, json::SIZE_MAX));
     }
 
     /// Notes that the transaction is over; one without a frame failed with these words.

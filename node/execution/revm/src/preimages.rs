@@ -3,7 +3,6 @@
 use crate::{
     errors::Result,
     json,
-    tracers::SIZE_MAX,
     watch::{Stop, Watched},
 };
 use alloy_primitives::{Bytes, keccak256};
@@ -42,7 +41,7 @@ impl Preimages {
     /// keccak256PreimageTracer's answer: by hash.
     pub fn finish(&self) -> Result<Vec<u8>> {
         let by_hash: BTreeMap<_, _> = self.met.iter().map(|preimage| (keccak256(preimage), preimage)).collect();
-        json::bytes_within(&by_hash, SIZE_MAX)
+        json::bytes_within(&by_hash, json::SIZE_MAX)
     }
 }
 
@@ -78,7 +77,7 @@ impl<C: ContextTr<Db = Watched>> Inspector<C, EthInterpreter> for Preimages {
         let size = ENTRY_SIZE + 2 * data.len();
         if self.met.insert(data) {
             self.size += size;
-            if self.size > SIZE_MAX {
+            if self.size > json::SIZE_MAX {
                 context.db_mut().watch.stop(Stop::Size);
             }
         }

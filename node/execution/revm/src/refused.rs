@@ -7,7 +7,6 @@ use crate::{
     errors::{Error, Result},
     header, json,
     render::{BlockJson, Place, TransactionJson, TransactionsJson},
-    tracers::SIZE_MAX,
     transactions::{self, prepare_all_by},
 };
 use alloy_primitives::Bytes;
@@ -35,7 +34,7 @@ impl NativeEngine {
             };
             let all = block.transactions.iter().zip(senders).enumerate().map(render);
             let transactions = TransactionsJson::Full(all.collect::<Result<_>>()?);
-            json::bytes_within(&BlockJson::new(&block, transactions), SIZE_MAX)
+            json::bytes_within(&BlockJson::new(&block, transactions), json::SIZE_MAX)
         })?;
         Ok(PyBytes::new(py, &json))
     }

@@ -13,7 +13,6 @@ use crate::{
     rollup::L2Spec,
     spec::Chain,
     state::{Failure, StateDb},
-    tracers::SIZE_MAX,
     watch::{self, Stop, Watch, Watched},
 };
 use alloy_consensus::Header;
@@ -444,7 +443,7 @@ impl<E: Evm<DB = Watched, Error: Display, HaltReason: Halt>> Scene<E> {
                 let message = format!("execution aborted (timeout = {patience:?})");
                 Err(Error::Python(PyTimeoutError::new_err(message)))
             }
-            Some(Stop::Size) => Err(json::too_large(SIZE_MAX)),
+            Some(Stop::Size) => Err(json::too_large(json::SIZE_MAX)),
             Some(Stop::Read) => Err(self.explain("the state cannot be read")),
             None => Ok(()),
         }

@@ -28,9 +28,6 @@ use std::{
     time::Duration,
 };
 
-/// Most bytes of an answer: what RPC may send.
-pub const SIZE_MAX: usize = 64 << 20;
-
 /// How long a transaction may be traced (geth's `defaultTraceTimeout`).
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -126,7 +123,7 @@ impl Plan {
     pub fn tracer(&self, first_log: usize, tx: &impl Transaction) -> Tracer {
         let parts = |kinds: &[Kind]| Tracer::Parts(Parts::new(first_log, kinds));
         match &self.wanted {
-            Wanted::Logs(options) => Tracer::Logs(StructLogger::new(*options, SIZE_MAX)),
+            Wanted::Logs(options) => Tracer::Logs(StructLogger::new(*options, json::SIZE_MAX)),
             Wanted::One(kind) => parts(&[*kind]),
             Wanted::Many(kinds) => parts(&kinds.values().copied().collect::<Vec<_>>()),
             Wanted::Parties => Tracer::Parties(Parties::of(tx)),
@@ -176,12 +173,12 @@ impl Kind {
         match *self {
             Self::Calls(options) => frames_json::nested(frames, options),
             Self::FlatCalls(options) => {
-                json::bytes_within(&frames_json::flat(frames, options, run.position, run.precompiles), SIZE_MAX)
+                json::bytes_within(&frames_json::flat(frames, options, run.position, run.precompiles), json::SIZE_MAX)
             }
             Self::Selectors => json::bytes(&frames_json::selectors(frames, run.precompiles)),
             Self::Prestate(options) => {
                 let prestate = Prestate::new(&run.result.state, options, run.db);
-                json::bytes_within(&prestate.map_err(|error| Error::Fatal(error.to_string()))?, SIZE_MAX)
+                json::bytes_within(&prestate.map_err(|error| Error::Fatal(error.to_string()))?, json::SIZE_MAX)
             }
             Self::Validation(_) => parts.validation(),
             Self::Preimages => parts.preimages.finish(),

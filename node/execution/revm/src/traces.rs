@@ -16,7 +16,7 @@ use crate::{
     outcome::Halt,
     overrides::{BlockArguments, StateArguments},
     scene::{Machine, Place, RollupMachine, Scene},
-    tracers::{Plan, Run, SIZE_MAX, TraceArguments, Tracer},
+    tracers::{Plan, Run, TraceArguments, Tracer},
     transactions::{Prepared, Refusal, prepare_all_by},
     watch::{Stop, Watch, Watched},
 };
@@ -269,8 +269,8 @@ impl<E: Stage> Replay<E> {
             json.extend_from_slice(format!("{comma}{{\"txHash\":\"0x{hash}\",\"result\":").as_bytes());
             json.extend_from_slice(&trace);
             json.push(b'}');
-            if json.len() > SIZE_MAX {
-                return Err(json::too_large(SIZE_MAX));
+            if json.len() > json::SIZE_MAX {
+                return Err(json::too_large(json::SIZE_MAX));
             }
         }
         json.push(b']');
@@ -311,8 +311,8 @@ fn traced<E: Stage>(
     let precompiles = scene.evm.precompiles().addresses().copied().collect();
     let run = Run { result: &result, position, db: scene.evm.db(), precompiles: &precompiles };
     let json = plan.finish(tracer, &run)?;
-    if json.len() > SIZE_MAX {
-        return Err(json::too_large(SIZE_MAX));
+    if json.len() > json::SIZE_MAX {
+        return Err(json::too_large(json::SIZE_MAX));
     }
     let logs = result.result.logs().len();
     scene.evm.db_mut().commit(result.state);

@@ -10,7 +10,6 @@ use crate::{
     hex::Hex,
     json,
     preimages::Preimages,
-    tracers::SIZE_MAX,
     watch::{ReadError, Stop, Watched},
 };
 use alloy_primitives::{Address, B256, Bytes, U256};
@@ -284,7 +283,7 @@ impl<C: ContextTr<Db = Watched, Journal: JournalExt>> Inspector<C, EthInterprete
             Ok(new) => self.size += ENTRY_SIZE * new,
             Err(_) => context.db_mut().watch.stop(Stop::Read),
         }
-        if self.size > SIZE_MAX {
+        if self.size > json::SIZE_MAX {
             context.db_mut().watch.stop(Stop::Size);
         }
     }

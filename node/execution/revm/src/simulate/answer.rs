@@ -9,7 +9,6 @@ use crate::{
     receipts::{LogJson, LogPlace},
     render::{BlockJson, HeaderJson, Place, TransactionsJson},
     reverts,
-    tracers::SIZE_MAX,
 };
 use alloy_primitives::Bytes;
 use serde::Serialize;
@@ -123,5 +122,5 @@ impl Sealed {
 
 /// The answer, unless it is larger than one may be.
 pub fn json(sealed: &[Sealed], mode: Mode) -> Result<Vec<u8>> {
-    json::bytes_within(&sealed.iter().map(|block| block.json(mode)).collect::<Vec<_>>(), SIZE_MAX)
+    json::bytes_within(&sealed.iter().map(|block| block.json(mode)).collect::<Vec<_>>(), json::SIZE_MAX)
 }

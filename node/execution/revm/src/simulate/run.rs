@@ -19,12 +19,12 @@ use crate::{
     errors::{Error, Result},
     header::Following,
     hex::Hex,
+    json,
     l1::add_portal_request,
     outcome::Outcome,
     record::Entry,
     rollup::{BASE_FEE_VAULT, MESSAGE_PASSER},
     scene::{Flaw, Machine, Place, Refusal, Scene, Setting, watched},
-    tracers::SIZE_MAX,
     watch::{Stop, Watched},
 };
 use alloy_consensus::{Header, Transaction, Typed2718, proofs};
@@ -99,7 +99,7 @@ impl<'a> Simulation<'a> {
         let mut db = watched(engine, place, base.number + 1, hash)?;
         db.state.transition_state = Some(TransitionState::default());
         let (patience, db) = (place.patience, Some(db));
-        Ok(Self { engine, mode, patience, parent: base, parent_hash: hash, db, gas, room: SIZE_MAX })
+        Ok(Self { engine, mode, patience, parent: base, parent_hash: hash, db, gas, room: json::SIZE_MAX })
     }
 
     /// Runs a block and seals it.
