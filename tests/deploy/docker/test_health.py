@@ -17,6 +17,7 @@ from node.runtime.health import Health, serve_health
 async def probed(reason: str | None) -> subprocess.CompletedProcess[str]:
     """Probe a process that gives this reason, as docker does."""
     served = Health(registry=CollectorRegistry(), checks={"chain": lambda: reason})
+    served.is_started = True
 
     async def serve(task_status: trio.TaskStatus[int]) -> None:
         await serve_health(served, host="127.0.0.1", port=0, task_status=task_status)
