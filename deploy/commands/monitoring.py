@@ -26,7 +26,7 @@ def monitoring(data: Path | None, *, as_json: bool) -> None:
     """Show where rules, targets and dashboards lie, and the commands that start Prometheus and Grafana on them."""
     refuse_containers(layout_of(data), "docker compose up --detach prometheus grafana")
     network = loaded(layout_of(data))
-    write_monitoring(network)
+    write_monitoring(network, network.layout.monitoring)
     prometheus, grafana = prometheus_command(network), grafana_settings(network)
     if as_json:
         folder = str(network.layout.monitoring)

@@ -86,7 +86,7 @@ def _prepare(layout: Layout, resolved: Resolved) -> Network:
         hint = "(`--port-offset N` moves all ports)"
         raise CommandFailed("\n".join([*busy, hint]))
     write_configs(network)
-    write_monitoring(network)
+    write_monitoring(network, network.layout.monitoring)
     return network
 
 

@@ -1,11 +1,13 @@
-"""Gives each container its share of a network, and nothing of the others'.
+"""Gives each container its share of a network, and nothing of the others'; Prometheus and Grafana what they read.
 
     network in /network  ->  <volumes>/<process>/   genesis.json, l2-genesis.json, info.json
                                                     config/<process>.json
                                                     keys/<process>.*            its own keys alone, mode 0600
                                                     <process>/                  what it will store
+                             <volumes>/monitoring/  rules, targets and dashboards, readable by everybody
 
 A share is laid out as the network's own folder is, and is the whole of what its process sees, mounted at /data.
+What is watched with comes from the image, not from the folder of whoever started it: files there may be closed to others (umask 077).
 Deliberately absent: making the network (`preparing`).
 """
 
@@ -21,10 +23,14 @@ import orjson
 from deploy.configs import process_config
 from deploy.keys import save_secret
 from deploy.layout import Layout
+from deploy.monitoring.folder import write_monitoring
 from deploy.network import Network, NetworkError, ProcessPlan, network_info, replace_file
 
 MOUNTED: Final = Layout(Path("/data"))
 """Where a process finds its share."""
+
+MONITORING: Final = "monitoring"
+"""The volume of Prometheus and Grafana."""
 
 
 def share_out(network: Network, volumes: Path) -> None:
@@ -41,6 +47,10 @@ def share_out(network: Network, volumes: Path) -> None:
     _check(network, shares)
     for plan, share in shares:
         _write(network, plan, share)
+    try:
+        write_monitoring(network, volumes / MONITORING)
+    except OSError as error:
+        raise NetworkError(f"{MONITORING}: {error.filename}: {error.strerror}") from error
 
 
 def _check(network: Network, shares: Sequence[tuple[ProcessPlan, Layout]]) -> None:

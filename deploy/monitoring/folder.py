@@ -1,6 +1,6 @@
-"""What Prometheus and Grafana need for the devnet of a data folder, written beside it.
+"""What Prometheus and Grafana read, written for one network: beside its data, or into the volume that their containers see.
 
-    Network, the files of this package -> <data>/monitoring/prometheus, <data>/monitoring/grafana
+    Network, the files of this package -> <folder>/prometheus, <folder>/grafana
 
 Written anew at every start: ports may have moved, and rules and dashboards are those of the version that runs.
 Whoever changes them copies them elsewhere. Both programs keep their own data in there, too, so that `reset` takes it along.
@@ -9,6 +9,7 @@ Whoever changes them copies them elsewhere. Both programs keep their own data in
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Final
 
 from deploy.monitoring.generated import HERE
@@ -39,19 +40,25 @@ GRAFANA_MANNERS: Final = {
 """Everybody looks on without an account, and nobody outside is asked or told anything; docker-compose.yml says the same."""
 
 
-def write_monitoring(network: Network) -> None:
-    """Write the folder."""
-    folder = network.layout.monitoring
+def write_monitoring(network: Network, folder: Path) -> None:
+    """Write the folder; what another version wrote goes. Raises OSError."""
     for part in PARTS:
         there = folder / part
         if (HERE / part).is_dir():
             shutil.copytree(HERE / part, there, dirs_exist_ok=True)
+            _remove_others(HERE / part, there)
         else:
             there.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(HERE / part, there)
     targets = folder / "prometheus" / "targets"
     targets.mkdir(exist_ok=True)
     replace_file(targets / "devnet.json", targets_file(targets_of(network)))
+
+
+def _remove_others(source: Path, copy: Path) -> None:
+    for file in copy.rglob("*"):
+        if file.is_file() and not (source / file.relative_to(copy)).is_file():
+            file.unlink()
 
 
 def prometheus_command(network: Network) -> list[str]:

@@ -1,8 +1,7 @@
-"""The files here that are made from Python, and checked in so that containers mount them as they are.
+"""The files here that are made from Python, and checked in so that people and their tools read them as they are.
 
     alerts, recordings -> prometheus/rules/faultline.yml
     dashboards         -> grafana/dashboards/*.json
-    places             -> prometheus/targets/compose.json
     alerts             -> the table in README.md
 
 A test compares each with a fresh one.
@@ -17,7 +16,6 @@ from deploy.monitoring.alerts import ALERTS, GROUPS
 from deploy.monitoring.dashboards import DASHBOARDS
 from deploy.monitoring.panels import dashboard_json
 from deploy.monitoring.rules import Alert, rules_file
-from deploy.monitoring.targets import compose_targets, targets_file
 
 HERE: Final = Path(__file__).parent
 """Where they lie."""
@@ -32,7 +30,6 @@ def generated_files() -> dict[str, bytes]:
     readme = (HERE / "README.md").read_text()
     files = {
         "prometheus/rules/faultline.yml": rules_file(GROUPS).encode(),
-        "prometheus/targets/compose.json": targets_file(compose_targets()),
         "README.md": with_table(readme).encode(),
     }
     for dashboard in DASHBOARDS:

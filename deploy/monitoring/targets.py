@@ -1,6 +1,6 @@
 """Who is scraped: the file that Prometheus' file_sd reads.
 
-    places of a manifest -> targets_file -> targets/devnet.json in the data folder, or targets/compose.json in this one
+    Network -> targets_of -> targets_file -> targets/devnet.json
 
 Each target carries `process`, its name; metrics have labels of their own, so nothing else is added that could clash with them.
 """
@@ -11,8 +11,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from deploy.manifest import Manifest
-from deploy.network import Network, places
+from deploy.network import Network
 
 
 def targets_file(targets: Mapping[str, str]) -> bytes:
@@ -25,12 +24,7 @@ def targets_file(targets: Mapping[str, str]) -> bytes:
 
 
 def targets_of(network: Network) -> dict[str, str]:
-    """Where this machine reaches the metrics of a network's processes."""
+    """Where the metrics of a network's processes are reached: on this machine, or by name among containers."""
     return {
         plan.name: network.metrics_url(plan).removeprefix("http://") for plan in network.processes()
     }
-
-
-def compose_targets() -> dict[str, str]:
-    """Where containers of docker-compose.yml reach each other: a service is called as its process, its port is the default one."""
-    return {place.name: f"{place.name}:{place.metrics_port}" for place in places(Manifest())}

@@ -14,7 +14,7 @@ NAMES = (*(f"validator-{index}" for index in range(4)), "sequencer", "bridge", "
 
 @dataclass(kw_only=True)
 class Places:
-    """The network's volume, and one for each process."""
+    """The network's volume, one for each process, and the one for what watches them."""
 
     folder: Path
     """Where all of them lie."""
@@ -22,7 +22,7 @@ class Places:
     """What the container that prepares is given."""
 
     def __post_init__(self) -> None:
-        for name in NAMES:
+        for name in (*NAMES, "monitoring"):
             (self.volumes / name).mkdir(parents=True)
 
     @property

@@ -20,7 +20,7 @@ Service = dict[str, object]
 """One service, as it is written with its anchors resolved."""
 
 PROCESSES = {place.name: place for place in places(Manifest())}
-PORT = re.compile(r"127\.0\.0\.1:\$\{FAULTLINE_PORT_DIGIT\}(\d+):(\d+)")
+PORT = re.compile(r"127\.0\.0\.1:\$\{FAULTLINE_PORT_DIGIT-\}(\d+):(\d+)")
 
 
 def composed() -> dict[str, object]:
@@ -131,16 +131,14 @@ def test_every_key_that_compose_does_not_decide_can_be_set() -> None:
     assert given == {"FAULTLINE_NETWORK_PORT_OFFSET"}
 
 
-def test_every_volume_is_declared_and_every_mounted_folder_is_there() -> None:
+def test_every_volume_is_declared_and_nothing_of_the_clone_is_mounted() -> None:
+    """A clone's files may be closed to others, and the engine may run on another machine."""
     named = set(cast("dict[str, object]", composed()["volumes"]))
     used = set()
     for service in services().values():
         for volume in strings(service.get("volumes", [])):
             source, *_ = volume.split(":")
-            if source.startswith("."):
-                assert (REPOSITORY / source).is_dir(), source
-            else:
-                used.add(source)
+            used.add(source)
     assert used == named
 
 
@@ -171,6 +169,31 @@ def test_grafana_is_told_the_same_in_a_container_and_on_a_machine() -> None:
     places = ("GF_PATHS_", "GF_DASHBOARDS_", "PROMETHEUS_URL", "FAULTLINE_DASHBOARDS")
     manners = {name: value for name, value in told.items() if not name.startswith(places)}
     assert manners == GRAFANA_MANNERS
+
+
+def test_whoever_watches_sees_rules_and_dashboards_alone() -> None:
+    for name in ("prometheus", "grafana"):
+        assert services()[name]["volumes"] == [
+            "monitoring:/etc/faultline:ro",
+            f"{name}:/{'prometheus' if name == 'prometheus' else 'var/lib/grafana'}",
+        ]
+    assert "monitoring:/volumes/monitoring" in strings(services()["init"]["volumes"])
+    command = strings(services()["prometheus"]["command"])
+    assert "--config.file=/etc/faultline/prometheus/prometheus.yml" in command
+    told = cast("dict[str, str]", services()["grafana"]["environment"])
+    assert told["GF_PATHS_PROVISIONING"] == "/etc/faultline/grafana/provisioning"
+    assert told["FAULTLINE_DASHBOARDS"] == "/etc/faultline/grafana/dashboards"
+    home = told["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == "/etc/faultline/grafana/dashboards/faultline-network.json"
+
+
+def test_what_the_image_takes_from_a_clone_is_open_to_its_user() -> None:
+    """Whatever the umask of who cloned it was."""
+    text = (REPOSITORY / "deploy" / "docker" / "Dockerfile").read_text()
+    _, _, image = text.partition("FROM scratch")
+    copies = [line for line in image.splitlines() if line.startswith("COPY")]
+    assert copies
+    assert all("--from=" in line or "--chmod=644" in line for line in copies)
 
 
 def test_the_image_ends_as_somebody_without_rights() -> None:

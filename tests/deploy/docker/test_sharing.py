@@ -61,6 +61,27 @@ def test_every_configuration_is_one_that_its_program_reads(places: Places) -> No
         assert config.p2p.port == plan.p2p_port - 10_000
 
 
+def test_prometheus_and_grafana_may_read_all_of_theirs_and_find_processes_by_name(
+    places: Places,
+) -> None:
+    assert places.prepare(FAULTLINE_NETWORK_PORT_OFFSET="10000") == 0
+    folder = places.volumes / "monitoring"
+    inside = list(folder.rglob("*"))
+    assert {"prometheus.yml", "faultline.yml", "faultline-network.json", "devnet.json"} <= {
+        file.name for file in inside
+    }
+    for one in inside:
+        wanted = 0o755 if one.is_dir() else 0o644
+        assert stat.S_IMODE(one.stat().st_mode) & wanted == wanted, one
+    groups = orjson.loads((folder / "prometheus/targets/devnet.json").read_bytes())
+    assert {group["labels"]["process"]: group["targets"] for group in groups} == {
+        **{f"validator-{index}": [f"validator-{index}:{9100 + index}"] for index in range(4)},
+        "sequencer": ["sequencer:9150"],
+        "bridge": ["bridge:9151"],
+        "watchtower": ["watchtower:9152"],
+    }
+
+
 def test_peers_are_dialled_by_name_and_people_are_told_loopback(places: Places) -> None:
     assert places.prepare(FAULTLINE_NETWORK_PORT_OFFSET="10000") == 0
     told = orjson.loads(places.share("bridge").config("bridge").read_bytes())

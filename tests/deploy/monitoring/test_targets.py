@@ -27,19 +27,9 @@ def network(tmp_path: Path) -> Network:
     return create(layout, manifest, 1_700_000_000)
 
 
-def test_containers_are_called_as_their_processes() -> None:
-    groups = orjson.loads((HERE / "prometheus/targets/compose.json").read_bytes())
-    assert {group["labels"]["process"]: group["targets"] for group in groups} == {
-        **{f"validator-{index}": [f"validator-{index}:{9100 + index}"] for index in range(4)},
-        "sequencer": ["sequencer:9150"],
-        "bridge": ["bridge:9151"],
-        "watchtower": ["watchtower:9152"],
-    }
-
-
 def test_a_data_folder_holds_all_that_prometheus_and_grafana_need(network: Network) -> None:
-    write_monitoring(network)
     folder = network.layout.monitoring
+    write_monitoring(network, folder)
     groups = orjson.loads((folder / "prometheus/targets/devnet.json").read_bytes())
     written = {group["labels"]["process"]: group["targets"][0] for group in groups}
     assert written == targets_of(network)
@@ -51,9 +41,21 @@ def test_a_data_folder_holds_all_that_prometheus_and_grafana_need(network: Netwo
                 assert (folder / file.relative_to(HERE)).read_bytes() == file.read_bytes()
 
 
+def test_what_another_version_wrote_goes_and_what_prometheus_keeps_stays(network: Network) -> None:
+    folder = network.layout.monitoring
+    write_monitoring(network, folder)
+    fresh = {file for file in folder.rglob("*") if file.is_file()}
+    old = [folder / "grafana/dashboards/old.json", folder / "prometheus/rules/old.yml"]
+    kept = folder / "prometheus/data/wal/00000000"
+    kept.parent.mkdir(parents=True)
+    for file in (*old, kept):
+        file.touch()
+    write_monitoring(network, folder)
+    assert {file for file in folder.rglob("*") if file.is_file()} == {*fresh, kept}
+
+
 def test_it_is_ours_and_goes_with_the_network(network: Network) -> None:
-    write_monitoring(network)
-    write_monitoring(network)
+    write_monitoring(network, network.layout.monitoring)
     assert not foreign_entries(network.layout)
     erase(network.layout)
     assert not network.layout.monitoring.exists()
