@@ -102,6 +102,18 @@ def test_a_container_has_no_rights_and_no_keys_of_others(composed: Composed) -> 
         assert composed.inspect(service, "HostConfig", "MemorySwap") == limit  # none beside it
 
 
+def test_whoever_watches_may_read_rules_and_dashboards(composed: Composed) -> None:
+    """As nobody: Prometheus' and Grafana's images have users of their own."""
+    volume = f"{composed.project}_monitoring:/etc/faultline:ro"
+    script = "cd /etc/faultline && find . -type f && find . -type f -exec cat {} +"
+    nobody = ("run", "--rm", "--network", "none", "--user", "65534:65534")
+    shown = composed.docker(*nobody, "--volume", volume, composed.image, "sh", "-c", script)
+    for name in ("prometheus.yml", "rules/faultline.yml", "targets/devnet.json"):
+        assert f"./prometheus/{name}\n" in shown
+    assert "./grafana/dashboards/faultline-network.json\n" in shown
+    assert '"watchtower:9152"' in shown
+
+
 def test_who_takes_more_memory_than_there_is_ends_and_the_process_goes_on(
     composed: Composed,
 ) -> None:
