@@ -8,13 +8,14 @@ Nobody can make us ask for the same hash twice at once, or ask one peer for more
 or sends other blobs under the same hash, keeps nobody from being asked who really has it. Configured peers are asked before strangers,
 and all strangers together have half of the fetches and of the announcements that wait: free identities take nothing from the rest.
 A stranger that answers nothing has less time with each fetch, and is blamed. Who sends more blobs than its budget has is asked later.
+What came before the block that it follows is asked for again after the next head.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set as AbstractSet
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -77,11 +78,25 @@ STRANGER_ANSWER_MIN_S: Final = 1.0
 LAPSES_MAX: Final = 64
 """Strangers whose last attempts brought nothing are remembered: so many, the last ones."""
 
+EARLY_HEADS_MAX: Final = 2
+"""Heads after which what came too early is asked for again."""
+
 RequestTransactions = Callable[[str, bytes], Awaitable[bytes]]
 """Ask a peer (its id, the request's body)."""
 
-Take = Callable[[Sequence[bytes]], Awaitable[set[Hash32] | None]]
-"""Admit fetched transactions; gives the hashes of those that could be decoded and were whole, None if there is no time for any."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What was in an answer."""
+
+    arrived: AbstractSet[Hash32]
+    """Could be decoded, and was whole."""
+    early: AbstractSet[Hash32] = frozenset()
+    """Of that, what the next head may admit."""
+
+
+Take = Callable[[Sequence[bytes]], Awaitable[Taken | None]]
+"""Admit fetched transactions; None if there is no time for any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +107,8 @@ class _Fetched:
     """What the peer has not sent: others are asked."""
     left: Sequence[Hash32] = ()
     """What had no room in its answer: it is asked again, in its turn."""
+    early: AbstractSet[Hash32] = frozenset()
+    """What came too early: it is asked again after the next head."""
 
 
 class Fetcher:
@@ -122,6 +139,10 @@ class Fetcher:
         """Fetches from each peer."""
         self._lapses: dict[str, int] = {}
         """Strangers whose last attempts brought nothing: how many."""
+        self._early: dict[Hash32, str] = {}
+        """What waits for the next head, and at which peer; it counts among what waits there."""
+        self._heads: Counter[Hash32] = Counter()
+        """How many heads something has waited for, of what is wanted."""
         self._wake = trio.Event()
         """There may be something to ask for; all that are idle wait for the same one."""
 
@@ -136,6 +157,13 @@ class Fetcher:
             elif peer not in holders:
                 holders.insert(self._turn(peer, one, holders), peer)
                 del holders[HOLDERS_MAX:]
+
+    def head_moved(self) -> None:
+        """Ask again for what came before the block that it follows."""
+        for one, peer in self._early.items():
+            self._waiting.setdefault(peer, {})[one] = None
+        self._early.clear()
+        self._wake.set()
 
     async def run(self) -> None:
         """Fetch until cancelled."""
@@ -236,6 +264,12 @@ class Fetcher:
             if one in fetched.left:
                 self._put(peer, one)
                 continue
+            if one in fetched.early and self._heads[one] < EARLY_HEADS_MAX:
+                self._early[one] = peer
+                self._heads[one] += 1
+                self._of_peer[peer] += 1
+                continue
+            del self._heads[one]
             holders = self._wanted.pop(one)[1:]
             if one in fetched.missing and holders:
                 self._wanted[one] = holders
@@ -275,6 +309,7 @@ class Fetcher:
     async def _fetch(self, peer: str, group: Sequence[Hash32]) -> _Fetched:
         """Ask for a group, and again for what an answer lacks."""
         missing = list(group)
+        early: set[Hash32] = set()
         attempt = 0
         while attempt < self._attempts(missing):
             if attempt:
@@ -292,11 +327,12 @@ class Fetcher:
             taken = await self._take(raws[: len(missing)]) if raws else None
             if taken is None:
                 continue
-            is_honest = len(taken) == len(raws) and taken <= set(missing)
-            missing = [one for one in missing if one not in taken]
+            is_honest = len(taken.arrived) == len(raws) and taken.arrived <= set(missing)
+            missing = [one for one in missing if one not in taken.arrived]
+            early |= taken.early
             if not is_honest:
                 self._blame(peer, "transactions_not_asked_for")
                 break
             if not missing or sum(map(len, raws)) > LONG_ANSWER_BYTES:
-                return _Fetched(left=missing)
-        return _Fetched(missing=missing)
+                return _Fetched(left=missing, early=early)
+        return _Fetched(missing=missing, early=early)

@@ -74,6 +74,17 @@ BLAMED: Final = frozenset(
 )
 """Refusals that depend on the transaction alone: no honest node sends it on."""
 
+EARLY: Final = frozenset(
+    {
+        RefusalReason.NONCE_TOO_HIGH,
+        RefusalReason.ADDRESS_RESERVED,
+        RefusalReason.INSUFFICIENT_FUNDS,
+        RefusalReason.DELEGATED_LIMIT,
+        RefusalReason.AUTHORITY_RESERVED,
+    }
+)
+"""Refusals that the next block may lift: whoever sends what a receipt allows may be a block ahead of us."""
+
 ALREADY_KNOWN = Refused(RefusalReason.ALREADY_KNOWN, "already known")
 QUARANTINED = Refused(
     RefusalReason.QUARANTINED, "execution of this transaction failed on this node"

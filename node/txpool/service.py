@@ -31,25 +31,22 @@ from node.eth.transactions import Transaction
 from node.runtime.clock import WallClock
 from node.runtime.worker import Worker
 from node.txpool import refusals
+from node.txpool.accounts import read_account, read_accounts
 from node.txpool.blob_room import PricesAfter, devnet_prices
-from node.txpool.fetching import Fetcher
+from node.txpool.early import Early
+from node.txpool.fetching import Fetcher, Taken
 from node.txpool.intake import Decoded, Intake, Overloaded, complaint
 from node.txpool.journal import Journal, open_journal
 from node.txpool.limits import PoolLimits
 from node.txpool.metrics import PoolMetrics
 from node.txpool.outbox import Outbox
 from node.txpool.pool import Added, Pool
-from node.txpool.refusals import BLAMED, RefusalReason, Refused
+from node.txpool.refusals import BLAMED, EARLY, RefusalReason, Refused
 from node.txpool.selection import Selection
 from node.txpool.sidecars import UNSOUND, BlobStore, Offered, Sidecars
 from node.txpool.surroundings import GossipVerdict, PoolEngine, PoolNetwork
 from node.txpool.transaction import AccountFacts, PooledTransaction
 from node.txpool.wire import ANSWER_BYTES_MAX, decode_gossip, decode_request, encode_answer
-
-EMPTY_CODE_HASH: Final = bytes.fromhex(
-    "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
-)
-"""keccak-256 of nothing."""
 
 NO_HASH: Final = Hash32(bytes(32))
 """Stands for the hash of what could not be decoded."""
@@ -130,6 +127,8 @@ class PoolService:
             take=self._take_fetched,
             configured=network.configured,
         )
+        self._configured = network.configured
+        self._early = Early()
         self._sidecars = Sidecars(blobs, withholds_blobs)
         self._journal_path = journal_path
         self._journal: Journal | None = None
@@ -267,7 +266,7 @@ class PoolService:
         except Overloaded:
             self._metrics.counted("peer", refusals.BUSY.reason, len(gossiped.transactions))
             return GossipVerdict.IGNORE
-        return self._judge(decoded)
+        return self._judge(decoded, keeps_early=peer in self._configured)
 
     async def serve(self, _peer: str, body: bytes) -> bytes:
         """Answer a request for transactions by hash. Raises Rejected."""
@@ -292,10 +291,10 @@ class PoolService:
         root = head.header.state_root
         senders = self._pool.senders()
         known = {sender: self._pool.facts(sender) for sender in senders}
-        facts = await self._worker.run(lambda: self._read_accounts(root, senders, known))
+        facts = await self._worker.run(lambda: read_accounts(self._engine, root, senders, known))
         for sender in self._pool.senders():
             if sender not in facts:
-                facts[sender] = self._read_account(root, sender)
+                facts[sender] = read_account(self._engine, root, sender)
         self._root = root
         now_ms = self._clock.now_ms()
         changed = self._pool.update(
@@ -308,6 +307,8 @@ class PoolService:
         self._tell(changed.executable)
         if dropped:
             await self._take_back(dropped)
+        self._early.retry(self._is_early)
+        self._fetcher.head_moved()
 
     # -- inside
 
@@ -341,15 +342,15 @@ class PoolService:
 
     def _account_of(self, decoded: Transaction) -> AccountFacts | None:
         sender = Address(decoded.sender)
-        return None if self._pool.knows(sender) else self._read_account(self._root, sender)
+        return None if self._pool.knows(sender) else read_account(self._engine, self._root, sender)
 
     def _send(self, one: PooledTransaction) -> None:
         """Gossip a transaction, unless its blobs are withheld."""
         if not (one.blob_hashes and self._sidecars.are_withheld()):
             self._outbox.add(one.raw, one.hash)
 
-    def _judge(self, decoded: Sequence[Decoded]) -> GossipVerdict:
-        """Admit a peer's batch, unless one of it is no transaction at all."""
+    def _judge(self, decoded: Sequence[Decoded], *, keeps_early: bool) -> GossipVerdict:
+        """Admit a peer's batch, unless one of it is no transaction at all; keep what is early for the next head if told so."""
         if any(hasattr(one, "code") for one in decoded):
             self._metrics.counted("peer", RefusalReason.UNDECODABLE, len(decoded))
             return GossipVerdict.REJECT
@@ -362,6 +363,8 @@ class PoolService:
                 outcomes["added"] += 1
             else:
                 outcomes[answer.reason] += 1
+                if keeps_early and answer.reason in EARLY and not hasattr(one, "code"):
+                    self._early.note(one)
         self._tell(executable)
         for outcome, number in outcomes.items():
             self._metrics.counted("peer", outcome, number)
@@ -369,8 +372,18 @@ class PoolService:
             return GossipVerdict.REJECT
         return GossipVerdict.ACCEPT if outcomes["added"] else GossipVerdict.IGNORE
 
-    async def _take_fetched(self, raws: Sequence[bytes]) -> set[Hash32] | None:
-        """Admit what was fetched, up to the first that is unsound; gives the hashes of what arrived, None if there is no time."""
+    def _is_early(self, one: Transaction) -> bool:
+        """Offer a peer's transaction again after a new head; tells whether it was too early again."""
+        answer = self._admit(one)
+        if isinstance(answer, Refused):
+            return answer.reason in EARLY
+        self._metrics.counted("peer", "added")
+        self._send(answer.transaction)
+        self._tell(answer.executable)
+        return False
+
+    async def _take_fetched(self, raws: Sequence[bytes]) -> Taken | None:
+        """Admit what was fetched, up to the first that is unsound; None if there is no time."""
         bytes_max = self._pool.limits.transaction_bytes_max
         opened = [self._sidecars.open(raw, bytes_max) for raw in raws]
         offers = [one for one in opened if isinstance(one, Offered)]
@@ -379,6 +392,7 @@ class PoolService:
         except Overloaded:
             return None
         arrived: set[Hash32] = set()
+        early: set[Hash32] = set()
         for one, offered in zip(decoded, offers, strict=True):
             answer = await self._admit_offered(one, offered, own=False)
             if isinstance(answer, Added):
@@ -393,7 +407,9 @@ class PoolService:
                     break
             if not hasattr(one, "code"):
                 arrived.add(Hash32(one.hash))
-        return arrived
+                if isinstance(answer, Refused) and answer.reason in EARLY:
+                    early.add(Hash32(one.hash))
+        return Taken(arrived=arrived, early=early)
 
     async def _take_back(self, dropped: Sequence[Block]) -> None:
         """Admit again what dropped blocks held, the oldest block first."""
@@ -410,27 +426,6 @@ class PoolService:
             if isinstance(answer, Added):
                 executable += answer.executable
         self._tell(executable)
-
-    def _read_account(self, root: bytes, address: Address) -> AccountFacts:
-        account = self._engine.account(root, address)
-        if account is None:
-            return AccountFacts(0, 0, False)
-        return AccountFacts(account.nonce, account.balance, account.code_hash != EMPTY_CODE_HASH)
-
-    def _read_accounts(
-        self, root: bytes, senders: Sequence[Address], known: Mapping[Address, AccountFacts]
-    ) -> dict[Address, AccountFacts]:
-        """Read all senders at once; code comes and goes with a nonce, so it is read only where that moved."""
-        facts: dict[Address, AccountFacts] = {}
-        for sender, (nonce, balance) in zip(
-            senders, self._engine.accounts(root, senders), strict=True
-        ):
-            old = known[sender]
-            if nonce != old.nonce:
-                facts[sender] = self._read_account(root, sender)
-            else:
-                facts[sender] = AccountFacts(nonce, balance, old.has_code)
-        return facts
 
     def _tell(self, executable: Sequence[PooledTransaction]) -> None:
         if executable:

@@ -24,8 +24,8 @@ from node.txpool.sidecars import NETWORK_FORM_BYTES_MAX
 from node.txpool.surroundings import GossipVerdict
 from node.txpool.wire import decode_answer, encode_answer, encode_gossip, encode_request
 from tests.node.blobs.test_keeper import Checker, blob
-from tests.node.txpool.fakes import GWEI, OTHER, FakeTransaction
-from tests.node.txpool.test_service import FakeEngine, FakePeers, VirtualClock, block
+from tests.node.txpool.fakes import GWEI, OTHER, SENDER, FakeTransaction
+from tests.node.txpool.test_service import FakeAccount, FakeEngine, FakePeers, VirtualClock, block
 
 BLOBS = [blob(1), blob(2)]
 
@@ -322,3 +322,35 @@ async def test_withheld_blobs_leave_nobody_wiser_until_healed(
         node.withheld.clear()
         await trio.sleep(OFFER_AGAIN_S + 1)
         assert [one.announced for one in node.peers.sent] == [(CARRIER.hash,)]
+
+
+async def test_a_blob_transaction_that_came_before_the_block_it_follows_is_fetched_again(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given a sender whose last transaction's block is not here yet, then its next one is in the pool with that block, not half a minute later."""
+    async with running() as node:
+        node.engine.states[b"\x01" * 32] = {SENDER: FakeAccount(nonce=1)}
+        following = replace(CARRIER, nonce=1)
+        await node.announced(following, [node.form(following, BLOBS)])
+        assert node.service.counts() == (0, 0)
+        assert node.checker.calls == []
+        await node.service.on_head(block(1, b"\x01" * 32))
+        await trio.sleep(1)
+        assert node.service.counts() == (1, 0)
+
+
+async def test_a_sender_of_the_other_sort_is_free_with_the_next_block(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given a mined transfer whose block is not here yet, then its sender's blobs, refused for it, are in the pool with that block."""
+    async with running() as node:
+        transfer = FakeTransaction()
+        assert await node.send(node.engine.raw(transfer)) is None
+        following = replace(CARRIER, nonce=1)
+        await node.announced(following, [node.form(following, BLOBS)])
+        assert node.service.counts() == (1, 0)
+        node.engine.states[b"\x01" * 32] = {SENDER: FakeAccount(nonce=1)}
+        await node.service.on_head(block(1, b"\x01" * 32))
+        await trio.sleep(1)
+        assert node.service.counts() == (1, 0)
+        assert node.service.get(following.hash) is not None

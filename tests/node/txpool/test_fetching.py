@@ -14,6 +14,7 @@ from node.eth.hashing import keccak256
 from node.eth.primitives import Hash32
 from node.txpool.blob_budget import BURST_S, CONFIGURED_PER_S, STRANGERS_PER_S
 from node.txpool.fetching import (
+    EARLY_HEADS_MAX,
     FETCHES_OF_STRANGERS_MAX,
     FETCHES_PER_PEER_MAX,
     HOLDERS_MAX,
@@ -25,6 +26,7 @@ from node.txpool.fetching import (
     WANTED_PER_PEER_MAX,
     WANTED_PER_STRANGER_MAX,
     Fetcher,
+    Taken,
 )
 from node.txpool.wire import decode_request, encode_answer
 
@@ -48,6 +50,8 @@ class Peer:
     """Whom nobody waited for any longer, and how long somebody had."""
     configured: frozenset[str] = frozenset({"honest"})
     busy: int = 0
+    early: set[Hash32] = field(default_factory=set)
+    """What no head admits yet."""
 
     def hold(self, count: int) -> list[Hash32]:
         raws = [b"transaction %d" % number for number in range(count)]
@@ -72,13 +76,13 @@ class Peer:
             [self.held[one] for one in wanted if one in self.held][: self.told_max]
         )
 
-    async def take(self, raws: Sequence[bytes]) -> set[Hash32] | None:
+    async def take(self, raws: Sequence[bytes]) -> Taken | None:
         if self.busy:
             self.busy -= 1
             return None
         hashes = [Hash32(keccak256(raw)) for raw in raws]
         self.taken += hashes
-        return set(hashes)
+        return Taken(arrived=set(hashes), early=self.early & set(hashes))
 
     def fetcher(self) -> Fetcher:
         return Fetcher(
@@ -424,4 +428,50 @@ async def test_valid_blobs_of_a_configured_peer_have_a_budget_too(
         assert set(wanted) <= set(peer.taken)
         await trio.sleep(30)
         assert len(peer.taken) == WANTED_PER_PEER_MAX + 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_came_before_its_block_is_asked_for_again_after_the_next_head(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given a transaction that only the next head admits, then it is fetched once more, when there is one; what stays early is given up."""
+    peer = Peer()
+    admitted, late = peer.hold(2)
+    peer.early = {admitted, late}
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        fetcher.want("honest", [admitted, late])
+        await trio.sleep(60)
+        assert sorted(peer.taken) == sorted((admitted, late))
+        peer.early = {late}
+        for _ in range(EARLY_HEADS_MAX + 2):
+            fetcher.head_moved()
+            await trio.sleep(5)
+        assert peer.taken.count(admitted) == 2
+        assert peer.taken.count(late) == 1 + EARLY_HEADS_MAX
+        assert not peer.blamed
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_waits_for_a_head_counts_among_what_a_stranger_may_have_announced(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    peer = Peer()
+    hashes = peer.hold(WANTED_PER_STRANGER_MAX + 1)
+    peer.early = set(hashes)
+    fetcher = peer.fetcher()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fetcher.run)
+        fetcher.want("stranger", hashes[:-1])
+        await trio.sleep(60)
+        fetcher.want("stranger", hashes[-1:])
+        await trio.sleep(5)
+        assert hashes[-1] not in peer.taken
+        for _ in range(EARLY_HEADS_MAX + 1):
+            fetcher.head_moved()
+            await trio.sleep(5)
+        fetcher.want("stranger", hashes[-1:])
+        await trio.sleep(5)
+        assert hashes[-1] in peer.taken
         nursery.cancel_scope.cancel()

@@ -136,7 +136,11 @@ class FakePeers:
 
     def network(self) -> PoolNetwork:
         return PoolNetwork(
-            publish=self.publish, request=self.request, failures=(NoAnswer,), blame=self.blame
+            publish=self.publish,
+            request=self.request,
+            failures=(NoAnswer,),
+            blame=self.blame,
+            configured=frozenset({"peer"}),
         )
 
 
@@ -180,9 +184,11 @@ class Node:
         assert answer.hash == transaction.hash
         return answer.refusal
 
-    async def gossip(self, *transactions: FakeTransaction, junk: int = 0) -> GossipVerdict:
+    async def gossip(
+        self, *transactions: FakeTransaction, junk: int = 0, peer: str = "peer"
+    ) -> GossipVerdict:
         raws = [self.engine.raw(one) for one in transactions] + [b"junk"] * junk
-        return await self.service.on_gossip("peer", encode_gossip(raws, []))
+        return await self.service.on_gossip(peer, encode_gossip(raws, []))
 
 
 @asynccontextmanager
@@ -338,6 +344,22 @@ async def test_requests_are_answered_and_bounded(autojump_clock: trio.testing.Mo
         assert answer == (transactions[0].raw, transactions[1].raw)
         with pytest.raises(Rejected):
             await node.service.serve("peer", b"\xff")
+
+
+async def test_who_sends_what_a_receipt_allows_may_be_a_block_ahead(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Given a transaction of an account that the next block fills, when a peer gossips it first, then it is here with that block."""
+    async with running() as node:
+        node.engine.states[b"\x00" * 32] = {SENDER: FakeAccount(balance=0)}
+        assert await node.gossip(SMALL) is GossipVerdict.IGNORE
+        assert await node.gossip(replace(SMALL, nonce=1), peer="stranger") is GossipVerdict.IGNORE
+        assert node.service.counts() == (0, 0)
+        await node.service.on_head(block(1, b"\x01" * 32))
+        assert node.service.counts() == (1, 0)
+        assert node.executable == [SMALL.hash]
+        await trio.sleep(1)
+        assert node.peers.sent == [GossipedTransactions((SMALL.raw,), ())]
 
 
 # -- the chain
