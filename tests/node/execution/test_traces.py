@@ -143,12 +143,13 @@ def test_a_trace_that_grows_too_large_is_given_up(
 ) -> None:
     """Given a loop of fifty million gas, when its instructions are traced, then it ends at 64 MiB."""
     with pytest.raises(InvalidCall, match="the answer is larger than 64 MiB"):
-        traced.call({"to": LOOP}, options, gas_cap=1 << 40)
+        traced.call({"to": LOOP}, {**options, "timeout": "60s"}, gas_cap=1 << 40)
 
 
 def test_calls_without_end_are_given_up(traced: Traced) -> None:
     with pytest.raises(InvalidCall, match="the answer is larger than 64 MiB"):
-        traced.call({"to": TREE}, {"tracer": "callTracer"}, gas_cap=1 << 40)
+        options = {"tracer": "callTracer", "timeout": "60s"}
+        traced.call({"to": TREE}, options, gas_cap=1 << 40)
 
 
 def test_the_deepest_calls_are_traced(traced: Traced) -> None:

@@ -188,6 +188,10 @@ LOOKS: Final = "5b303b505f56"
 )
 def test_a_trace_that_grows_too_large_is_given_up(traced: Traced, tracer: str, loop: str) -> None:
     """Given loops that fill the answer, when traced with gas without end, then they stop at 64 MiB."""
-    options = {"tracer": tracer, "stateOverrides": {KEEPER: {"code": bytes.fromhex(loop)}}}
+    options = {
+        "tracer": tracer,
+        "timeout": "60s",
+        "stateOverrides": {KEEPER: {"code": bytes.fromhex(loop)}},
+    }
     with pytest.raises(InvalidCall, match="the answer is larger than 64 MiB"):
         traced.call({"to": KEEPER}, options, gas_cap=1 << 40)
