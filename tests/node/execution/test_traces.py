@@ -147,8 +147,8 @@ def test_a_trace_that_grows_too_large_is_given_up(
 
 
 def test_calls_without_end_are_given_up(traced: Traced) -> None:
+    options = {"tracer": "callTracer", "timeout": "60s"}
     with pytest.raises(InvalidCall, match="the answer is larger than 64 MiB"):
-        options = {"tracer": "callTracer", "timeout": "60s"}
         traced.call({"to": TREE}, options, gas_cap=1 << 40)
 
 
