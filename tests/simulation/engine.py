@@ -17,7 +17,7 @@ from node.errors import InvalidBlock, MissingState
 from node.eth.hashing import keccak256
 from node.eth.headers import Header, decode_header, header_of_block
 from node.execution.engine import BlockAttributes, BlockResult, PushOutcome
-from node.txpool.service import EMPTY_CODE_HASH
+from node.txpool.accounts import EMPTY_CODE_HASH
 from tests.kit.fake_engine import (
     REQUEST_PREFIX,
     EngineDisk,
