@@ -142,6 +142,8 @@ def test_hidden_blocks_push_no_honest_block_out(validators: int, team: set[int])
 
         for index in sorted(team):
             simulation.distrust(index)
+            # They build on each other's votes before anybody else sees them
+            simulation.witness.distrusted.add(simulation.host(index).name)
             simulation.host(index).opener = opened_with(member)
             assert await simulation.host(index).start()
         await simulation.run(40)

@@ -82,6 +82,8 @@ class Witness:
         """Every block that was imported anywhere."""
         self.byzantine: Final[set[bytes]] = set()
         """Public keys of validators that may break rules."""
+        self.distrusted: Final[set[str]] = set()
+        """Nodes that know votes which nobody else has seen yet."""
         self.tolerant = False
         """Whether a conflict of finality is noted, not raised."""
         self.conflicts: Final[list[str]] = []
@@ -102,6 +104,8 @@ class Witness:
         self._signed: dict[ValidatorIndex, _Signed] = {}
         self._voters: dict[Link, int] = {}
         self._proven_links: set[Link] = set()
+        self._checked: set[Hash32] = set()
+        """Blocks that a trusted node imported; its links are held against the votes on the wire."""
         self._trace = hashlib.sha256()
 
     @property
@@ -180,12 +184,12 @@ class Witness:
         """A node imported a block, and this is its state there."""
         block = event.block
         self.note("imported", node, block.hash)
-        if block.hash not in self._states:
-            self._states[block.hash] = state
+        if self._states.setdefault(block.hash, state) != state:
+            raise InvariantBroken(f"S5: block {_short(block.hash)} gave {node} another state")
+        if node not in self.distrusted and block.hash not in self._checked:
+            self._checked.add(block.hash)
             self._check_links(state)
             self._check_sets(state)
-        elif self._states[block.hash] != state:
-            raise InvariantBroken(f"S5: block {_short(block.hash)} gave {node} another state")
         keys = [one.public_key for one in state.validators]
         shorter = min(len(keys), len(self.registry))
         if not self.conflicts and keys[:shorter] != self.registry[:shorter]:
